@@ -1,0 +1,1 @@
+"""rnnlab: a lab for recurrent cells, trained from many initial values at once."""

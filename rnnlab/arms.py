@@ -1,0 +1,160 @@
+"""From an experiment's words to what is trained: the cell, the numbers that ride the run axis, the recipe."""
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+from inspect import Parameter
+from itertools import product
+from typing import Any, NamedTuple
+
+import jax
+
+from rnnlab.cells import cell_factory, factory_options, make_cell, stack
+from rnnlab.config import Arm, Config, Option
+from rnnlab.errors import InputError, unknown
+from rnnlab.model import make_model
+from rnnlab.optim import make_optimiser, optimiser_options
+from rnnlab.tasks import TASKS
+from rnnlab.train import Recipe
+from rnnlab.types import Array, Cell, Dataset, Key
+
+OPTIMIZER = "optimizer_"  # prefixes the optimiser's swept numbers, so that its eps and a cell's do not meet
+
+
+class Plan(NamedTuple):
+    """One arm, checked: what is fixed and compiled in, and what rides the run axis."""
+
+    arm: Arm
+    hidden: int
+    fixed: Mapping[str, Option]  # cell options
+    swept: tuple[str, ...]  # cell options that ride
+    optimizer_fixed: Mapping[str, Option]
+    numbers: Mapping[str, tuple[float, ...]]  # name -> values; the first is learning_rate
+
+
+def plan_arms(config: Config) -> dict[str, Plan]:
+    """Every arm of ``config`` with its options checked against its cell.
+
+    Raises InputError for unknown cells and options, values of the wrong type and values that a cell refuses.
+    """
+    config.check()
+    factories = {name: cell_factory(arm.cell) for name, arm in config.arms.items()}
+    for option in config.options:
+        if not any(option in factory_options(factory) for factory in factories.values()):
+            accepted = sorted({name for factory in factories.values() for name in factory_options(factory)})
+            raise unknown("options", option, accepted)
+    plans = {name: _plan(config, name, arm, factories[name]) for name, arm in config.arms.items()}
+    for name, plan in plans.items():
+        for combination in combinations(plan.numbers):  # a cell checks concrete numbers; traced ones it cannot
+            try:
+                _cell(plan, combination, None)
+                _optimiser(config, plan, combination)
+            except InputError as error:
+                raise InputError(f"arms.{name}: {error}") from error
+    return plans
+
+
+def _plan(config: Config, name: str, arm: Arm, factory: Callable[..., Cell]) -> Plan:
+    accepted = factory_options(factory)
+    for option in arm.options:
+        if option not in accepted:
+            raise unknown(f"arms.{name}.options: option of cell {arm.cell}", option, accepted)
+    shared = {option: value for option, value in config.options.items() if option in accepted}
+    fixed, swept = _split(f"arms.{name}.options", {**shared, **arm.options}, accepted)
+    optimizer_accepted = optimiser_options(config.optimizer)
+    for option in config.optimizer_options:
+        if option not in optimizer_accepted:
+            raise unknown(f"optimizer_options: option of {config.optimizer}", option, optimizer_accepted)
+    optimizer_fixed, optimizer_swept = _split("optimizer_options", config.optimizer_options, optimizer_accepted)
+    numbers = {"learning_rate": tuple(config.learning_rate)}
+    if config.clip_norm:
+        numbers["clip_norm"] = tuple(config.clip_norm)
+    numbers |= {OPTIMIZER + option: values for option, values in optimizer_swept.items()}
+    for option, values in swept.items():
+        if option in numbers:
+            raise InputError(f"arms.{name}.options.{option}: the training has a number of this name; accepted: another")
+        numbers[option] = values
+    return Plan(arm, arm.hidden or config.hidden, fixed, tuple(swept), optimizer_fixed, numbers)
+
+
+def _split(
+    field: str, options: Mapping[str, Option], accepted: Mapping[str, Parameter]
+) -> tuple[dict[str, Option], dict[str, tuple[float, ...]]]:
+    """Options that are compiled in, and those that are given as several numbers and so are swept."""
+    fixed: dict[str, Option] = {}
+    swept: dict[str, tuple[float, ...]] = {}
+    for name, value in options.items():
+        _check_type(f"{field}.{name}", value, accepted[name].default)
+        if isinstance(value, tuple):
+            swept[name] = value
+        else:
+            fixed[name] = value
+    return fixed, swept
+
+
+def _check_type(field: str, value: Option, default: Any) -> None:
+    """The option's default tells its type; a parameter without one takes anything."""
+    kinds: dict[type, tuple[type | tuple[type, ...], str]] = {
+        bool: (bool, "true or false"),
+        int: (int, "a whole number"),
+        float: ((int, float, tuple), "a number, or several (swept)"),
+        str: (str, "a word"),
+    }
+    if type(default) not in kinds:
+        return
+    kind, accepted = kinds[type(default)]
+    if not isinstance(value, kind) or (isinstance(value, bool) and type(default) is not bool):
+        raise InputError(f"{field}: {value!r} is not accepted; accepted: {accepted}")
+    for number in value if isinstance(value, tuple) else (value,):
+        if isinstance(number, float) and not math.isfinite(number):
+            raise InputError(f"{field}: {number} is not accepted; accepted: a finite number")
+
+
+def combinations(numbers: Mapping[str, tuple[float, ...]]) -> Iterator[dict[str, float]]:
+    """Every combination of swept numbers, the last name varying fastest."""
+    for values in product(*numbers.values()):
+        yield dict(zip(numbers, values, strict=True))
+
+
+def _cell(plan: Plan, numbers: Mapping[str, Array], key: Key | None) -> Cell:
+    options: dict[str, Any] = {**plan.fixed, **{name: numbers[name] for name in plan.swept}}
+    keys = [None if key is None else jax.random.fold_in(key, layer) for layer in range(plan.arm.layers)]
+    layers = [make_cell(plan.arm.cell, plan.hidden, key=layer_key, **options) for layer_key in keys]
+    return layers[0] if len(layers) == 1 else stack(layers)
+
+
+def _optimiser(config: Config, plan: Plan, numbers: Mapping[str, Array]) -> Any:
+    swept = {name.removeprefix(OPTIMIZER): v for name, v in numbers.items() if name.startswith(OPTIMIZER)}
+    clip = numbers.get("clip_norm")
+    return make_optimiser(config.optimizer, numbers["learning_rate"], clip_norm=clip, **plan.optimizer_fixed, **swept)
+
+
+def make_recipe(config: Config, plan: Plan, dataset: Dataset) -> Recipe:
+    """What the runs of one arm share on ``dataset``. Raises InputError where batch or steps do not fit its size."""
+    examples = dataset.train.targets.shape[0]
+    if config.batch > examples:
+        raise InputError(f"batch: {config.batch} is out of range; accepted: 1 to {examples}, the training examples")
+    most = examples // config.batch
+    if config.steps_per_epoch > most:
+        raise InputError(
+            f"steps_per_epoch: {config.steps_per_epoch} is out of range; accepted: 0 to {most}, a pass over the data"
+        )
+    task = TASKS[dataset.task]
+
+    def model(numbers: Mapping[str, Array], key: Key | None) -> Any:
+        return make_model(
+            _cell(plan, numbers, key),
+            dataset.input_size,
+            dataset.output_size,
+            every_step=task.every_step,
+            embedding=config.embedding if dataset.vocabulary is not None else 0,
+            scale=dataset.scale,
+        )
+
+    return Recipe(
+        model,
+        lambda numbers: _optimiser(config, plan, numbers),
+        task,
+        config.batch,
+        config.steps_per_epoch or most,
+        config.eval_batch,
+    )

@@ -1,0 +1,109 @@
+"""The table of cells, and how a cell is made from a name or from a user's own file."""
+
+import hashlib
+import importlib.util
+import inspect
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+
+from rnnlab.cells.biological import biological_lstm
+from rnnlab.cells.cerebral import cerebral_lstm
+from rnnlab.cells.gru import gru
+from rnnlab.cells.lstm import lstm, lstm_1997
+from rnnlab.cells.peephole import peephole_lstm
+from rnnlab.cells.rnn import rnn
+from rnnlab.cells.slim import lstm1, lstm2, lstm3, lstm4, lstm5
+from rnnlab.cells.stack import stack
+from rnnlab.errors import InputError, unknown
+from rnnlab.types import Cell, Key, Params
+
+__all__ = ["CELLS", "cell_factory", "count_parameters", "factory_options", "make_cell", "stack"]
+
+CELLS: dict[str, Callable[..., Cell]] = {
+    "rnn": rnn,
+    "lstm": lstm,
+    "lstm_1997": lstm_1997,
+    "peephole_lstm": peephole_lstm,
+    "gru": gru,
+    "lstm1": lstm1,
+    "lstm2": lstm2,
+    "lstm3": lstm3,
+    "lstm4": lstm4,
+    "lstm5": lstm5,
+    "biological_lstm": biological_lstm,
+    "cerebral_lstm": cerebral_lstm,
+}
+
+
+def is_file_cell(name: str) -> bool:
+    """Whether ``name`` has the form ``path/to/file.py:function``."""
+    return ".py:" in name
+
+
+def cell_factory(name: str) -> Callable[..., Cell]:
+    """The function ``(hidden, **options) -> Cell`` called ``name``: a row of CELLS or ``path/to/file.py:function``."""
+    if is_file_cell(name):
+        return _load_from_file(name)
+    if name not in CELLS:
+        raise unknown("cell", name, [*CELLS, "path/to/file.py:function"])
+    return CELLS[name]
+
+
+def _load_from_file(name: str) -> Callable[..., Cell]:
+    path, _, function = name.rpartition(":")
+    if not Path(path).is_file():
+        raise InputError(f"cell: no file {path!r} (from {name!r}); accepted: path/to/file.py:function")
+    module_name = f"rnnlab_user_cell_{hashlib.sha256(str(Path(path).resolve()).encode()).hexdigest()[:12]}"
+    spec = importlib.util.spec_from_file_location(module_name, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:  # whatever the user's file raises is theirs to see, in one line
+        raise InputError(f"cell: {path} cannot be imported: {type(error).__name__}: {error}") from error
+    factory = getattr(module, function, None)
+    if not callable(factory):
+        functions = [n for n, v in vars(module).items() if inspect.isfunction(v) and v.__module__ == module_name]
+        raise unknown(f"cell: function in {path}", function, functions)
+    return factory
+
+
+def factory_options(factory: Callable[..., Cell]) -> Mapping[str, inspect.Parameter]:
+    """The options of a cell factory: its keyword parameters, without ``hidden`` and ``key``."""
+    parameters = list(inspect.signature(factory).parameters.items())
+    return {
+        name: parameter
+        for name, parameter in parameters[1:]
+        if name != "key" and parameter.kind in (parameter.KEYWORD_ONLY, parameter.POSITIONAL_OR_KEYWORD)
+    }
+
+
+def make_cell(name: str, hidden: int, *, key: Key | None = None, **options: Any) -> Cell:
+    """The cell called ``name`` with ``hidden`` units.
+
+    ``options`` are the factory's keywords; numbers may be traced arrays. ``key`` reaches cells that draw random
+    numbers while training (a factory with a ``key`` parameter); None, as in evaluation, silences them.
+    Raises InputError for an unknown name or option (naming the closest match) and for hidden < 1.
+    """
+    factory = cell_factory(name)
+    if not isinstance(hidden, int) or isinstance(hidden, bool) or hidden < 1:
+        raise InputError(f"hidden: {hidden!r} is not accepted; accepted: a whole number from 1")
+    accepted = factory_options(factory)
+    for option in options:
+        if option not in accepted:
+            raise unknown(f"option of cell {name}", option, accepted)
+    if "key" in inspect.signature(factory).parameters:
+        options["key"] = key
+    cell = factory(hidden, **options)
+    if not isinstance(cell, Cell):
+        raise InputError(f"cell: {name} returned {type(cell).__name__}; accepted: a rnnlab.types.Cell")
+    return cell
+
+
+def count_parameters(params: Params) -> int:
+    """The number of trainable numbers in a pytree of arrays (or of shapes)."""
+    return sum(leaf.size for leaf in jax.tree.leaves(params))

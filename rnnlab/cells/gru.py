@@ -1,0 +1,94 @@
+"""The gated recurrent unit."""
+
+from typing import NamedTuple
+
+import jax
+
+from rnnlab.cells.functions import activation as make_activation
+from rnnlab.cells.functions import dot, gate_activation, zeros
+from rnnlab.cells.initialisers import initialise
+from rnnlab.cells.rnn import RNNCarry
+from rnnlab.errors import InputError, choose
+from rnnlab.types import Array, Cell, Key
+
+
+class GRUParams(NamedTuple):
+    """Gates in the order r, z, n: ``w [D, 3, H]``, ``u [H, 3, H]``, ``b [3, H]``; ``b_n [H]`` is the candidate's
+    recurrent bias (``reset="after"``, else None). The printed form: ``w [D, 2, H]``, ``u [H, 2, H]``, no biases."""
+
+    w: Array
+    u: Array
+    b: Array | None
+    b_n: Array | None
+
+
+class GRUGates(NamedTuple):
+    """What a step decided, each ``[..., H]``: reset, update, candidate."""
+
+    r: Array
+    z: Array
+    candidate: Array
+
+
+def gru(
+    hidden: int,
+    *,
+    form: str = "standard",
+    reset: str = "after",
+    activation: str = "tanh",
+    gate: str = "sigmoid",
+    w_init: str = "glorot_uniform",
+    u_init: str = "orthogonal",
+) -> Cell:
+    """Gated recurrent unit.
+
+        r, z = s(x W + h U + b)
+        n = act(x W_n + b + r * (h U_n + b_n))      reset="after", as in cuDNN, PyTorch and Keras 3
+        n = act(x W_n + b + (r * h) U_n)            reset="before", as in Cho et al.
+        h_t = z * h_{t-1} + (1 - z) * n
+
+    ``form="printed"`` is eq. 9-12 of Rahman et al.: no biases, the candidate reuses the reset gate's weights on
+    [r * h, x], and z is what is written: ``h_t = (1 - z) * h_{t-1} + z * n``. It needs ``reset="before"``.
+
+    Paper: Cho et al., Learning phrase representations using RNN encoder-decoder, 2014; Rahman et al., eq. 9-12.
+    Shapes: x [..., D], h [..., H].
+    Departures: none.
+    Parameters: 3*(D*H + H*H + H), + H with reset="after"; printed 2*(D*H + H*H).
+    """
+    act, squash = make_activation(activation), gate_activation(gate)
+    init_w, init_u = initialise("w_init", w_init), initialise("u_init", u_init)
+    printed = choose("form", form, ("standard", "printed")) == "printed"
+    after = choose("reset", reset, ("after", "before")) == "after"
+    if printed and after:
+        raise InputError("reset: the printed form puts the reset gate before the product; accepted: 'before'")
+    count = 2 if printed else 3
+
+    def init(key: Key, inputs: int) -> GRUParams:
+        key_w, key_u = jax.random.split(key)
+        w, u = init_w(key_w, (inputs, count, hidden)), init_u(key_u, (hidden, count, hidden))
+        b = None if printed else zeros(w, 3, hidden)
+        return GRUParams(w, u, b, zeros(w, hidden) if after else None)
+
+    def initial_carry(params: GRUParams, batch: tuple[int, ...]) -> RNNCarry:
+        return RNNCarry(zeros(params.u, *batch, hidden))
+
+    def gates(params: GRUParams, carry: RNNCarry, x: Array) -> GRUGates:
+        h = carry.h
+        from_x = dot(x, params.w) if params.b is None else dot(x, params.w) + params.b
+        from_h = dot(h, params.u if after else params.u[:, :2])
+        rz = squash(from_x[..., :2, :] + from_h[..., :2, :])
+        r, z = rz[..., 0, :], rz[..., 1, :]
+        if after:
+            n = act(from_x[..., 2, :] + r * (from_h[..., 2, :] + params.b_n))
+        else:
+            candidate = 0 if printed else 2
+            n = act(from_x[..., candidate, :] + dot(r * h, params.u[:, candidate]))
+        return GRUGates(r, z, n)
+
+    def step(params: GRUParams, carry: RNNCarry, x: Array) -> tuple[RNNCarry, Array]:
+        _, z, n = gates(params, carry, x)
+        keep = 1 - z if printed else z
+        h = keep * carry.h + (1 - keep) * n
+        return RNNCarry(h), h
+
+    return Cell(init, initial_carry, step, gates=gates, hidden_size=hidden)

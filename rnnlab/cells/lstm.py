@@ -1,0 +1,135 @@
+"""The LSTM with forget gate, and the one of 1997 without."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from rnnlab.cells.functions import activation as make_activation
+from rnnlab.cells.functions import dot, gate_activation, zeros
+from rnnlab.cells.initialisers import initialise
+from rnnlab.errors import choose
+from rnnlab.types import Array, Cell, Key
+
+
+class LSTMParams(NamedTuple):
+    """Gates in the order i, f, c~, o: ``w [D, 4, H]``, ``u [H, 4, H]``, ``b [4, H]`` or None.
+
+    With ``output_gate="recurrent"``, ``w`` and ``b`` have the first three gates only.
+    """
+
+    w: Array
+    u: Array
+    b: Array | None
+
+
+class LSTMCarry(NamedTuple):
+    """``c [..., H]``, ``h [..., H]``."""
+
+    c: Array
+    h: Array
+
+
+class LSTMGates(NamedTuple):
+    """What a step decided, each ``[..., H]``. A cell without some gate has None there."""
+
+    i: Array
+    f: Array | None
+    o: Array
+    candidate: Array | None
+
+
+def lstm(
+    hidden: int,
+    *,
+    activation: str = "tanh",
+    gate: str = "sigmoid",
+    forget_bias: float = 1.0,
+    bias: bool = True,
+    output_gate: str = "standard",
+    w_init: str = "glorot_uniform",
+    u_init: str = "orthogonal",
+) -> Cell:
+    """Long short-term memory with a forget gate.
+
+        i, f, o = s(x W + h U + b)      c~ = act(x W + h U + b)
+        c_t = f * c_{t-1} + i * c~      h_t = o * act(c_t)
+
+    ``output_gate="recurrent"`` is the printed ``o_t = s(h_{t-1} W_o)`` of Owusu et al., without input and bias.
+    ``bias=False`` has no biases at all. ``forget_bias`` is the initial value of f's bias.
+
+    Paper: Gers, Schmidhuber & Cummins, Learning to forget, 2000; Akandeh & Salem 2017, eq. 2 (act in both places);
+        Owusu, Sturtz & Chittam, LSTM method discussion report, section III.
+    Shapes: x [..., D], c and h [..., H].
+    Departures: forget bias 1 by default (Gers et al.; Keras's unit_forget_bias), which the papers do not print.
+    Parameters: 4*(D*H + H*H + H); 3*(D*H + H) + 4*H*H with the recurrent output gate.
+    """
+    act, squash = make_activation(activation), gate_activation(gate)
+    init_w, init_u = initialise("w_init", w_init), initialise("u_init", u_init)
+    recurrent = choose("output_gate", output_gate, ("standard", "recurrent")) == "recurrent"
+    driven = 3 if recurrent else 4  # gates that see x and have a bias
+
+    def init(key: Key, inputs: int) -> LSTMParams:
+        key_w, key_u = jax.random.split(key)
+        w, u = init_w(key_w, (inputs, driven, hidden)), init_u(key_u, (hidden, 4, hidden))
+        return LSTMParams(w, u, zeros(w, driven, hidden).at[1].set(forget_bias) if bias else None)
+
+    def initial_carry(params: LSTMParams, batch: tuple[int, ...]) -> LSTMCarry:
+        return LSTMCarry(zeros(params.u, *batch, hidden), zeros(params.u, *batch, hidden))
+
+    def gates(params: LSTMParams, carry: LSTMCarry, x: Array) -> LSTMGates:
+        z = dot(x, params.w) if params.b is None else dot(x, params.w) + params.b
+        if recurrent:
+            z = jnp.concatenate([z, jnp.zeros_like(z[..., :1, :])], axis=-2)
+        z = z + dot(carry.h, params.u)
+        return LSTMGates(squash(z[..., 0, :]), squash(z[..., 1, :]), squash(z[..., 3, :]), act(z[..., 2, :]))
+
+    def step(params: LSTMParams, carry: LSTMCarry, x: Array) -> tuple[LSTMCarry, Array]:
+        i, f, o, candidate = gates(params, carry, x)
+        c = f * carry.c + i * candidate
+        h = o * act(c)
+        return LSTMCarry(c, h), h
+
+    return Cell(init, initial_carry, step, gates=gates, hidden_size=hidden)
+
+
+def lstm_1997(
+    hidden: int,
+    *,
+    activation: str = "tanh",
+    gate: str = "sigmoid",
+    w_init: str = "glorot_uniform",
+    u_init: str = "orthogonal",
+) -> Cell:
+    """The LSTM of 1997: input and output gates round a constant error carousel, no forget gate.
+
+        i, o = s(x W + h U + b)         c~ = act(x W + h U + b)
+        c_t = c_{t-1} + i * c~          h_t = o * act(c_t)
+
+    Paper: Hochreiter & Schmidhuber, Long short-term memory, 1997; Owusu, Sturtz & Chittam, section I.
+    Shapes: x [..., D], c and h [..., H]. Params as LSTMParams with gates in the order i, c~, o.
+    Departures: full gradients and tanh squashing; 1997 truncated the gradient and scaled the squashing functions.
+    Parameters: 3*(D*H + H*H + H).
+    """
+    act, squash = make_activation(activation), gate_activation(gate)
+    init_w, init_u = initialise("w_init", w_init), initialise("u_init", u_init)
+
+    def init(key: Key, inputs: int) -> LSTMParams:
+        key_w, key_u = jax.random.split(key)
+        w = init_w(key_w, (inputs, 3, hidden))
+        return LSTMParams(w, init_u(key_u, (hidden, 3, hidden)), zeros(w, 3, hidden))
+
+    def initial_carry(params: LSTMParams, batch: tuple[int, ...]) -> LSTMCarry:
+        return LSTMCarry(zeros(params.u, *batch, hidden), zeros(params.u, *batch, hidden))
+
+    def gates(params: LSTMParams, carry: LSTMCarry, x: Array) -> LSTMGates:
+        z = dot(x, params.w) + dot(carry.h, params.u) + params.b
+        return LSTMGates(squash(z[..., 0, :]), None, squash(z[..., 2, :]), act(z[..., 1, :]))
+
+    def step(params: LSTMParams, carry: LSTMCarry, x: Array) -> tuple[LSTMCarry, Array]:
+        i, _, o, candidate = gates(params, carry, x)
+        c = carry.c + i * candidate
+        h = o * act(c)
+        return LSTMCarry(c, h), h
+
+    return Cell(init, initial_carry, step, gates=gates, hidden_size=hidden)

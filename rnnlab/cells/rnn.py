@@ -1,0 +1,52 @@
+"""The simple recurrent network."""
+
+from typing import NamedTuple
+
+import jax
+
+from rnnlab.cells.functions import activation as make_activation
+from rnnlab.cells.functions import dot, zeros
+from rnnlab.cells.initialisers import initialise
+from rnnlab.types import Array, Cell, Key
+
+
+class RNNParams(NamedTuple):
+    """``w [D, H]``, ``u [H, H]``, ``b [H]``."""
+
+    w: Array
+    u: Array
+    b: Array
+
+
+class RNNCarry(NamedTuple):
+    """``h [..., H]``."""
+
+    h: Array
+
+
+def rnn(hidden: int, *, activation: str = "tanh", w_init: str = "glorot_uniform", u_init: str = "orthogonal") -> Cell:
+    """Simple (Elman) recurrent network.
+
+        h_t = act(x_t W + h_{t-1} U + b)
+
+    Paper: Akandeh & Salem, Simplified LSTM RNNs, part I, 2017, eq. 1; Elman, Finding structure in time, 1990.
+    Shapes: x [..., D], h [..., H].
+    Departures: the paper's sigma is any bounded function; tanh by default.
+    Parameters: D*H + H*H + H.
+    """
+    act = make_activation(activation)
+    init_w, init_u = initialise("w_init", w_init), initialise("u_init", u_init)
+
+    def init(key: Key, inputs: int) -> RNNParams:
+        key_w, key_u = jax.random.split(key)
+        w = init_w(key_w, (inputs, 1, hidden))[:, 0]
+        return RNNParams(w, init_u(key_u, (hidden, 1, hidden))[:, 0], zeros(w, hidden))
+
+    def initial_carry(params: RNNParams, batch: tuple[int, ...]) -> RNNCarry:
+        return RNNCarry(zeros(params.u, *batch, hidden))
+
+    def step(params: RNNParams, carry: RNNCarry, x: Array) -> tuple[RNNCarry, Array]:
+        h = act(dot(x, params.w) + dot(carry.h, params.u) + params.b)
+        return RNNCarry(h), h
+
+    return Cell(init, initial_carry, step, hidden_size=hidden)

@@ -1,0 +1,24 @@
+"""What a user is told: one line that names the field, the value and what is accepted."""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class InputError(ValueError):
+    """A mistake in what the user gave. The command line prints it and exits with code 2."""
+
+
+def unknown(field: str, value: object, accepted: Iterable[str]) -> InputError:
+    """The error for a name that is not in a table: says what is accepted, the closest match first."""
+    names = [str(name) for name in accepted]
+    close = get_close_matches(str(value), names, n=1)
+    hint = f"did you mean {close[0]!r}? " if close else ""
+    return InputError(f"{field}: unknown value {str(value)!r}; {hint}accepted: {', '.join(names) or '(none)'}")
+
+
+def choose(field: str, value: object, accepted: Iterable[str]) -> str:
+    """``value`` if it is one of ``accepted``, else InputError."""
+    names = list(accepted)
+    if value not in names:
+        raise unknown(field, value, names)
+    return str(value)

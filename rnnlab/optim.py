@@ -1,0 +1,63 @@
+"""The one place that builds an optax chain. Numbers may be traced arrays: they ride the run axis."""
+
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import optax
+
+from rnnlab.errors import choose, unknown
+from rnnlab.types import Array
+
+
+def adam(
+    learning_rate: Array, *, b1: float = 0.9, b2: float = 0.999, eps: float = 1e-8
+) -> optax.GradientTransformation:
+    """Kingma & Ba, Adam, 2014."""
+    return optax.adam(learning_rate, b1=b1, b2=b2, eps=eps)
+
+
+def rmsprop(learning_rate: Array, *, decay: float = 0.9, eps: float = 1e-7) -> optax.GradientTransformation:
+    """Tieleman & Hinton, RMSprop, 2012, in Keras's form: eps outside the root, moments from zero, uncorrected."""
+    return optax.rmsprop(learning_rate, decay=decay, eps=eps, eps_in_sqrt=False)
+
+
+def adagrad(
+    learning_rate: Array, *, initial_accumulator: float = 0.1, eps: float = 1e-7
+) -> optax.GradientTransformation:
+    """Duchi, Hazan & Singer, Adagrad, 2011. The accumulator starts at 0.1, as TensorFlow's did; PyTorch's at 0."""
+    return optax.adagrad(learning_rate, initial_accumulator_value=initial_accumulator, eps=eps)
+
+
+def sgd(learning_rate: Array, *, momentum: float = 0.0, nesterov: bool = False) -> optax.GradientTransformation:
+    """Stochastic gradient descent with (heavy-ball or Nesterov) momentum."""
+    return optax.sgd(learning_rate, momentum=momentum, nesterov=nesterov)
+
+
+OPTIMISERS: dict[str, Callable[..., optax.GradientTransformation]] = {
+    "adam": adam,
+    "rmsprop": rmsprop,
+    "adagrad": adagrad,
+    "sgd": sgd,
+}
+
+
+def optimiser_options(name: str) -> Mapping[str, inspect.Parameter]:
+    """The options of an optimiser: its keywords, without the learning rate."""
+    parameters = inspect.signature(OPTIMISERS[choose("optimizer", name, OPTIMISERS)]).parameters
+    return {option: parameter for option, parameter in parameters.items() if option != "learning_rate"}
+
+
+def make_optimiser(
+    name: str, learning_rate: Array, *, clip_norm: Array | None = None, **options: Any
+) -> optax.GradientTransformation:
+    """The optimiser called ``name``; gradients are first clipped to a global norm of ``clip_norm`` if given.
+
+    Raises InputError for an unknown name or option.
+    """
+    accepted = optimiser_options(name)
+    for option in options:
+        if option not in accepted:
+            raise unknown(f"option of optimizer {name}", option, accepted)
+    optimiser = OPTIMISERS[name](learning_rate, **options)
+    return optimiser if clip_norm is None else optax.chain(optax.clip_by_global_norm(clip_norm), optimiser)

@@ -1,0 +1,85 @@
+"""What a person sees while an experiment runs."""
+
+import time
+from typing import Protocol
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn
+
+
+class Watcher(Protocol):
+    """What ``run`` tells: an arm begins, moves on, ends; and single lines."""
+
+    def begin(self, arm: str, runs: int, steps: int, done: int) -> None: ...
+    def move(self, done: int, epoch: int, seconds_left: float | None, note: str) -> None: ...
+    def end(self, seconds: float) -> None: ...
+    def line(self, text: str) -> None: ...
+
+
+class Quiet:
+    """Tells nothing."""
+
+    def begin(self, arm: str, runs: int, steps: int, done: int) -> None: ...
+    def move(self, done: int, epoch: int, seconds_left: float | None, note: str) -> None: ...
+    def end(self, seconds: float) -> None: ...
+    def line(self, text: str) -> None: ...
+
+
+def duration(seconds: float) -> str:
+    """Seconds as people write them: 8 s, 3 min 05 s, 2 h 04 min."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+
+
+class Terminal:
+    """A bar for each arm on a terminal; elsewhere a line every ``every`` seconds. On standard error."""
+
+    def __init__(self, every: float = 10.0) -> None:
+        self.console = Console(stderr=True, highlight=False)
+        self.every = every
+        self.arm, self.runs, self.steps = "", 0, 1
+        self.last_line = 0.0
+        self.bars: Progress | None = None
+        self.bar: TaskID | None = None
+
+    def begin(self, arm: str, runs: int, steps: int, done: int) -> None:
+        """An arm begins (or goes on) with ``done`` of ``steps`` training steps."""
+        self.arm, self.runs, self.steps, self.last_line = arm, runs, steps, time.monotonic()
+        if not self.console.is_terminal:
+            self.line(f"{arm}: {runs} runs x {steps} steps" + (f", from step {done}" if done else ""))
+            return
+        if self.bars is None:
+            columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[note]}"))
+            self.bars = Progress(*columns, console=self.console, refresh_per_second=4)
+            self.bars.start()
+        self.bar = self.bars.add_task(f"{arm} ({runs} runs)", total=steps, completed=done, note="compiling")
+
+    def move(self, done: int, epoch: int, seconds_left: float | None, note: str) -> None:
+        """``done`` steps are behind us; ``seconds_left`` for this arm, None while unknown."""
+        left = "" if seconds_left is None else f", {duration(seconds_left)} left"
+        text = f"epoch {epoch}{left}{note and f', {note}'}"
+        if self.bars is not None and self.bar is not None:
+            self.bars.update(self.bar, completed=done, note=text)
+        elif time.monotonic() - self.last_line > self.every:
+            self.last_line = time.monotonic()
+            self.line(f"{self.arm}: {100 * done // self.steps} %, {text}")
+
+    def end(self, seconds: float) -> None:
+        """The arm is done, after ``seconds`` of training."""
+        if self.bars is not None and self.bar is not None:
+            self.bars.update(self.bar, completed=self.steps, note=f"done in {duration(seconds)}")
+        else:
+            self.line(f"{self.arm}: done in {duration(seconds)}")
+
+    def line(self, text: str) -> None:
+        """One line, above the bars."""
+        self.console.print(text, markup=False, soft_wrap=True)
+
+    def close(self) -> None:
+        """Leave the terminal as it was found."""
+        if self.bars is not None:
+            self.bars.stop()

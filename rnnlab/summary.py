@@ -1,0 +1,98 @@
+"""From the long table of metrics to one row for each arm and combination of numbers."""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+
+from rnnlab import stats
+from rnnlab.records import DIED
+from rnnlab.types import Task
+
+FIXED_COLUMNS = ("experiment", "arm", "seed", "epoch", "step", "split", "metric", "value")
+
+
+class Group(NamedTuple):
+    """The runs of one arm that share their numbers: what is averaged, over seeds."""
+
+    arm: str
+    numbers: dict[str, float]
+    seeds: np.ndarray  # [n]
+    epochs: np.ndarray  # [E]
+    values: dict[tuple[str, str], np.ndarray]  # (split, metric) -> [n, E], NaN where there is none
+    died: np.ndarray  # [n] bool
+
+
+def groups(table: pa.Table) -> list[Group]:
+    """Groups in the order of the table's arms, then of their numbers as they first appear."""
+    names = [name for name in table.schema.names if name not in FIXED_COLUMNS]
+    columns = {name: table[name].to_numpy(zero_copy_only=False) for name in (*names, "seed", "epoch", "value")}
+    words = {name: np.asarray(table[name].to_pylist(), object) for name in ("arm", "split", "metric")}
+    keys = list(zip(words["arm"], *(columns[name] for name in names), strict=True))
+    # None and NaN both mean that the arm has no such number
+    keys = [(arm, *(None if v is None or v != v else float(v) for v in rest)) for arm, *rest in keys]
+    rows_of: dict[tuple, list[int]] = {}
+    for row, key in enumerate(keys):
+        rows_of.setdefault(key, []).append(row)
+    found = []
+    for (arm, *numbers), rows_list in rows_of.items():
+        rows = np.array(rows_list)
+        seeds, seed_index = np.unique(columns["seed"][rows], return_inverse=True)
+        lived = words["metric"][rows] != DIED
+        epochs = np.unique(columns["epoch"][rows][lived])
+        values: dict[tuple[str, str], np.ndarray] = {}
+        died = np.zeros(len(seeds), bool)
+        died[seed_index[~lived]] = True
+        for row, who in zip(rows[lived], seed_index[lived], strict=True):
+            key = (words["split"][row], words["metric"][row])
+            grid = values.setdefault(key, np.full((len(seeds), len(epochs)), np.nan))
+            grid[who, np.searchsorted(epochs, columns["epoch"][row])] = columns["value"][row]
+        present = {name: value for name, value in zip(names, numbers, strict=True) if value is not None}
+        found.append(Group(arm, present, seeds, epochs, values, died))
+    return found
+
+
+def final_values(group: Group, task: Task) -> dict[str, np.ndarray]:
+    """What stands for each run ``[n]`` at the end; NaN for a run that died, which is counted, not averaged.
+
+    ``test_X_at_best_validation`` is the honest number; ``best_test_X_over_epochs`` is selected on the test split, as
+    several papers report it, and says so in its name.
+    """
+    metric = task.headline
+    blank = np.full((len(group.seeds), len(group.epochs)), np.nan)
+    validation_loss = group.values.get(("validation", "loss"), blank)
+    test, train = group.values.get(("test", metric), blank), group.values.get(("train", "loss"), blank)
+    values = {
+        f"test_{metric}_at_best_validation": stats.at_best_validation(validation_loss, test),
+        f"best_test_{metric}_over_epochs": stats.best_over_epochs(test, task.higher_is_better),
+        "best_validation_loss": stats.best_over_epochs(validation_loss, higher_is_better=False),
+        "last_train_loss": stats.last_epoch(train),
+    }
+    return {name: np.where(group.died, np.nan, value) for name, value in values.items()}
+
+
+def summarise(
+    table: pa.Table, task: Task, arms: Mapping[str, Mapping[str, Any]], *, experiment: str, complete: bool
+) -> dict[str, Any]:
+    """The document of summary.json. ``arms`` has what is known of each arm beside its metrics (parameters, seconds)."""
+    rows = []
+    for group in groups(table):
+        intervals = {name: stats.mean_interval(value) for name, value in final_values(group, task).items()}
+        rows.append(
+            {
+                "arm": group.arm,
+                **group.numbers,
+                "runs": len(group.seeds),
+                "dead": int(group.died.sum()),
+                "epochs": int(group.epochs[-1]) if len(group.epochs) else 0,
+                "metrics": {name: interval._asdict() for name, interval in intervals.items()},
+            }
+        )
+    return {
+        "experiment": experiment,
+        "complete": complete,
+        "headline": f"test_{task.headline}_at_best_validation",
+        "arms": {name: dict(known) for name, known in arms.items()},
+        "results": rows,
+    }

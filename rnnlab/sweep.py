@@ -1,0 +1,138 @@
+"""Many runs at once: the run axis, its devices and its chunks. Pure but for placing arrays on devices."""
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from itertools import product
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import Mesh, NamedSharding
+from jax.sharding import PartitionSpec as P
+
+from rnnlab import train
+from rnnlab.types import Array, Run, Split, Sums, TrainState
+
+RUN = "run"
+
+
+def device_mesh(runs: int, devices: Sequence[Any] | None = None) -> Mesh:
+    """A mesh whose one axis spans every device of the process (or the given ones), but no more than ``runs``.
+
+    One run on one CPU device may use all cores; padded over two devices it would be trained twice.
+    """
+    return Mesh(np.array((devices or jax.devices())[:runs]), (RUN,))
+
+
+def grid(seeds: Sequence[int], numbers: Mapping[str, Sequence[float]]) -> Run:
+    """All runs of an arm on the host: seeds x every combination of numbers, leaves ``[R]``, seeds varying fastest."""
+    rows = [(combination, seed) for combination in product(*numbers.values()) for seed in seeds]
+    columns = zip(*(combination for combination, _ in rows), strict=True) if numbers else ()
+    return Run(
+        np.array([seed for _, seed in rows], np.uint32),
+        {name: np.array(column, np.float32) for name, column in zip(numbers, columns, strict=True)},
+    )
+
+
+def default_chunk(mesh: Mesh, runs: int) -> int:
+    """Runs a device trains side by side: one on a CPU, whose caches hold one run's weights; elsewhere all of them."""
+    platform = mesh.devices.flat[0].platform
+    return 1 if platform == "cpu" else max(1, -(-runs // mesh.size))
+
+
+def pad_runs(runs: Run, multiple: int) -> Run:
+    """``runs`` with the last repeated until ``multiple`` divides R. The caller drops the surplus rows."""
+    count = len(runs.seed)
+    rows = np.minimum(np.arange(-(-count // multiple) * multiple), count - 1)
+    return jax.tree.map(lambda leaf: leaf[rows], runs)
+
+
+def over_runs(function: Callable[..., Any], mesh: Mesh, chunk: int) -> Callable[..., Any]:
+    """``function(one_run, *shared)`` for all runs: leaves of the first argument have a leading R, sharded over the
+    mesh; inside a device ``chunk`` runs are vmapped at a time. There is no communication between devices."""
+
+    def on_one_device(per_run: Any, *shared: Any) -> Any:
+        def one(item: Any) -> Any:
+            return function(item, *shared)
+
+        count = jax.tree.leaves(per_run)[0].shape[0]
+        if chunk == 1:
+            return jax.lax.map(one, per_run)
+        if chunk >= count:
+            return jax.vmap(one)(per_run)
+        return jax.lax.map(one, per_run, batch_size=chunk)
+
+    def all_devices(per_run: Any, *shared: Any) -> Any:
+        specs = (P(RUN), *[P()] * len(shared))
+        # check_vma=False: scans inside start from constant carries, which the check refuses.
+        mapped = jax.shard_map(on_one_device, mesh=mesh, in_specs=specs, out_specs=P(RUN), check_vma=False)
+        return mapped(per_run, *shared)
+
+    return all_devices
+
+
+class Sweep(NamedTuple):
+    """The compiled programs of one arm. Every state and run leaf has a leading axis R, padded and sharded."""
+
+    runs: Run
+    count: int  # runs asked for; rows from here on are padding
+    init: Callable[[], TrainState]
+    plan: Callable[[int], Array]  # epoch -> [R, S, B]
+    train: Callable[[TrainState, Array, Split, int, int], TrainState]  # (state, plan, split, start, stop)
+    evaluate: Callable[[TrainState, Split], Sums]
+    close_epoch: Callable[[TrainState, Sums, int], TrainState]
+
+
+def make_sweep(recipe: train.Recipe, runs: Run, mesh: Mesh, chunk: int, examples: int) -> Sweep:
+    """The programs that train all ``runs`` (host, leaves ``[R]``) of one arm on ``examples`` training examples.
+
+    States given to ``train`` and ``close_epoch`` are donated. ``chunk`` is the number of runs that one device trains
+    side by side; equal seeds, chunk, device kind and versions give bit-equal results.
+    """
+    chunk = min(chunk, -(-len(runs.seed) // mesh.size))
+    on_host, by_run = pad_runs(runs, mesh.size * chunk), NamedSharding(mesh, P(RUN))
+    padded = jax.device_put(on_host, by_run)
+    mapped = partial(over_runs, mesh=mesh, chunk=chunk)
+
+    # Initial values are drawn on one device, one run at a time: they are the same on any machine size, and LAPACK's
+    # QR, run on two CPU devices at once, can wait for ever for the thread pool that it occupies (BUILD_NOTES).
+    init = jax.jit(lambda runs: jax.lax.map(lambda run: train.init_state(recipe, run), runs))
+    plan = jax.jit(mapped(lambda run, epoch: train.epoch_plan(recipe, run, epoch, examples)))
+
+    @partial(jax.jit, donate_argnums=0)
+    def train_steps(state: TrainState, runs: Run, plan: Array, split: Split, start: Array, stop: Array) -> TrainState:
+        def one(item: tuple[TrainState, Run, Array], split: Split, start: Array, stop: Array) -> TrainState:
+            state, run, plan = item
+            return train.train_steps(recipe, run, state, plan, split, start, stop)
+
+        return mapped(one)((state, runs, plan), split, start, stop)
+
+    @jax.jit
+    def evaluate(state: TrainState, runs: Run, split: Split) -> Sums:
+        def one(item: tuple[Any, Run], split: Split) -> Sums:
+            params, run = item
+            return train.evaluate(recipe, run, params, split)
+
+        return mapped(one)((state.params, runs), split)
+
+    @partial(jax.jit, donate_argnums=0)
+    def close_epoch(state: TrainState, validation: Sums, epoch: Array) -> TrainState:
+        return mapped(lambda item, epoch: train.close_epoch(*item, epoch))((state, validation), epoch)
+
+    return Sweep(
+        padded,
+        len(runs.seed),
+        lambda: jax.device_put(init(jax.device_put(on_host, mesh.devices.flat[0])), by_run),
+        lambda epoch: plan(padded, jnp.int32(epoch)),
+        lambda state, plan, split, start, stop: train_steps(
+            state, padded, plan, split, jnp.int32(start), jnp.int32(stop)
+        ),
+        lambda state, split: evaluate(state, padded, split),
+        lambda state, validation, epoch: close_epoch(state, validation, jnp.int32(epoch)),
+    )
+
+
+def place(split: Split, mesh: Mesh) -> Split:
+    """A split on every device of the mesh, once."""
+    return jax.device_put(split, NamedSharding(mesh, P()))

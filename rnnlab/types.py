@@ -1,0 +1,103 @@
+"""The records that pass between the rooms, and the legend of dimensions. No logic.
+
+R runs, T time, B batch, D input, H hidden, G gates, P paths, L layers, V vocabulary, C classes, N examples,
+S steps of an epoch. A name with three axes or more carries them as a suffix: ``xs_TBD``.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+
+Array = Any  # a jax.Array, a tracer or a numpy array
+Key = Any  # a typed jax PRNG key
+Params = Any  # a pytree of arrays
+Carry = Any  # a pytree of float32 arrays with leading batch axes
+
+
+class Cell(NamedTuple):
+    """A recurrent cell: pure functions of (params, carry, x). Any number of leading batch axes, written ``...``.
+
+    ``x`` is ``[..., D]`` float, or ``[...]`` integer ids that stand for one-hot rows of width D.
+    """
+
+    init: Callable[[Key, int], Params]  # (key, D) -> params
+    initial_carry: Callable[[Params, tuple[int, ...]], Carry]  # leading batch axes -> carry
+    step: Callable[[Params, Carry, Array], tuple[Carry, Array]]  # -> (carry, h [..., H])
+    sequence: Callable[[Params, Carry, Array], tuple[Carry, Array]] | None = None  # xs [T, ..., D] -> hs [T, ..., H]
+    gates: Callable[[Params, Carry, Array], Any] | None = None  # -> NamedTuple of gate values, for analysis
+    hidden_size: int = 0  # width of h
+
+
+class Split(NamedTuple):
+    """One part of a data set, on the host or on the device."""
+
+    inputs: Array  # [N, T, D] uint8 or float32 features, or [N, T] int32 ids
+    targets: Array  # [N] int32 classes, or [N, T] int32 ids
+    lengths: Array | None = None  # [N] int32 number of valid steps; None: all T
+
+
+class Dataset(NamedTuple):
+    """A data set: always three splits, fixed, and what identifies its source."""
+
+    name: str
+    task: str  # a row of rnnlab.tasks.TASKS
+    input_size: int  # D, or V where inputs are ids
+    output_size: int  # C or V
+    train: Split
+    validation: Split
+    test: Split
+    source: Mapping[str, Any]  # what identifies the data: hashes of the source, how it was split
+    scale: float = 1.0  # features are multiplied by this on the device (1/255 for bytes)
+    vocabulary: str | None = None  # characters in the order of their ids
+
+
+class Sums(NamedTuple):
+    """What metrics are made of: sums over examples (or characters), divided once, outside."""
+
+    loss: Array  # nats
+    correct: Array
+    count: Array
+
+
+class Task(NamedTuple):
+    """What a model is asked for. ``sums(logits, targets, weights) -> Sums``; ``metrics(Sums) -> {name: value}``."""
+
+    every_step: bool  # the readout answers at every step, not only at the last valid one
+    sums: Callable[[Array, Array, Array], Sums]
+    metrics: Callable[[Sums], dict[str, np.ndarray]]
+    headline: str  # the metric that tables show
+    higher_is_better: bool
+
+
+class Model(NamedTuple):
+    """Embedding -> cells -> readout, batch-major outside."""
+
+    init: Callable[[Key], Params]
+    apply: Callable[[Params, Array, Array | None], Array]  # (params, inputs [B, T(, D)], lengths [B]) -> logits
+
+
+class Run(NamedTuple):
+    """One run of an arm: a seed and the numbers that ride the run axis. In a sweep every leaf has a leading R."""
+
+    seed: Array  # uint32
+    numbers: Mapping[str, Array]  # float32: learning_rate and whatever else is swept
+
+
+class Best(NamedTuple):
+    """The parameters of the epoch that is best on validation."""
+
+    params: Params
+    loss: Array  # validation loss in nats, the criterion of selection
+    epoch: Array  # int32, counted from 1; 0 before the first epoch
+
+
+class TrainState(NamedTuple):
+    """All that changes while a run trains. Arrays only; in a sweep every leaf has a leading R."""
+
+    params: Params
+    opt_state: Any
+    step: Array  # int32, training steps done
+    died: Array  # int32, the step whose loss or gradient was first not finite; -1 while alive
+    sums: Sums  # of the training split, over the current epoch
+    best: Best
