@@ -204,7 +204,8 @@ def from_json(text: str, kind: type[AnyConfig]) -> AnyConfig:
         }
         for name in ("options", "optimizer_options"):
             values[name] = _options(values[name])
-        config = kind(**{name: tuple(v) if isinstance(v, list) else v for name, v in values.items()})
+        whole: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in values.items()}
+        config = kind(**whole)
     except (TypeError, KeyError, AttributeError) as error:
         raise InputError(f"config.json: not readable by this version ({error}); accepted: a run of it") from error
     if config_hash(config) != document["hash"]:

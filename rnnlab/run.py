@@ -21,7 +21,6 @@ from rnnlab.errors import InputError
 from rnnlab.progress import Watcher
 from rnnlab.summary import summarise
 from rnnlab.sweep import Sweep, default_chunk, device_mesh, grid, make_sweep, pad_runs, place
-from rnnlab.tasks import TASKS
 from rnnlab.train import Recipe
 from rnnlab.types import Dataset, Split, Sums, TrainState
 
@@ -57,14 +56,20 @@ def prepare(config: Config) -> Prepared:
     return Prepared(config, plans, recipes, dataset)
 
 
-def start(prepared: Prepared, directory: Path, watcher: Watcher) -> bool:
-    """Train every arm, from nothing, into a new ``directory``. True when complete, False when interrupted."""
+def check_new(directory: Path) -> None:
+    """Raise InputError unless ``directory`` is new or empty."""
     if (directory / "config.json").exists():
         raise InputError(
-            f"--out: {directory} holds a run; resume it with: python -m experiments resume {directory}, or choose another"
+            f"--out: {directory} holds a run; accepted: another directory, or go on with it: "
+            f"python -m experiments resume {directory}"
         )
     if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
         raise InputError(f"--out: {directory} is not empty; accepted: a new or an empty directory")
+
+
+def start(prepared: Prepared, directory: Path, watcher: Watcher) -> bool:
+    """Train every arm, from nothing, into a new ``directory``. True when complete, False when interrupted."""
+    check_new(directory)
     environment = records.environment(jax.devices(), _identity(prepared))
     records.write_json(directory / "env.json", environment)
     records.write_whole(directory / "config.json", to_json(prepared.config).encode())  # last: now it is a run
@@ -179,7 +184,7 @@ class _Training:
         epoch = self.position.epoch
         self.position = self.position._replace(epoch=epoch + 1, start=0, seconds=seconds)
         if self.config.keep_every and epoch % self.config.keep_every == 0:
-            checkpoint.save_epoch(self.checkpoints, _first(state.params, sweep.count), epoch)
+            checkpoint.save_epoch(self.checkpoints, _first(state.params, sweep.asked), epoch)
         if time.monotonic() - self.saved_at > self.config.save_seconds and epoch < self.config.epochs:
             self._save(sweep, state)
         return state, True
@@ -189,10 +194,10 @@ class _Training:
     def _close_epoch(self, sweep: Sweep, splits: Mapping[str, Split], state: TrainState) -> TrainState:
         sums = {"train": state.sums} | {name: sweep.evaluate(state, splits[name]) for name in ("validation", "test")}
         task, epoch, step = self.recipe.task, self.position.epoch, self.position.step
-        died = np.asarray(state.died)[: sweep.count]
+        died = np.asarray(state.died)[: sweep.asked]
         alive = died < 0
         for split, value in sums.items():
-            found = task.metrics(Sums(*(np.asarray(leaf)[: sweep.count][alive] for leaf in value)))
+            found = task.metrics(Sums(*(np.asarray(leaf)[: sweep.asked][alive] for leaf in value)))
             numbers = {name: column[alive] for name, column in self.runs.numbers.items()}
             self.metrics.add(self.name, self.runs.seed[alive], numbers, epoch, step, split, found)
             if split == "validation" and alive.any():
@@ -205,7 +210,7 @@ class _Training:
     def _save(self, sweep: Sweep, state: TrainState) -> None:
         self.arms[self.name]["seconds"] = self.position.seconds
         self.metrics.write(self.directory / "metrics.parquet")
-        checkpoint.save(self.checkpoints, _first(state, sweep.count), self.position)
+        checkpoint.save(self.checkpoints, _first(state, sweep.asked), self.position)
         self._write_summary()
         self.saved_at = time.monotonic()
 

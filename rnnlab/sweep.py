@@ -1,5 +1,6 @@
 """Many runs at once: the run axis, its devices and its chunks. Pure but for placing arrays on devices."""
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from itertools import product
@@ -15,6 +16,12 @@ from rnnlab import train
 from rnnlab.types import Array, Run, Split, Sums, TrainState
 
 RUN = "run"
+
+
+def use_all_cores() -> None:
+    """Make every CPU core a device. To be called before JAX starts; JAX_NUM_CPU_DEVICES wins where it is set."""
+    if "JAX_NUM_CPU_DEVICES" not in os.environ:
+        jax.config.update("jax_num_cpu_devices", len(os.sched_getaffinity(0)))
 
 
 def device_mesh(runs: int, devices: Sequence[Any] | None = None) -> Mesh:
@@ -76,7 +83,7 @@ class Sweep(NamedTuple):
     """The compiled programs of one arm. Every state and run leaf has a leading axis R, padded and sharded."""
 
     runs: Run
-    count: int  # runs asked for; rows from here on are padding
+    asked: int  # runs asked for; rows from here on are padding
     init: Callable[[], TrainState]
     plan: Callable[[int], Array]  # epoch -> [R, S, B]
     train: Callable[[TrainState, Array, Split, int, int], TrainState]  # (state, plan, split, start, stop)
@@ -118,7 +125,11 @@ def make_sweep(recipe: train.Recipe, runs: Run, mesh: Mesh, chunk: int, examples
 
     @partial(jax.jit, donate_argnums=0)
     def close_epoch(state: TrainState, validation: Sums, epoch: Array) -> TrainState:
-        return mapped(lambda item, epoch: train.close_epoch(*item, epoch))((state, validation), epoch)
+        def one(item: tuple[TrainState, Sums], epoch: Array) -> TrainState:
+            state, validation = item
+            return train.close_epoch(state, validation, epoch)
+
+        return mapped(one)((state, validation), epoch)
 
     return Sweep(
         padded,

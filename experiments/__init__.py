@@ -1,0 +1,22 @@
+"""One file a study. A study's docstring is its record; ``CONFIG`` is what it runs, ``QUICK`` what ``--quick`` changes.
+
+A study may have ``PUBLISHED``, the paper's numbers by (arm, learning rate), which its tables show beside ours.
+"""
+
+import importlib
+import pkgutil
+from types import ModuleType
+
+from rnnlab.errors import unknown
+
+
+def names() -> list[str]:
+    """The studies, in alphabetical order."""
+    return sorted(module.name for module in pkgutil.iter_modules(__path__) if not module.name.startswith("_"))
+
+
+def study(name: str) -> ModuleType:
+    """The module of a study. Raises InputError for an unknown name."""
+    if name not in names():
+        raise unknown("experiment", name, names())
+    return importlib.import_module(f"{__name__}.{name}")

@@ -1,0 +1,212 @@
+"""The command line: ``python -m experiments``. Whatever takes time to import is imported where it is needed."""
+
+import argparse
+import os
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import NoReturn
+
+import experiments
+from rnnlab.config import Arm, Config, from_json, override, parse_document, select_arms
+from rnnlab.errors import InputError
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        """argparse would print the usage too; one line is what the user needs."""
+        raise InputError(f"{message} (see: {self.prog} --help)")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; the exit code: 0, 2 for a mistake or a refusing disk, 130 after Ctrl-C."""
+    try:
+        options = _parser().parse_args(arguments)
+        return options.command(options)
+    except InputError as error:
+        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        return 2
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader has left: nothing to say to it
+        return 0
+    except OSError as error:
+        print(f"error: {' '.join(str(error).split())}; what was saved before stays valid", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("stopped; what was saved before stays valid", file=sys.stderr)
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(prog="python -m experiments", description="rnnlab: recurrent cells from many initial values.")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+
+    def command(name: str, function, help: str) -> argparse.ArgumentParser:
+        made = commands.add_parser(name, help=help, description=function.__doc__)
+        made.set_defaults(command=function)
+        return made
+
+    command("list", _list, "the experiments")
+    cells = command("cells", _cells, "the cells, with papers and parameter counts")
+    cells.add_argument("--cell", metavar="FILE.py:FUNCTION", action="append", default=[], help="a cell of your own too")
+    cells.add_argument("--markdown", action="store_true", help="the table as Markdown")
+    data = command("data", _data, "the data sets; prepare one")
+    data.add_argument("name", nargs="?", metavar="NAME", help="the data set to prepare")
+    data.add_argument("--from", dest="source", type=Path, metavar="DIR", help="a folder that holds its original files")
+
+    run = command("run", _run, "train an experiment's arms from many initial values")
+    run.add_argument("name", metavar="NAME", help="an experiment, as `list` shows them")
+    run.add_argument("--seeds", metavar="N or A:B", help="the first N seeds, or seeds A to B-1")
+    run.add_argument("--arms", metavar="A,B,...", help="these arms only, in this order")
+    run.add_argument("--epochs", metavar="N", help="passes over the training split (or over steps_per_epoch steps)")
+    run.add_argument("--data", metavar="NAME", help="another data set: digits, mnist, pydoc, text:PATH")
+    run.add_argument("--cell", metavar="CELL", action="append", default=[],
+                     help="one more arm: a name that `cells` shows, or path/to/file.py:function")  # fmt: skip
+    run.add_argument("--out", type=Path, metavar="DIR", help="the run's directory (default runs/NAME/date-time)")
+    run.add_argument("--quick", action="store_true", help="seconds instead of minutes: a check that all works")
+    run.add_argument("--set", metavar="PATH=VALUE", nargs="+", action="extend", default=[],
+                     help="any field of the configuration, as in hidden=64 or arms.lstm.options.forget_bias=0; "
+                     "several numbers with commas are swept")  # fmt: skip
+    resume = command("resume", _resume, "go on with a run that was stopped or killed")
+    resume.add_argument("directory", type=Path, metavar="DIR", help="the run's directory")
+    report = command("report", _report, "write a run's table, figures and page anew")
+    report.add_argument("directories", type=Path, nargs="+", metavar="DIR", help="a run's directory")
+    return parser
+
+
+def _list(options: argparse.Namespace) -> int:
+    """The experiments, a line each."""
+    for name in experiments.names():
+        config = experiments.study(name).CONFIG
+        line = (experiments.study(name).__doc__ or "").partition("\n")[0]
+        print(f"{name:16} {line} [{len(config.arms)} arms, {len(config.seeds)} seeds, data {config.data}]")
+    return 0
+
+
+def _cells(options: argparse.Namespace) -> int:
+    """The cells: parameters of a layer of 100 units that reads 28 inputs, their formula, and the paper."""
+    from experiments import _cells
+
+    print(_cells.table(options.cell, markdown=options.markdown))
+    return 0
+
+
+def _data(options: argparse.Namespace) -> int:
+    """List the data sets, or prepare NAME: by download, or from your own files with --from."""
+    from rnnlab import data
+
+    if options.name is not None:
+        print(data.prepare(options.name, options.source))
+    elif options.source is not None:
+        raise InputError("--from: needs the data set's name; accepted: data NAME --from DIR")
+    else:
+        for name, line, status in data.describe():
+            print(f"{name:12} {line} [{status}]")
+    return 0
+
+
+def _configuration(options: argparse.Namespace) -> Config:
+    """The study's configuration with the command's changes, from the coarsest to the finest."""
+    study = experiments.study(options.name)
+    config: Config = study.CONFIG
+    if options.quick:
+        config = replace(config, **study.QUICK)
+    for cell in options.cell:
+        path, colon, function = cell.rpartition(":")
+        cell_name = f"{Path(path).resolve()}:{function}" if colon else cell
+        if function in config.arms:
+            raise InputError(f"--cell: the experiment has an arm {function!r} already; accepted: another cell")
+        config = replace(config, arms={**config.arms, function: Arm(cell_name)})
+    if options.arms is not None:
+        config = select_arms(config, [arm for arm in options.arms.split(",") if arm])
+    if options.data is not None:
+        form, colon, path = options.data.partition(":")
+        name = f"text:{Path(path).expanduser().resolve()}" if form == "text" and path else options.data
+        config = replace(config, data=name)
+    if options.seeds is not None:
+        config = replace(config, seeds=_seeds(options.seeds))
+    if options.epochs is not None:
+        config = override(config, f"epochs={options.epochs}")
+    for assignment in options.set:
+        config = override(config, assignment)
+    config.check()
+    return config
+
+
+def _seeds(text: str) -> tuple[int, ...]:
+    first, colon, last = text.partition(":")
+    try:
+        seeds = range(int(first), int(last)) if colon else range(int(first))
+    except ValueError:
+        seeds = range(0)
+    if not 0 < len(seeds) <= 2**20:
+        raise InputError(f"--seeds: {text!r} is not accepted; accepted: a whole number from 1, or A:B with A < B")
+    return tuple(seeds)
+
+
+def _run(options: argparse.Namespace) -> int:
+    """Train every arm of an experiment, all its seeds and swept numbers at once, and report."""
+    config = _configuration(options)
+    directory = options.out or Path("runs") / options.name / time.strftime("%Y-%m-%d_%H%M%S")
+    return _train(config, directory, new=True)
+
+
+def _resume(options: argparse.Namespace) -> int:
+    """Go on exactly where a run was stopped or killed: the result is that of an uninterrupted run."""
+    return _train(_recorded(options.directory), options.directory, new=False)
+
+
+def _recorded(directory: Path) -> Config:
+    from rnnlab import records
+
+    if not directory.is_dir():
+        raise InputError(f"{directory}: no such directory; accepted: a directory that run wrote")
+    text = records.read_text(directory / "config.json")
+    study = experiments.study(str(parse_document(text)["config"].get("experiment")))
+    return from_json(text, type(study.CONFIG))
+
+
+def _train(config: Config, directory: Path, *, new: bool) -> int:
+    from rnnlab.sweep import use_all_cores
+
+    use_all_cores()
+    from rnnlab import run
+    from rnnlab.progress import Terminal
+
+    if new:
+        run.check_new(directory)
+    prepared = run.prepare(config)
+    terminal = Terminal()
+    try:
+        complete = (run.start if new else run.resume)(prepared, directory, terminal)
+    finally:
+        terminal.close()
+    if not complete:
+        print(f"stopped and saved; go on with: python -m experiments resume {directory}", file=sys.stderr)
+        return 130
+    return _write_report(directory)
+
+
+def _report(options: argparse.Namespace) -> int:
+    """Write the figures and the page of each run anew, and print its table."""
+    for directory in options.directories:
+        if not directory.is_dir():
+            raise InputError(f"{directory}: no such directory; accepted: a directory that run wrote")
+        _write_report(directory)
+    return 0
+
+
+def _write_report(directory: Path) -> int:
+    from rnnlab.report import print_table, write_report
+
+    published = getattr(experiments.study(_recorded(directory).experiment), "PUBLISHED", None)
+    summary = write_report(directory, published)
+    print_table(summary, published)
+    print(f"report: {directory / 'report.html'}   figure: {directory / 'figures' / 'loss_curves.png'}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,33 @@
+"""Four recurrent cells learn English, character by character, from 16 initial values each.
+
+A first look at what the lab does, on Python's own reference text, with nothing to download: the LSTM, two stacked
+LSTMs, and the Cerebral LSTM (Kumar 2020) whose two paths start from independent or from identical values. It is no
+replication: the widths are small and the training short.
+
+Command:   python -m experiments run quickstart
+Expected:  all arms fall from 4.6 nats to about 2 in training loss; the two Cerebral arms part.
+"""
+
+from rnnlab.config import Arm, Config
+
+CONFIG = Config(
+    experiment="quickstart",
+    arms={
+        "lstm": Arm("lstm"),
+        "lstm-stacked": Arm("lstm", layers=2),
+        "cerebral": Arm("cerebral_lstm", options={"paths": "independent"}),
+        "cerebral-identical": Arm("cerebral_lstm", options={"paths": "identical"}),
+    },
+    data="pydoc",
+    seeds=tuple(range(16)),
+    epochs=10,
+    steps_per_epoch=60,
+    batch=32,
+    window=32,
+    hidden=64,
+    optimizer="adam",
+    learning_rate=(1e-2,),
+    clip_norm=(1.0,),
+)
+
+QUICK = {"seeds": (0, 1), "epochs": 2, "steps_per_epoch": 5, "hidden": 16}

@@ -1,0 +1,213 @@
+"""Tables, figures and one self-contained page from what a run left behind."""
+
+import base64
+import csv
+import html
+import io
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from rnnlab import records
+from rnnlab.errors import InputError
+from rnnlab.progress import duration
+from rnnlab.stats import mean_interval
+from rnnlab.summary import Group, groups
+
+Published = Mapping[tuple[str, float], float]  # (arm, learning rate) -> the paper's number
+
+MEASURED = ("experiment", "complete", "headline", "arms", "results")
+
+
+def read_summary(directory: Path) -> dict[str, Any]:
+    """The document of summary.json. Raises InputError if it is missing, cut short or of another version."""
+    summary = records.read_json(directory / "summary.json")
+    if not isinstance(summary, dict) or not all(key in summary for key in MEASURED):
+        raise InputError(f"{directory / 'summary.json'}: not of this version; accepted: the file that run wrote")
+    return summary
+
+
+def table(summary: Mapping[str, Any], published: Published | None = None) -> tuple[list[str], list[list[str]]]:
+    """Header and rows of the results, as text: an interval is ``mean ± half width`` (95 %, Student t, over seeds)."""
+    results = summary["results"]
+    names = [name for name in dict.fromkeys(key for row in results for key in row) if name not in _NOT_NUMBERS]
+    varying = [name for name in names if len({row.get(name) for row in results}) > 1]
+    metrics = [name for name in (results[0]["metrics"] if results else ()) if name.split("_")[-1] != "loss"]
+    header = ["arm", *varying, *(name.replace("_", " ") for name in metrics), "n", "dead", "parameters", "time"]
+    if published:
+        header.insert(1 + len(varying) + len(metrics), "paper")
+    rows = []
+    for row in results:
+        arm = summary["arms"].get(row["arm"], {})
+        cells = [row["arm"], *(_number(row.get(name)) for name in varying)]
+        cells += [interval_text(row["metrics"][name]) for name in metrics]
+        if published:
+            known = published.get((row["arm"], row.get("learning_rate")))
+            cells.append("" if known is None else f"{known:.4f}")
+        alive = row["runs"] - row["dead"]
+        parameters = f"{arm['parameters']:,}" if "parameters" in arm else ""
+        rows.append([*cells, str(alive), str(row["dead"]), parameters, duration(arm.get("seconds", 0.0))])
+    return header, rows
+
+
+_NOT_NUMBERS = ("arm", "runs", "dead", "epochs", "metrics")
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:g}"
+
+
+def interval_text(interval: Mapping[str, float | None]) -> str:
+    """``0.9712 ± 0.0021``; without an interval where there are fewer than two runs, ``-`` where there is none."""
+    mean, low = interval["mean"], interval["low"]
+    if mean is None:
+        return "-"
+    if low is None:
+        return f"{mean:.4f} (one run)"
+    return f"{mean:.4f} ± {mean - low:.4f}"
+
+
+def print_table(summary: Mapping[str, Any], published: Published | None = None) -> None:
+    """The results on standard output."""
+    from rich.console import Console
+    from rich.table import Table
+
+    header, rows = table(summary, published)
+    shown = Table(title=None, box=None, header_style="bold")
+    for index, name in enumerate(header):
+        shown.add_column(name, justify="left" if index == 0 else "right", overflow="fold")
+    for row in rows:
+        shown.add_row(*row)
+    console = Console(highlight=False)
+    console.print(shown)
+    console.print("mean ± half of the 95 % interval over seeds; time: training and evaluation of all runs of the arm")
+    if not summary["complete"]:
+        console.print("unfinished: the run goes on with `resume`")
+
+
+def write_report(directory: Path, published: Published | None = None) -> dict[str, Any]:
+    """Write figures/ (PNG with the data behind it as CSV) and report.html; return the summary.
+
+    Raises InputError if a file of the run is missing or unreadable.
+    """
+    summary = read_summary(directory)
+    environment = records.read_json(directory / "env.json")
+    config = records.read_text(directory / "config.json")
+    found = groups(records.read_metrics(directory / "metrics.parquet"))
+    curves = loss_curves(found)
+    records.write_whole(directory / "figures" / "loss_curves.csv", _csv(curves).encode())
+    picture = draw_curves(curves, title=f"{summary['experiment']}: mean over seeds and its 95 % interval")
+    records.write_whole(directory / "figures" / "loss_curves.png", picture)
+    page = _page(summary, table(summary, published), picture, environment, config)
+    records.write_whole(directory / "report.html", page.encode())
+    return summary
+
+
+def loss_curves(found: Sequence[Group]) -> list[dict[str, Any]]:
+    """One record for each group, split and epoch: mean, low, high and n of the loss in nats over living runs."""
+    names = list(dict.fromkeys(name for group in found for name in group.numbers))
+    points = []
+    for group in found:
+        for split in ("train", "validation", "test"):
+            values = group.values.get((split, "loss"))
+            if values is None:
+                continue
+            for column, epoch in enumerate(group.epochs):
+                interval = mean_interval(values[~group.died, column])
+                numbers = {name: group.numbers.get(name, "") for name in names}
+                points.append({"arm": group.arm, **numbers, "split": split, "epoch": int(epoch), **interval._asdict()})
+    return points
+
+
+def _csv(points: Sequence[Mapping[str, Any]]) -> str:
+    text = io.StringIO()
+    writer = csv.DictWriter(text, points[0] if points else ["arm"], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(points)
+    return text.getvalue()
+
+
+def draw_curves(points: Sequence[Mapping[str, Any]], title: str) -> bytes:
+    """A PNG: a row of panels for the training and the validation loss, a column for each combination of numbers."""
+    import matplotlib
+    from matplotlib.figure import Figure
+
+    fixed = ("arm", "split", "epoch", "mean", "low", "high", "n")
+    names = [name for name in (points[0] if points else {}) if name not in fixed]
+    columns = list(dict.fromkeys(tuple(point[name] for name in names) for point in points)) or [()]
+    arms = list(dict.fromkeys(point["arm"] for point in points))
+    palette = matplotlib.colormaps["tab10" if len(arms) <= 10 else "tab20"]
+    colours = [palette(index) for index in range(palette.N)]
+    figure = Figure(figsize=(1.6 + 4.2 * len(columns), 6.2), layout="constrained", dpi=110)
+    axes = figure.subplots(2, len(columns), sharex=True, sharey="row", squeeze=False)
+    for row, split in enumerate(("train", "validation")):
+        for column, numbers in enumerate(columns):
+            panel = axes[row, column]
+            for index, arm in enumerate(arms):
+                here = [
+                    p for p in points
+                    if p["arm"] == arm and p["split"] == split and tuple(p[name] for name in names) == numbers
+                ]  # fmt: skip
+                if not here:
+                    continue
+                epochs, mean = [p["epoch"] for p in here], [p["mean"] for p in here]
+                low, high = [p["low"] for p in here], [p["high"] for p in here]
+                colour, style = colours[index % len(colours)], ("-", "--", ":")[index // len(colours) % 3]
+                marker = "o" if len(epochs) == 1 else None
+                label = f"{arm} (n={max(p['n'] for p in here)})"
+                panel.plot(epochs, mean, style, color=colour, label=label, linewidth=1.6, marker=marker)
+                panel.fill_between(epochs, low, high, color=colour, alpha=0.2, linewidth=0)
+            panel.grid(alpha=0.25)
+            panel.xaxis.get_major_locator().set_params(integer=True)
+            if row == 0:
+                panel.set_title(", ".join(f"{n}={v:g}" for n, v in zip(names, numbers, strict=True) if v != ""), size=9)
+            else:
+                panel.set_xlabel("epoch")
+        axes[row, 0].set_ylabel(f"{split} loss (nats)")
+    handles: dict[str, Any] = {}
+    for panel in axes.flat:
+        handles |= dict(zip(*reversed(panel.get_legend_handles_labels()), strict=True))
+    figure.legend(handles.values(), handles.keys(), loc="outside right center", frameon=False, fontsize=9)
+    figure.suptitle(title, size=11)
+    target = io.BytesIO()
+    figure.savefig(target, format="png")
+    return target.getvalue()
+
+
+_STYLE = """
+:root { color-scheme: light dark; font: 16px/1.5 system-ui, sans-serif; }
+body { max-width: 70rem; margin: 2rem auto; padding: 0 1rem; }
+table { border-collapse: collapse; display: block; overflow-x: auto; }
+th, td { padding: .25rem .8rem; text-align: right; border-bottom: 1px solid #8886; white-space: nowrap; }
+th:first-child, td:first-child { text-align: left; }
+img { max-width: 100%; background: white; } pre { overflow-x: auto; }
+"""
+
+
+def _page(
+    summary: Mapping[str, Any],
+    results: tuple[list[str], list[list[str]]],
+    picture: bytes,
+    environment: Any,
+    config: str,
+) -> str:
+    header, rows = results
+    head = "".join(f"<th scope=col>{html.escape(name)}</th>" for name in header)
+    body = "".join("<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
+    title = html.escape(f"rnnlab: {summary['experiment']}")
+    state = "" if summary["complete"] else "<p><strong>Unfinished.</strong> What is shown is what was saved so far.</p>"
+    image = base64.b64encode(picture).decode()
+    return f"""<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{title}</title><style>{_STYLE}</style></head><body>
+<h1>{title}</h1>{state}
+<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>
+<p>Mean and half width of the 95 % interval over seeds (Student t). A run whose loss went non-finite is counted under
+<em>dead</em> and enters no mean.</p>
+<img alt="Training and validation loss by epoch for every arm; the numbers are in figures/loss_curves.csv"
+src="data:image/png;base64,{image}">
+<h2>Configuration</h2><pre>{html.escape(config)}</pre>
+<h2>Environment</h2><pre>{html.escape(json.dumps(environment, indent=2))}</pre>
+</body></html>
+"""
