@@ -173,11 +173,12 @@ def _train(config: Config, directory: Path, *, new: bool) -> int:
 
     use_all_cores()
     from rnnlab import run
+    from rnnlab.prepare import prepare
     from rnnlab.progress import Terminal
 
     if new:
         run.check_new(directory)
-    prepared = run.prepare(config)
+    prepared = prepare(config)
     terminal = Terminal()
     try:
         complete = (run.start if new else run.resume)(prepared, directory, terminal)

@@ -1,4 +1,4 @@
-"""LSTM1 to LSTM5 against the LSTM on row-wise MNIST.
+r"""LSTM1 to LSTM5 against the LSTM on row-wise MNIST.
 
 Paper:     Akandeh & Salem, Simplified Long Short-term Memory Recurrent Neural Networks: part I, 2017.
 Task:      a 28x28 image read row by row, 28 steps; softmax on the last h; categorical cross-entropy.
@@ -10,8 +10,9 @@ Numbers:   the paper prints the best test accuracy over the 100 epochs (Tables 3
            epoch that is best on validation.
 Departures: 5,000 of the 60,000 training images are held out for validation; several seeds instead of one run.
 
-Command:   python -m experiments run mnist_slim --arms lstm-tanh,lstm3-tanh --seeds 8 --epochs 3 --set learning_rate=1e-3
-All of it: python -m experiments run mnist_slim            (18 arms x 3 rates x 4 seeds x 100 epochs: days on two cores)
+Command:   python -m experiments run mnist_slim          18 arms x 3 rates x 4 seeds x 100 epochs: days on two cores
+A taste:   python -m experiments run mnist_slim --arms lstm-tanh,lstm3-tanh --seeds 8 --epochs 3 \
+               --set learning_rate=1e-3
 Expected:  the paper's numbers, Tables 3 to 5, are in PUBLISHED.
 """
 

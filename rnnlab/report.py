@@ -6,6 +6,7 @@ import html
 import io
 import json
 from collections.abc import Mapping, Sequence
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -76,10 +77,12 @@ def print_table(summary: Mapping[str, Any], published: Published | None = None) 
     header, rows = table(summary, published)
     shown = Table(title=None, box=None, header_style="bold")
     for index, name in enumerate(header):
-        shown.add_column(name, justify="left" if index == 0 else "right", overflow="fold")
+        shown.add_column(name, justify="left" if index == 0 else "right", no_wrap=index == 0)
     for row in rows:
         shown.add_row(*row)
-    console = Console(highlight=False)
+    console = Console(highlight=False, soft_wrap=True)
+    if not console.is_terminal:
+        console.width = 160  # a file or a pipe has no width to fit
     console.print(shown)
     console.print("mean ± half of the 95 % interval over seeds; time: training and evaluation of all runs of the arm")
     if not summary["complete"]:
@@ -129,45 +132,50 @@ def _csv(points: Sequence[Mapping[str, Any]]) -> str:
 
 
 def draw_curves(points: Sequence[Mapping[str, Any]], title: str) -> bytes:
-    """A PNG: a row of panels for the training and the validation loss, a column for each combination of numbers."""
+    """A PNG of the training and the validation loss: a pair of panels for each combination of swept numbers."""
     import matplotlib
     from matplotlib.figure import Figure
 
     fixed = ("arm", "split", "epoch", "mean", "low", "high", "n")
     names = [name for name in (points[0] if points else {}) if name not in fixed]
-    columns = list(dict.fromkeys(tuple(point[name] for name in names) for point in points)) or [()]
+    names = [name for name in names if len({point[name] for point in points}) > 1]
+    sweeps = list(dict.fromkeys(tuple(point[name] for name in names) for point in points)) or [()]
     arms = list(dict.fromkeys(point["arm"] for point in points))
     palette = matplotlib.colormaps["tab10" if len(arms) <= 10 else "tab20"]
-    colours = [palette(index) for index in range(palette.N)]
-    figure = Figure(figsize=(1.6 + 4.2 * len(columns), 6.2), layout="constrained", dpi=110)
-    axes = figure.subplots(2, len(columns), sharex=True, sharey="row", squeeze=False)
-    for row, split in enumerate(("train", "validation")):
-        for column, numbers in enumerate(columns):
-            panel = axes[row, column]
-            for index, arm in enumerate(arms):
-                here = [
-                    p for p in points
-                    if p["arm"] == arm and p["split"] == split and tuple(p[name] for name in names) == numbers
-                ]  # fmt: skip
-                if not here:
-                    continue
-                epochs, mean = [p["epoch"] for p in here], [p["mean"] for p in here]
-                low, high = [p["low"] for p in here], [p["high"] for p in here]
-                colour, style = colours[index % len(colours)], ("-", "--", ":")[index // len(colours) % 3]
-                marker = "o" if len(epochs) == 1 else None
-                label = f"{arm} (n={max(p['n'] for p in here)})"
-                panel.plot(epochs, mean, style, color=colour, label=label, linewidth=1.6, marker=marker)
-                panel.fill_between(epochs, low, high, color=colour, alpha=0.2, linewidth=0)
-            panel.grid(alpha=0.25)
-            panel.xaxis.get_major_locator().set_params(integer=True)
-            if row == 0:
-                panel.set_title(", ".join(f"{n}={v:g}" for n, v in zip(names, numbers, strict=True) if v != ""), size=9)
-            else:
-                panel.set_xlabel("epoch")
-        axes[row, 0].set_ylabel(f"{split} loss (nats)")
+    splits = ("train", "validation")
+    rows, columns = (len(splits), len(sweeps)) if len(sweeps) > 1 else (1, len(splits))
+    figure = Figure(figsize=(2.2 + 4.2 * columns, 0.8 + 3.2 * rows), layout="constrained", dpi=110)
+    axes = figure.subplots(rows, columns, sharex=True, sharey="row" if len(sweeps) > 1 else True, squeeze=False)
+    for panel, (split, numbers) in zip(axes.flat, product(splits, sweeps), strict=True):
+        for index, arm in enumerate(arms):
+            here = [
+                point
+                for point in points
+                if (point["arm"], point["split"], tuple(point[name] for name in names)) == (arm, split, numbers)
+            ]
+            if not here:
+                continue
+            epochs = [point["epoch"] for point in here]
+            panel.plot(
+                epochs,
+                [point["mean"] for point in here],
+                ("-", "--")[index // palette.N % 2],
+                color=palette(index % palette.N),
+                label=f"{arm} (n={max(point['n'] for point in here)})",
+                linewidth=1.6,
+                marker="o" if len(epochs) == 1 else None,
+            )
+            low, high = [point["low"] for point in here], [point["high"] for point in here]
+            panel.fill_between(epochs, low, high, color=palette(index % palette.N), alpha=0.2, linewidth=0)
+        panel.grid(alpha=0.25)
+        panel.xaxis.get_major_locator().set_params(integer=True)
+        panel.set(xlabel="epoch", ylabel=f"{split} loss (nats)")
+        known = [f"{name}={value:g}" for name, value in zip(names, numbers, strict=True) if value != ""]
+        panel.set_title(", ".join(known), size=9)
     handles: dict[str, Any] = {}
     for panel in axes.flat:
-        handles |= dict(zip(*reversed(panel.get_legend_handles_labels()), strict=True))
+        shown, labels = panel.get_legend_handles_labels()
+        handles |= dict(zip(labels, shown, strict=True))
     figure.legend(handles.values(), handles.keys(), loc="outside right center", frameon=False, fontsize=9)
     figure.suptitle(title, size=11)
     target = io.BytesIO()

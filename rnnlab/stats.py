@@ -29,6 +29,8 @@ def mean_interval(values: np.ndarray, level: float = 0.95) -> Interval:
 
 def at_best_validation(validation_loss: np.ndarray, values: np.ndarray) -> np.ndarray:
     """``values [n, E]`` of each run at the epoch of its lowest ``validation_loss [n, E]``; NaN if it has none."""
+    if not values.shape[1]:
+        return np.full(len(values), np.nan)
     known = np.where(np.isfinite(validation_loss), validation_loss, np.inf)
     picked = values[np.arange(len(values)), np.argmin(known, axis=1)]
     return np.where(np.isfinite(known).any(axis=1), picked, np.nan)
@@ -36,6 +38,8 @@ def at_best_validation(validation_loss: np.ndarray, values: np.ndarray) -> np.nd
 
 def best_over_epochs(values: np.ndarray, higher_is_better: bool) -> np.ndarray:
     """The best of ``values [n, E]`` over epochs, selected on themselves; NaN for a run without any."""
+    if not values.shape[1]:
+        return np.full(len(values), np.nan)
     worst = -np.inf if higher_is_better else np.inf
     known = np.where(np.isfinite(values), values, worst)
     best = known.max(axis=1) if higher_is_better else known.min(axis=1)

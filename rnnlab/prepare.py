@@ -1,0 +1,72 @@
+"""An experiment checked as far as can be without training: its data loaded, its arms planned, users' cells traced."""
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+
+from rnnlab.arms import Plan, make_recipe, plan_arms
+from rnnlab.cells import is_file_cell
+from rnnlab.config import Config
+from rnnlab.data import load_dataset
+from rnnlab.errors import InputError
+from rnnlab.sweep import grid
+from rnnlab.train import Recipe, epoch_plan, evaluate, init_state, train_steps
+from rnnlab.types import Dataset, Run, Sums, TrainState
+
+
+class Prepared(NamedTuple):
+    """What ``start`` and ``resume`` take."""
+
+    config: Config
+    plans: Mapping[str, Plan]
+    recipes: Mapping[str, Recipe]
+    dataset: Dataset
+
+
+def prepare(config: Config) -> Prepared:
+    """Load the data and check everything. Raises InputError; nothing has been written then."""
+    plans = plan_arms(config)
+    dataset = load_dataset(config.data, window=config.window)
+    recipes = {name: make_recipe(config, plan, dataset) for name, plan in plans.items()}
+    for name, recipe in recipes.items():
+        if not is_file_cell(config.arms[name].cell):
+            continue
+        try:  # a user's cell that cannot be traced fails here, not after hours
+            _trace(plans[name], recipe, config, dataset)
+        except InputError:
+            raise
+        except Exception as error:
+            reason = (str(error).splitlines() or [""])[0][:200]
+            raise InputError(
+                f"arms.{name}: cell {config.arms[name].cell} fails: {type(error).__name__}: {reason}"
+            ) from error
+    return Prepared(config, plans, recipes, dataset)
+
+
+def identity(prepared: Prepared) -> dict[str, Any]:
+    """What identifies the data and the users' cells, as JSON: a resume with others is refused."""
+    data = prepared.dataset
+    sizes = {name: len(getattr(data, name).targets) for name in ("train", "validation", "test")}
+    cells = sorted({arm.cell for arm in prepared.config.arms.values() if is_file_cell(arm.cell)})
+    hashes = {cell: hashlib.sha256(Path(cell.rpartition(":")[0]).read_bytes()).hexdigest() for cell in cells}
+    return {"name": data.name, "examples": sizes, "source": dict(data.source), "cells": hashes}
+
+
+def abstract_state(plan: Plan, recipe: Recipe, config: Config) -> TrainState:
+    """Shapes of the arm's whole state, leaves ``[R, ...]``, without computing anything."""
+    return jax.eval_shape(jax.vmap(lambda run: init_state(recipe, run)), grid(config.seeds, plan.numbers))
+
+
+def _trace(plan: Plan, recipe: Recipe, config: Config, dataset: Dataset) -> None:
+    """Go through initial values, a training step and an evaluation of one run without computing anything."""
+
+    def life(run: Run) -> Sums:
+        state = init_state(recipe, run)
+        order = epoch_plan(recipe, run, 1, dataset.train.targets.shape[0])
+        state = train_steps(recipe, run, state, order, dataset.train, 0, 1)
+        return evaluate(recipe, run, state.params, dataset.validation)
+
+    jax.eval_shape(life, jax.tree.map(lambda leaf: leaf[0], grid(config.seeds, plan.numbers)))
