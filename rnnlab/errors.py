@@ -1,5 +1,6 @@
 """What a user is told: one line that names the field, the value and what is accepted."""
 
+import math
 from collections.abc import Iterable
 from difflib import get_close_matches
 
@@ -22,3 +23,16 @@ def choose(field: str, value: object, accepted: Iterable[str]) -> str:
     if value not in names:
         raise unknown(field, value, names)
     return str(value)
+
+
+def check_number(field: str, value: object, *, below: float = math.inf) -> None:
+    """Raise InputError unless a Python number is finite, 0 or more, and less than ``below``.
+
+    An array passes: it rides the run axis, and its values were checked one by one before they became one.
+    """
+    if isinstance(value, (int, float)) and not 0 <= value < below:
+        raise InputError(f"{field}: {value} is out of range; accepted: 0 or more" + _and_below(below))
+
+
+def _and_below(below: float) -> str:
+    return "" if math.isinf(below) else f" and below {below:g}"

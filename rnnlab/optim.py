@@ -6,7 +6,7 @@ from typing import Any
 
 import optax
 
-from rnnlab.errors import choose, unknown
+from rnnlab.errors import check_number, choose, unknown
 from rnnlab.types import Array
 
 
@@ -14,11 +14,16 @@ def adam(
     learning_rate: Array, *, b1: float = 0.9, b2: float = 0.999, eps: float = 1e-8
 ) -> optax.GradientTransformation:
     """Kingma & Ba, Adam, 2014."""
+    check_number("b1", b1, below=1)
+    check_number("b2", b2, below=1)
+    check_number("eps", eps)
     return optax.adam(learning_rate, b1=b1, b2=b2, eps=eps)
 
 
 def rmsprop(learning_rate: Array, *, decay: float = 0.9, eps: float = 1e-7) -> optax.GradientTransformation:
     """Tieleman & Hinton, RMSprop, 2012, in Keras's form: eps outside the root, moments from zero, uncorrected."""
+    check_number("decay", decay, below=1)
+    check_number("eps", eps)
     return optax.rmsprop(learning_rate, decay=decay, eps=eps, eps_in_sqrt=False)
 
 
@@ -26,11 +31,14 @@ def adagrad(
     learning_rate: Array, *, initial_accumulator: float = 0.1, eps: float = 1e-7
 ) -> optax.GradientTransformation:
     """Duchi, Hazan & Singer, Adagrad, 2011. The accumulator starts at 0.1, as TensorFlow's did; PyTorch's at 0."""
+    check_number("initial_accumulator", initial_accumulator)
+    check_number("eps", eps)
     return optax.adagrad(learning_rate, initial_accumulator_value=initial_accumulator, eps=eps)
 
 
 def sgd(learning_rate: Array, *, momentum: float = 0.0, nesterov: bool = False) -> optax.GradientTransformation:
     """Stochastic gradient descent with (heavy-ball or Nesterov) momentum."""
+    check_number("momentum", momentum, below=1)
     return optax.sgd(learning_rate, momentum=momentum, nesterov=nesterov)
 
 

@@ -89,6 +89,7 @@ class Sweep(NamedTuple):
     train: Callable[[TrainState, Array, Split, int, int], TrainState]  # (state, plan, split, start, stop)
     evaluate: Callable[[TrainState, Split], Sums]
     close_epoch: Callable[[TrainState, Sums, int], TrainState]
+    compiled_texts: Callable[[Split], dict[str, str]]  # the compiled programs, for those who want to read them
 
 
 def make_sweep(recipe: train.Recipe, runs: Run, mesh: Mesh, chunk: int, examples: int) -> Sweep:
@@ -131,16 +132,30 @@ def make_sweep(recipe: train.Recipe, runs: Run, mesh: Mesh, chunk: int, examples
 
         return mapped(one)((state, validation), epoch)
 
+    def compiled_texts(split: Split) -> dict[str, str]:
+        zero = jnp.int32(0)
+        state = jax.eval_shape(init, padded)
+        state = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=by_run), state)
+        order, sums = plan(padded, zero), state.sums
+        lowered = {
+            "plan": plan.lower(padded, zero),
+            "train": train_steps.lower(state, padded, order, split, zero, zero),
+            "evaluate": evaluate.lower(state, padded, split),
+            "close_epoch": close_epoch.lower(state, sums, zero),
+        }
+        return {name: program.compile().as_text() or "" for name, program in lowered.items()}
+
     return Sweep(
         padded,
         len(runs.seed),
-        lambda: jax.device_put(init(jax.device_put(on_host, mesh.devices.flat[0])), by_run),
-        lambda epoch: plan(padded, jnp.int32(epoch)),
-        lambda state, plan, split, start, stop: train_steps(
-            state, padded, plan, split, jnp.int32(start), jnp.int32(stop)
+        init=lambda: jax.device_put(init(jax.device_put(on_host, mesh.devices.flat[0])), by_run),
+        plan=lambda epoch: plan(padded, jnp.int32(epoch)),
+        train=lambda state, order, split, start, stop: train_steps(
+            state, padded, order, split, jnp.int32(start), jnp.int32(stop)
         ),
-        lambda state, split: evaluate(state, padded, split),
-        lambda state, validation, epoch: close_epoch(state, validation, jnp.int32(epoch)),
+        evaluate=lambda state, split: evaluate(state, padded, split),
+        close_epoch=lambda state, validation, epoch: close_epoch(state, validation, jnp.int32(epoch)),
+        compiled_texts=compiled_texts,
     )
 
 

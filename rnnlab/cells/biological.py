@@ -9,6 +9,7 @@ from rnnlab.cells.functions import activation as make_activation
 from rnnlab.cells.functions import dot, gate_activation, zeros
 from rnnlab.cells.initialisers import initialise
 from rnnlab.cells.lstm import LSTMGates
+from rnnlab.errors import check_number
 from rnnlab.types import Array, Cell, Key
 
 
@@ -58,6 +59,7 @@ def biological_lstm(
     Parameters: 3*(D*H + 2*H*H + H) + H.
     """
     act, squash = make_activation(activation), gate_activation(gate)
+    check_number("noise", noise)
     init_w, init_u = initialise("w_init", w_init), initialise("u_init", u_init)
     noisy = not (isinstance(noise, (int, float)) and noise == 0)  # a number that rides the run axis is an array
 

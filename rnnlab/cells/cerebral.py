@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from rnnlab.cells.functions import activation as make_activation
 from rnnlab.cells.functions import dot, gate_activation, zeros
 from rnnlab.cells.initialisers import initialise
-from rnnlab.errors import InputError, choose
+from rnnlab.errors import InputError, check_number, choose
 from rnnlab.types import Array, Cell, Key
 
 
@@ -77,6 +77,7 @@ def cerebral_lstm(
     """
     act, squash = make_activation(activation), gate_activation(gate)
     choose("paths", paths, ("independent", "identical", "noise"))
+    check_number("eps", eps)
     printed = choose("form", form, ("code", "printed")) == "printed"
     if (w_init == "author") != (u_init == "author"):
         raise InputError(f"w_init: the author's weights are drawn together, not with u_init {u_init!r}; change both")

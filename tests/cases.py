@@ -1,0 +1,242 @@
+"""The table of cells under test, one row for each cell and interesting combination of options, and random fillings."""
+
+import zlib
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+import transcriptions as paper
+
+from rnnlab.cells import make_cell, stack
+from rnnlab.types import Cell
+
+D, H = 3, 4  # no two dimensions of a test alike
+
+
+class Case(NamedTuple):
+    """A row: how the cell is made, what the paper says it counts, and its independent transcription."""
+
+    name: str
+    make: Callable[..., Cell]  # (hidden, **numbers)
+    count: Callable[[int, int], int]  # (D, H) -> parameters, written out by hand
+    transcription: Callable[[Any, Any, Any], tuple[Any, Any, dict]]
+    over_time: bool = True  # False: differs from another row only inside the step, so time adds nothing
+
+
+def row(name, count, transcription, *, cell=None, over_time=True, **options):
+    cell = cell or name
+    return Case(
+        name, lambda hidden=H, **more: make_cell(cell, hidden, **options, **more), count, transcription, over_time
+    )
+
+
+def unlike_layers(hidden=H, **numbers):
+    """An LSTM of another width below a GRU."""
+    return stack([make_cell("lstm", hidden + 1, **numbers), make_cell("gru", hidden, reset="before")])
+
+
+def full(d, h):
+    """One gate that sees x and h and has a bias."""
+    return d * h + h * h + h
+
+
+CASES = [
+    row("rnn", full, paper.rnn()),
+    row("rnn relu", full, paper.rnn("relu"), cell="rnn", activation="relu", over_time=False),
+    row("rnn sigmoid", full, paper.rnn("sigmoid"), cell="rnn", activation="sigmoid", over_time=False),
+    row("lstm", lambda d, h: 4 * full(d, h), paper.lstm()),
+    row("lstm relu", lambda d, h: 4 * full(d, h), paper.lstm("relu"), cell="lstm", activation="relu"),
+    row(
+        "lstm sigmoid, hard gates",
+        lambda d, h: 4 * full(d, h),
+        paper.lstm("sigmoid", "hard_sigmoid"),
+        cell="lstm",
+        activation="sigmoid",
+        gate="hard_sigmoid",
+        over_time=False,
+    ),
+    row("lstm without bias", lambda d, h: 4 * (d * h + h * h), paper.lstm(bias=False), cell="lstm", bias=False),
+    row(
+        "lstm recurrent output gate",
+        lambda d, h: 3 * full(d, h) + h * h,
+        paper.lstm(output_gate="recurrent"),
+        cell="lstm",
+        output_gate="recurrent",
+    ),
+    row(
+        "lstm recurrent output gate without bias",
+        lambda d, h: 3 * (d * h + h * h) + h * h,
+        paper.lstm(output_gate="recurrent", bias=False),
+        cell="lstm",
+        output_gate="recurrent",
+        bias=False,
+        over_time=False,
+    ),
+    row("lstm_1997", lambda d, h: 3 * full(d, h), paper.lstm_1997()),
+    row("peephole_lstm", lambda d, h: 4 * full(d, h) + 3 * h, paper.peephole_lstm()),
+    row(
+        "peephole_lstm as printed",
+        lambda d, h: 4 * full(d, h) + 3 * h * h,
+        paper.peephole_lstm("full", "previous"),
+        cell="peephole_lstm",
+        peephole="full",
+        output_peephole="previous",
+    ),
+    row(
+        "peephole_lstm full current",
+        lambda d, h: 4 * full(d, h) + 3 * h * h,
+        paper.peephole_lstm("full", "current"),
+        cell="peephole_lstm",
+        peephole="full",
+        over_time=False,
+    ),
+    row(
+        "peephole_lstm diagonal previous",
+        lambda d, h: 4 * full(d, h) + 3 * h,
+        paper.peephole_lstm("diagonal", "previous"),
+        cell="peephole_lstm",
+        output_peephole="previous",
+        over_time=False,
+    ),
+    row("gru", lambda d, h: 3 * full(d, h) + h, paper.gru()),
+    row("gru before", lambda d, h: 3 * full(d, h), paper.gru(reset="before"), cell="gru", reset="before"),
+    row(
+        "gru printed",
+        lambda d, h: 2 * (d * h + h * h),
+        paper.gru("printed"),
+        cell="gru",
+        form="printed",
+        reset="before",
+    ),
+    row("lstm1", lambda d, h: full(d, h) + 3 * (h * h + h), paper.slim(1)),
+    row("lstm2", lambda d, h: full(d, h) + 3 * h * h, paper.slim(2)),
+    row("lstm3", lambda d, h: full(d, h) + 3 * h, paper.slim(3)),
+    row("lstm4", lambda d, h: full(d, h) + 3 * h, paper.slim(4)),
+    row("lstm5", lambda d, h: full(d, h) + 6 * h, paper.slim(5)),
+    row(
+        "lstm1 relu",
+        lambda d, h: full(d, h) + 3 * (h * h + h),
+        paper.slim(1, "relu"),
+        cell="lstm1",
+        activation="relu",
+        over_time=False,
+    ),
+    row(
+        "lstm2 hard gates",
+        lambda d, h: full(d, h) + 3 * h * h,
+        paper.slim(2, gate="hard_sigmoid"),
+        cell="lstm2",
+        gate="hard_sigmoid",
+        over_time=False,
+    ),
+    row(
+        "lstm3 relu, hard gates",
+        lambda d, h: full(d, h) + 3 * h,
+        paper.slim(3, "relu", "hard_sigmoid"),
+        cell="lstm3",
+        activation="relu",
+        gate="hard_sigmoid",
+        over_time=False,
+    ),
+    row(
+        "lstm4 sigmoid",
+        lambda d, h: full(d, h) + 3 * h,
+        paper.slim(4, "sigmoid"),
+        cell="lstm4",
+        activation="sigmoid",
+        over_time=False,
+    ),
+    row(
+        "lstm5 sigmoid",
+        lambda d, h: full(d, h) + 6 * h,
+        paper.slim(5, "sigmoid"),
+        cell="lstm5",
+        activation="sigmoid",
+        over_time=False,
+    ),
+    row("biological_lstm", lambda d, h: 3 * (full(d, h) + h * h) + h, paper.biological_lstm()),
+    row(  # without a key there is no noise, but steps are counted; a delta that float32 sees in the fourth digit
+        "biological_lstm silent noise",
+        lambda d, h: 3 * (full(d, h) + h * h) + h,
+        paper.biological_lstm(delta=0.3, activation="sigmoid"),
+        cell="biological_lstm",
+        delta=0.3,
+        noise=0.1,
+        activation="sigmoid",
+    ),
+    row("cerebral_lstm", lambda d, h: 8 * full(d, h), paper.cerebral_lstm()),
+    row(
+        "cerebral_lstm printed, identical",
+        lambda d, h: 8 * full(d, h),
+        paper.cerebral_lstm("printed", "sigmoid"),
+        cell="cerebral_lstm",
+        form="printed",
+        paths="identical",
+        activation="sigmoid",
+    ),
+    row(
+        "cerebral_lstm noise",
+        lambda d, h: 8 * full(d, h),
+        paper.cerebral_lstm(activation="relu"),
+        cell="cerebral_lstm",
+        paths="noise",
+        eps=0.01,
+        activation="relu",
+        over_time=False,
+    ),
+    Case(
+        "stack of lstm and gru",
+        unlike_layers,
+        lambda d, h: 4 * full(d, h + 1) + 3 * full(h + 1, h),
+        paper.stacked(paper.lstm(), paper.gru(reset="before")),
+    ),
+]
+OVER_TIME = [case for case in CASES if case.over_time]
+
+
+def name_of(value):
+    """Ids for pytest."""
+    return value.name.replace(" ", "-") if isinstance(value, Case) else None
+
+
+def generator(*names):
+    """Random numbers that belong to a test alone: the same on every machine, whatever else runs."""
+    return np.random.RandomState(zlib.crc32("/".join(map(str, names)).encode()))
+
+
+def filled(draw, tree, deviation=0.7, dtype=np.float32):
+    """A tree of arrays (or shapes) filled with normal draws; counts (the biological carry's ``t``) with integers."""
+
+    def fill(path, leaf):
+        if getattr(path[-1], "name", "") == "t":
+            return draw.randint(1, 50, leaf.shape).astype(dtype)
+        return (deviation * draw.standard_normal(leaf.shape)).astype(dtype)
+
+    return jax.tree_util.tree_map_with_path(fill, tree)
+
+
+def random_params(case_or_cell, draw, inputs=D, **options):
+    """Parameters none of which is at its initial value: biases and peepholes are random too."""
+    cell = case_or_cell.make() if isinstance(case_or_cell, Case) else case_or_cell
+    return filled(draw, jax.eval_shape(lambda: cell.init(jax.random.key(0), inputs)), **options)
+
+
+def random_carry(cell, params, draw, batch, **options):
+    return filled(draw, jax.eval_shape(lambda: cell.initial_carry(params, batch)), **options)
+
+
+def random_inputs(draw, *shape, dtype=np.float32):
+    return draw.standard_normal(shape).astype(dtype)
+
+
+def assert_trees_close(ours, theirs, **tolerance):
+    """Same structure, and every leaf close; NaN is never close to anything."""
+    assert jax.tree.structure(ours) == jax.tree.structure(theirs)
+    for (path, a), b in zip(jax.tree_util.tree_leaves_with_path(ours), jax.tree.leaves(theirs), strict=True):
+        where = jax.tree_util.keystr(path)
+        np.testing.assert_allclose(np.asarray(a), np.asarray(b), equal_nan=False, err_msg=where, **tolerance)
+
+
+def assert_trees_equal(ours, theirs):
+    assert_trees_close(ours, theirs, rtol=0, atol=0)

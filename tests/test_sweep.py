@@ -1,0 +1,174 @@
+"""The run axis: runs of a sweep equal the same runs alone, on any number of devices, without communication."""
+
+import re
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from rnnlab.cells import make_cell
+from rnnlab.model import make_model
+from rnnlab.optim import make_optimiser
+from rnnlab.sweep import default_chunk, device_mesh, grid, make_sweep, over_runs, pad_runs, place
+from rnnlab.tasks import TASKS
+from rnnlab.train import Recipe
+from rnnlab.types import Split
+
+EXAMPLES, BATCH, STEPS = 48, 8, 6
+
+
+def recipe(cell="lstm", **options):
+    def model(numbers, key):
+        chosen = options | {name: numbers[name] for name in ("delta", "noise") if name in numbers}
+        return make_model(make_cell(cell, 12, key=key, **chosen), 5, 3, every_step=False)
+
+    def optimiser(numbers):
+        return make_optimiser("adam", numbers["learning_rate"])
+
+    return Recipe(model, optimiser, TASKS["classification"], BATCH, STEPS, 16)
+
+
+@pytest.fixture(scope="module")
+def split():
+    rng = np.random.default_rng(0)
+    return Split(rng.normal(size=(EXAMPLES, 7, 5)).astype(np.float32), rng.integers(0, 3, EXAMPLES).astype(np.int32))
+
+
+def trained(split, runs, devices, chunk, made=None):
+    """The state after an epoch and its validation sums, without the padding, on the host."""
+    mesh = device_mesh(len(runs.seed), jax.devices()[:devices])
+    sweep = make_sweep(made or recipe(), runs, mesh, chunk, EXAMPLES)
+    data = place(split, mesh)
+    state = sweep.train(sweep.init(), sweep.plan(1), data, 0, STEPS)
+    sums = sweep.evaluate(state, data)
+    state = sweep.close_epoch(state, sums, 1)
+    return jax.tree.map(lambda leaf: np.asarray(leaf)[: sweep.asked], (state, sums))
+
+
+def assert_close(a, b, **tolerance):
+    for x, y in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True):
+        np.testing.assert_allclose(x, y, **tolerance)
+
+
+def assert_equal(a, b):
+    for x, y in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True):
+        np.testing.assert_array_equal(x, y)
+
+
+def rows(tree, which):
+    return jax.tree.map(lambda leaf: leaf[which], tree)
+
+
+@pytest.fixture(scope="module")
+def twelve(split):
+    return grid(range(4), {"learning_rate": [1e-3, 1e-2, 3e-2]})
+
+
+@pytest.fixture(scope="module")
+def on_one_device(split, twelve):
+    return trained(split, twelve, devices=1, chunk=1)
+
+
+def test_there_are_four_devices():
+    assert len(jax.devices()) >= 4, "tests/conftest.py asks for four"
+
+
+def test_twelve_runs_over_four_devices_equal_the_same_runs_on_one(split, twelve, on_one_device):
+    assert_equal(trained(split, twelve, devices=4, chunk=1), on_one_device)
+
+
+@pytest.mark.parametrize(("devices", "chunk"), [(1, 12), (4, 3), (2, 4), (4, 2)])
+def test_chunks_change_nothing_but_rounding(split, twelve, on_one_device, devices, chunk):
+    """Six steps of Adam: products in another order move a weight by some 1e-5."""
+    assert_close(trained(split, twelve, devices, chunk), on_one_device, rtol=2e-3, atol=2e-4)
+
+
+def test_a_run_of_a_sweep_equals_the_same_run_alone(split, twelve, on_one_device):
+    alone = trained(split, rows(twelve, slice(7, 8)), devices=1, chunk=1)
+    assert_equal(alone, rows(on_one_device, slice(7, 8)))
+
+
+def test_runs_that_the_devices_do_not_divide_are_padded_and_dropped(split, twelve, on_one_device):
+    five = trained(split, rows(twelve, slice(0, 5)), devices=4, chunk=1)
+    assert_equal(five, rows(on_one_device, slice(0, 5)))
+    assert len(jax.tree.leaves(five)[0]) == 5
+
+
+def test_the_same_again_is_bit_equal(split, twelve, on_one_device):
+    assert_equal(trained(split, twelve, devices=1, chunk=1), on_one_device)
+
+
+def test_runs_differ_by_seed_and_by_number(on_one_device):
+    weights = on_one_device[0].params.cell.w.reshape(12, -1)
+    assert len({row.tobytes() for row in weights}) == 12
+
+
+def test_one_seed_starts_alike_at_every_rate(twelve):
+    mesh = device_mesh(12, jax.devices()[:2])
+    sweep = make_sweep(recipe(), twelve, mesh, 1, EXAMPLES)
+    w = np.asarray(sweep.init().params.cell.w)
+    assert np.array_equal(w[0], w[4])
+    assert not np.array_equal(w[0], w[1])
+    plan = np.asarray(sweep.plan(1))
+    assert np.array_equal(plan[0], plan[4])
+    assert not np.array_equal(plan[0], plan[1])
+
+
+@pytest.mark.parametrize("chunk", [1, 3])
+def test_the_compiled_program_has_no_collectives(split, twelve, chunk):
+    mesh = device_mesh(12, jax.devices()[:4])
+    made = make_sweep(recipe(), twelve, mesh, chunk, EXAMPLES)
+    names = "all-reduce|all-gather|all-to-all|reduce-scatter|collective-permute|collective-broadcast|send|recv"
+    collective = re.compile(rf"\b({names})(-start)?\(")
+    texts = made.compiled_texts(place(split, mesh))
+    assert set(texts) == {"plan", "train", "evaluate", "close_epoch"}
+    for name, text in texts.items():
+        assert "fusion" in text or "while" in text, name  # it is a compiled program at all
+        assert not collective.search(text), name
+
+
+def test_the_search_for_collectives_would_find_one():
+    """The same search on a program that does communicate."""
+    mesh = device_mesh(4, jax.devices()[:4])
+    talk = over_runs(lambda x: x - jax.lax.psum(x, "run"), mesh, 4)
+    assert "all-reduce" in jax.jit(talk).lower(jnp.arange(4.0)).compile().as_text()
+
+
+def test_numbers_of_the_cell_ride_the_run_axis(split):
+    runs = grid([0], {"learning_rate": [1e-2], "delta": [1e-3, 0.5], "noise": [0.0, 0.3]})
+    state, _ = trained(split, runs, devices=2, chunk=2, made=recipe("biological_lstm"))
+    weights = state.params.cell.w
+    assert len({row.tobytes() for row in weights}) == 4
+    fixed = recipe("biological_lstm", delta=0.5)
+    plain, _ = trained(split, grid([0], {"learning_rate": [1e-2]}), devices=1, chunk=1, made=fixed)
+    np.testing.assert_allclose(weights[2], plain.params.cell.w[0], rtol=1e-3, atol=1e-5)  # delta 0.5, noise 0
+
+
+def test_a_dead_run_leaves_its_neighbours_alone(split):
+    """A rate that overflows at once, beside one that does not, in one vmapped chunk."""
+    runs = grid([0], {"learning_rate": [1e-2, 1e38]})
+    (state, sums) = trained(split, runs, devices=1, chunk=2)
+    assert state.died[0] == -1
+    assert 0 <= state.died[1] < STEPS
+    (alone, _) = trained(split, rows(runs, slice(0, 1)), devices=1, chunk=1)
+    np.testing.assert_allclose(state.params.cell.w[0], alone.params.cell.w[0], rtol=2e-3, atol=2e-4)
+    assert np.isfinite(sums.loss[0])
+
+
+def test_the_grid_is_seeds_times_numbers_with_seeds_fastest():
+    runs = grid([3, 5], {"learning_rate": [0.1, 0.2], "delta": [7.0]})
+    assert runs.seed.tolist() == [3, 5, 3, 5]
+    np.testing.assert_array_equal(runs.numbers["learning_rate"], np.float32([0.1, 0.1, 0.2, 0.2]))
+    assert runs.numbers["delta"].tolist() == [7.0] * 4
+
+
+def test_padding_repeats_the_last_run():
+    padded = pad_runs(grid([3, 5, 9], {"learning_rate": [0.1]}), 4)
+    assert padded.seed.tolist() == [3, 5, 9, 9]
+
+
+def test_one_run_gets_one_device_and_many_get_all():
+    assert device_mesh(1).size == 1
+    assert device_mesh(100).size == len(jax.devices())
+    assert default_chunk(device_mesh(8), 8) == 1  # on a CPU

@@ -1,0 +1,67 @@
+"""Losses and metrics against formulas written out."""
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from rnnlab.tasks import TASKS, cross_entropy_sums
+from rnnlab.types import Sums
+
+
+@pytest.fixture
+def batch():
+    rng = np.random.default_rng(5)
+    return rng.normal(size=(3, 4, 7)) * 3, rng.integers(0, 7, (3, 4))
+
+
+def by_hand(logits, targets):
+    """Nats and hits of every prediction, in float64."""
+    likelihood = np.exp(logits) / np.exp(logits).sum(-1, keepdims=True)
+    nats = -np.log(np.take_along_axis(likelihood, targets[..., None], -1)[..., 0])
+    return nats, logits.argmax(-1) == targets
+
+
+def test_sums_are_the_formula(batch):
+    logits, targets = batch
+    weights = np.arange(12).reshape(3, 4) % 2
+    nats, hits = by_hand(logits, targets)
+    sums = cross_entropy_sums(jnp.float32(logits), jnp.asarray(targets), jnp.float32(weights))
+    np.testing.assert_allclose(sums.loss, (nats * weights).sum(), rtol=1e-5)
+    assert sums.correct == (hits * weights).sum()
+    assert sums.count == 6
+
+
+def test_what_weighs_nothing_may_hold_anything(batch):
+    logits, targets = batch
+    weights = np.ones((3, 4))
+    weights[1] = 0
+    spoiled = logits.copy()
+    spoiled[1] = np.nan
+    clean = cross_entropy_sums(jnp.float32(logits), jnp.asarray(targets), jnp.float32(weights))
+    dirty = cross_entropy_sums(jnp.float32(spoiled), jnp.asarray(targets), jnp.float32(weights))
+    assert [float(x) for x in clean] == [float(x) for x in dirty]
+
+
+def test_the_loss_is_accumulated_in_float32_whatever_the_logits(batch):
+    logits, targets = batch
+    sums = cross_entropy_sums(jnp.asarray(logits, jnp.bfloat16), jnp.asarray(targets), jnp.ones((3, 4)))
+    assert sums.loss.dtype == jnp.float32
+    np.testing.assert_allclose(sums.loss, by_hand(logits, targets)[0].sum(), rtol=2e-2)  # bfloat16 has 8 bits
+
+
+def test_metrics_divide_once_and_convert_bits():
+    sums = Sums(np.array([8.0, 2.0]), np.array([3.0, 1.0]), np.array([4.0, 8.0]))
+    metrics = TASKS["language_modelling"].metrics(sums)
+    np.testing.assert_allclose(metrics["loss"], [2.0, 0.25])
+    np.testing.assert_allclose(metrics["accuracy"], [0.75, 0.125])
+    np.testing.assert_allclose(metrics["bits_per_character"], [2.0 / np.log(2), 0.25 / np.log(2)])
+    assert set(TASKS["classification"].metrics(sums)) == {"loss", "accuracy"}
+
+
+def test_nothing_counted_is_not_a_number():
+    assert np.isnan(TASKS["classification"].metrics(Sums(np.zeros(1), np.zeros(1), np.zeros(1)))["loss"]).all()
+
+
+@pytest.mark.parametrize("task", TASKS.values(), ids=TASKS)
+def test_the_headline_is_one_of_the_metrics(task):
+    assert task.headline in task.metrics(Sums(np.ones(1), np.ones(1), np.ones(1)))

@@ -1,0 +1,198 @@
+"""Every cell again, from the papers' equations, in NumPy and float64: one example, one gate at a time.
+
+A step takes ``(params, carry, x)``, the package's own records filled with float64 arrays, and answers
+``(carry, h, gates)``: the new carry as a dict, ``h [H]``, and what the gates decided as a dict.
+Nothing here comes from the package's code: a row vector times one named matrix at a time, x [D], h [H], c [H].
+"""
+
+import numpy as np
+
+
+def logistic(a):
+    return 1.0 / (1.0 + np.exp(-a))
+
+
+def keras_hard_sigmoid(a):
+    return np.minimum(np.maximum(0.2 * a + 0.5, 0.0), 1.0)
+
+
+ACTS = {"tanh": np.tanh, "sigmoid": logistic, "relu": lambda a: np.maximum(a, 0.0)}
+GATES = {"sigmoid": logistic, "hard_sigmoid": keras_hard_sigmoid}
+
+
+def named(blocks, names):
+    """``blocks [N, G, H]`` (or ``[G, H]``) taken apart: name of the gate -> ``[N, H]`` (or ``[H]``)."""
+    assert blocks.shape[-2] == len(names), (blocks.shape, names)
+    return {name: blocks[..., position, :] for position, name in enumerate(names)}
+
+
+def rnn(activation="tanh"):
+    def step(params, carry, x):
+        h = ACTS[activation](x @ params.w + carry.h @ params.u + params.b)
+        return {"h": h}, h, {}
+
+    return step
+
+
+def lstm(activation="tanh", gate="sigmoid", bias=True, output_gate="standard"):
+    """Akandeh & Salem's base LSTM; Owusu et al. print an output gate that sees h alone."""
+    act, s = ACTS[activation], GATES[gate]
+    driven = "ifc" if output_gate == "recurrent" else "ifco"
+
+    def step(params, carry, x):
+        w, u = named(params.w, driven), named(params.u, "ifco")
+        b = named(params.b, driven) if bias else {}
+        a = {}
+        for g in "ifco":
+            a[g] = carry.h @ u[g]
+            if g in w:
+                a[g] = a[g] + x @ w[g]
+            if g in b:
+                a[g] = a[g] + b[g]
+        i, f, o, candidate = s(a["i"]), s(a["f"]), s(a["o"]), act(a["c"])
+        c = f * carry.c + i * candidate
+        h = o * act(c)
+        return {"c": c, "h": h}, h, {"i": i, "f": f, "o": o, "candidate": candidate}
+
+    return step
+
+
+def lstm_1997():
+    """No forget gate: the constant error carousel."""
+
+    def step(params, carry, x):
+        w, u, b = named(params.w, "ico"), named(params.u, "ico"), named(params.b, "ico")
+        i = logistic(x @ w["i"] + carry.h @ u["i"] + b["i"])
+        o = logistic(x @ w["o"] + carry.h @ u["o"] + b["o"])
+        candidate = np.tanh(x @ w["c"] + carry.h @ u["c"] + b["c"])
+        c = carry.c + i * candidate
+        h = o * np.tanh(c)
+        return {"c": c, "h": h}, h, {"i": i, "o": o, "candidate": candidate}
+
+    return step
+
+
+def peephole_lstm(peephole="diagonal", output_peephole="current"):
+    """Rahman et al., eq. 1-5 (full, previous); Gers & Schmidhuber (diagonal, current)."""
+
+    def step(params, carry, x):
+        w, u, b = named(params.w, "ifco"), named(params.u, "ifco"), named(params.b, "ifco")
+        p = named(params.p, "ifo")
+        matrix = {g: p[g] if peephole == "full" else np.diag(p[g]) for g in "ifo"}
+        i = logistic(x @ w["i"] + carry.h @ u["i"] + carry.c @ matrix["i"] + b["i"])
+        f = logistic(x @ w["f"] + carry.h @ u["f"] + carry.c @ matrix["f"] + b["f"])
+        candidate = np.tanh(x @ w["c"] + carry.h @ u["c"] + b["c"])
+        c = f * carry.c + i * candidate
+        seen = c if output_peephole == "current" else carry.c
+        o = logistic(x @ w["o"] + carry.h @ u["o"] + seen @ matrix["o"] + b["o"])
+        h = o * np.tanh(c)
+        return {"c": c, "h": h}, h, {"i": i, "f": f, "o": o, "candidate": candidate}
+
+    return step
+
+
+def gru(form="standard", reset="after"):
+    """Cho et al. (before), PyTorch and Keras (after), and Rahman et al.'s eq. 9-12 (printed)."""
+
+    def printed(params, carry, x):
+        w, u = named(params.w, "rz"), named(params.u, "rz")
+        z = logistic(carry.h @ u["z"] + x @ w["z"])  # eq. 9
+        r = logistic(carry.h @ u["r"] + x @ w["r"])  # eq. 10
+        candidate = np.tanh((r * carry.h) @ u["r"] + x @ w["r"])  # eq. 11, with W_r again
+        h = (1 - z) * carry.h + z * candidate  # eq. 12
+        return {"h": h}, h, {"r": r, "z": z, "candidate": candidate}
+
+    def standard(params, carry, x):
+        w, u, b = named(params.w, "rzn"), named(params.u, "rzn"), named(params.b, "rzn")
+        r = logistic(x @ w["r"] + carry.h @ u["r"] + b["r"])
+        z = logistic(x @ w["z"] + carry.h @ u["z"] + b["z"])
+        if reset == "after":
+            n = np.tanh(x @ w["n"] + b["n"] + r * (carry.h @ u["n"] + params.b_n))
+        else:
+            n = np.tanh(x @ w["n"] + b["n"] + (r * carry.h) @ u["n"])
+        h = (1 - z) * n + z * carry.h
+        return {"h": h}, h, {"r": r, "z": z, "candidate": n}
+
+    return printed if form == "printed" else standard
+
+
+def slim(variant, activation="tanh", gate="sigmoid"):
+    """Akandeh & Salem's LSTM1 to LSTM5: the three gates change, the candidate never does."""
+    act, s = ACTS[activation], GATES[gate]
+
+    def step(params, carry, x):
+        h = carry.h
+        if variant in (1, 2):
+            u = named(params.u, "ifoc")
+        else:
+            u = named(params.u, "c")
+        b = named(params.b, "ifoc" if variant in (1, 3, 5) else "c")
+        elementwise = named(params.u_gates, "ifo") if variant in (4, 5) else {}
+        a = {}
+        for g in "ifo":
+            if variant == 1:
+                a[g] = h @ u[g] + b[g]
+            elif variant == 2:
+                a[g] = h @ u[g]
+            elif variant == 3:
+                a[g] = b[g]
+            elif variant == 4:
+                a[g] = elementwise[g] * h
+            else:
+                a[g] = elementwise[g] * h + b[g]
+        i, f, o = s(a["i"]), s(a["f"]), s(a["o"])
+        candidate = act(x @ params.w + h @ u["c"] + b["c"])
+        c = f * carry.c + i * candidate
+        h = o * act(c)
+        return {"c": c, "h": h}, h, {"i": i, "f": f, "o": o, "candidate": candidate}
+
+    return step
+
+
+def biological_lstm(delta=0.001, activation="tanh"):
+    """Rahman et al., eq. 17-21, without noise. Gates as in eq. 1, 2, 4: with full peepholes."""
+
+    def step(params, carry, x):
+        w, u, p, b = (named(block, "ifo") for block in (params.w, params.u, params.p, params.b))
+        i, f, o = (logistic(x @ w[g] + carry.h @ u[g] + carry.c @ p[g] + b[g]) for g in "ifo")
+        c = carry.c + delta * (i + f + params.b_c)
+        h = o * ACTS[activation](c)
+        after = {"c": c, "h": h}
+        if carry.t is not None:
+            after["t"] = carry.t + 1
+        return after, h, {"i": i, "f": f, "o": o}
+
+    return step
+
+
+def cerebral_lstm(form="code", activation="tanh"):
+    """Kumar: two paths, one hidden state. "printed" is the paper's U_c = U_f * U_tmp + U_i * U_tmp."""
+    act = ACTS[activation]
+
+    def step(params, carry, x):
+        h, cells, gates = 0.0, [], {"i": [], "f": [], "o": [], "candidate": []}
+        for path in (0, 1):
+            w, u, b = named(params.w[:, path], "ifco"), named(params.u[:, path], "ifco"), named(params.b[path], "ifco")
+            i, f, o = (logistic(carry.h @ u[g] + x @ w[g] + b[g]) for g in "ifo")
+            tmp = act(carry.h @ u["c"] + x @ w["c"] + b["c"])
+            c = f * (tmp if form == "printed" else carry.c[path]) + i * tmp
+            h = h + o * act(c)
+            cells.append(c)
+            for name, value in zip(("i", "f", "o", "candidate"), (i, f, o, tmp), strict=True):
+                gates[name].append(value)
+        return {"c": np.stack(cells), "h": h}, h, {name: np.stack(values) for name, values in gates.items()}
+
+    return step
+
+
+def stacked(*steps):
+    """Layers: each reads the h that the one below has just made."""
+
+    def step(params, carry, x):
+        after = []
+        for layer, layer_params, before in zip(steps, params, carry, strict=True):
+            new, x, _ = layer(layer_params, before, x)
+            after.append(new)
+        return tuple(after), x, {}
+
+    return step
