@@ -14,7 +14,7 @@ from rnnlab.data import load_dataset
 from rnnlab.errors import InputError
 from rnnlab.sweep import grid
 from rnnlab.train import Recipe, epoch_plan, evaluate, init_state, train_steps
-from rnnlab.types import Dataset, Run, Sums, TrainState
+from rnnlab.types import Dataset, Run, Split, Sums, TrainState
 
 
 class Prepared(NamedTuple):
@@ -63,10 +63,11 @@ def abstract_state(plan: Plan, recipe: Recipe, config: Config) -> TrainState:
 def _trace(plan: Plan, recipe: Recipe, config: Config, dataset: Dataset) -> None:
     """Go through initial values, a training step and an evaluation of one run without computing anything."""
 
-    def life(run: Run) -> Sums:
+    def life(run: Run, training: Split, validation: Split) -> Sums:
         state = init_state(recipe, run)
-        order = epoch_plan(recipe, run, 1, dataset.train.targets.shape[0])
-        state = train_steps(recipe, run, state, order, dataset.train, 0, 1)
-        return evaluate(recipe, run, state.params, dataset.validation)
+        order = epoch_plan(recipe, run, 1, training.targets.shape[0])
+        state = train_steps(recipe, run, state, order, training, 0, 1)
+        return evaluate(recipe, run, state.params, validation)
 
-    jax.eval_shape(life, jax.tree.map(lambda leaf: leaf[0], grid(config.seeds, plan.numbers)))
+    run = jax.tree.map(lambda leaf: leaf[0], grid(config.seeds, plan.numbers))
+    jax.eval_shape(life, run, dataset.train, dataset.validation)

@@ -19,8 +19,8 @@ RUN = "run"
 
 
 def use_all_cores() -> None:
-    """Make every CPU core a device. To be called before JAX starts; JAX_NUM_CPU_DEVICES wins where it is set."""
-    if "JAX_NUM_CPU_DEVICES" not in os.environ:
+    """Make every CPU core a device, unless a number is set already (JAX_NUM_CPU_DEVICES). Call it before JAX starts."""
+    if jax.config.jax_num_cpu_devices < 0:
         jax.config.update("jax_num_cpu_devices", len(os.sched_getaffinity(0)))
 
 

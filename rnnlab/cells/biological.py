@@ -53,7 +53,7 @@ def biological_lstm(
     ``noise`` is the standard deviation of Gaussian noise on c, the paper's future work. It acts while ``key`` is
     given: training hands over a fresh key every step, evaluation none.
 
-    Paper: Rahman, Mohammed & Azad, An LSTM with biological cell state, eq. 17-21.
+    Paper: Rahman, Mohammed & Azad, A new LSTM model by introducing biological cell state, eq. 17-21.
     Shapes: x [..., D], c and h [..., H].
     Departures: none; with delta > 0 and b_c >= 0 the state can only grow, as printed.
     Parameters: 3*(D*H + 2*H*H + H) + H.

@@ -1,0 +1,63 @@
+"""What the README says is so: its generated parts are current, its own cell works as printed."""
+
+import importlib.util
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from experiments.__main__ import main
+from rnnlab.report import read_summary
+
+ROOT = Path(__file__).resolve().parent.parent
+README = (ROOT / "README.md").read_text()
+
+
+@pytest.fixture(scope="module")
+def generator():
+    spec = importlib.util.spec_from_file_location("readme_generator", ROOT / ".ci" / "readme.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_table_of_cells_is_the_one_that_is_generated(generator):
+    from experiments._cells import table
+
+    assert generator.fill(README, "cells", table(markdown=True)) == README
+
+
+def test_a_stale_table_would_be_seen(generator):
+    assert generator.fill(README, "cells", "old") != README
+
+
+def test_the_picture_is_there():
+    (name,) = re.findall(r"!\[.*?\]\((.*?)\)", README)
+    assert (ROOT / name).read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_cell_of_your_own_works_as_printed(tmp_path, monkeypatch):
+    (source,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    assert len([line for line in source.splitlines() if line.strip()]) <= 20
+    command = re.search(r"^python -m experiments run.*my_cell\.py(?:.*\\\n)*.*$", README, re.MULTILINE)[0]
+    words = shlex.split(command.replace("\\\n", " "))[3:]
+    (tmp_path / "my_cell.py").write_text(source)
+    monkeypatch.chdir(tmp_path)
+    words[words.index("--epochs") + 1] = words[words.index("--seeds") + 1] = "1"
+    assert main([*words, "--out", "own"]) == 0
+    rows = read_summary(tmp_path / "own")["results"]
+    assert [(row["arm"], row.get("leak")) for row in rows] == [
+        ("lstm-tanh", None),
+        ("leaky", 0.1),
+        ("leaky", 0.3),
+        ("leaky", 1.0),
+    ]
+
+
+def test_the_cell_of_your_own_reads_characters_too(tmp_path, monkeypatch):
+    (source,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    (tmp_path / "my_cell.py").write_text(source)
+    monkeypatch.chdir(tmp_path)
+    assert main(["run", "quickstart", "--quick", "--cell", "my_cell.py:leaky", "--arms", "leaky", "--out", "own"]) == 0
+    assert read_summary(tmp_path / "own")["complete"]
