@@ -46,7 +46,7 @@ def position(directory: Path) -> Position | None:
     from orbax.checkpoint import v1 as ocp
 
     try:
-        return Position(**ocp.metadata(found[-1]).custom_metadata)
+        return Position(**ocp.metadata(found[-1].absolute()).custom_metadata)
     except Exception as error:  # orbax has no one error for a file that is missing or cut short
         raise _unreadable(found[-1], error) from error
 
@@ -73,7 +73,7 @@ def _load(path: Path, abstract: Any) -> Any:
     place = jax.sharding.SingleDeviceSharding(jax.devices()[0])
     targets = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=place), abstract)
     try:
-        state = ocp.load(path, targets)
+        state = ocp.load(path.absolute(), targets)  # orbax takes no relative paths
     except Exception as error:  # as above
         raise _unreadable(path, error) from error
     for wanted, leaf in zip(jax.tree.leaves(abstract), jax.tree.leaves(state), strict=True):
@@ -91,7 +91,9 @@ def _save(target: Path, tree: Any, metadata: dict[str, Any]) -> None:
     for leftover in target.parent.glob("*orbax-checkpoint-tmp*"):  # of a save that was killed
         shutil.rmtree(leftover)
     try:
-        ocp.save(target, tree, overwrite=True, custom_metadata=metadata)  # into a temporary folder, then renamed
+        ocp.save(
+            target.absolute(), tree, overwrite=True, custom_metadata=metadata
+        )  # into a temporary folder, then renamed
     except OSError:
         raise
     except Exception as error:  # tensorstore reports a full disk as ValueError

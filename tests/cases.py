@@ -18,7 +18,7 @@ class Case(NamedTuple):
     """A row: how the cell is made, what the paper says it counts, and its independent transcription."""
 
     name: str
-    make: Callable[..., Cell]  # (hidden, **numbers)
+    make: Callable[..., Cell]  # (hidden, **options)
     count: Callable[[int, int], int]  # (D, H) -> parameters, written out by hand
     transcription: Callable[[Any, Any, Any], tuple[Any, Any, dict]]
     over_time: bool = True  # False: differs from another row only inside the step, so time adds nothing
@@ -31,9 +31,9 @@ def row(name, count, transcription, *, cell=None, over_time=True, **options):
     )
 
 
-def unlike_layers(hidden=H, **numbers):
+def unlike_layers(hidden=H, **options):
     """An LSTM of another width below a GRU."""
-    return stack([make_cell("lstm", hidden + 1, **numbers), make_cell("gru", hidden, reset="before")])
+    return stack([make_cell("lstm", hidden + 1, **options), make_cell("gru", hidden, reset="before", **options)])
 
 
 def full(d, h):

@@ -66,5 +66,6 @@ def test_importing_every_room_starts_no_device():
 
 
 def test_the_names_of_studies_need_no_jax():
-    code = "import sys, experiments\nfor n in experiments.names(): experiments.study(n)\nassert 'jax' not in sys.modules"
+    code = "import sys, experiments\nfor n in experiments.names(): experiments.study(n)"
+    code += "\nassert 'jax' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT, timeout=60)

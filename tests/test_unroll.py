@@ -1,0 +1,248 @@
+"""The laws of a cell over time: what ``unroll`` promises, for every row of the table that time can tell apart."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from cases import (
+    OVER_TIME,
+    D,
+    H,
+    assert_trees_close,
+    assert_trees_equal,
+    filled,
+    generator,
+    name_of,
+    random_carry,
+    random_inputs,
+    random_params,
+)
+
+from rnnlab.cells import make_cell
+from rnnlab.unroll import unroll
+
+T = 5
+# One step is good to a few 1e-6 (test_cells.py); five steps pass it on through slopes of order 1.
+FLOAT32 = {"rtol": 2e-5, "atol": 1e-5}
+LENGTHS = np.array([5, 2, 0, 3], np.int32)
+
+every_case = pytest.mark.parametrize("case", OVER_TIME, ids=name_of)
+both_ways = pytest.mark.parametrize("reverse", [False, True], ids=["forward", "reverse"])
+
+
+def drawn(case, batch, steps=T, **options):
+    draw, cell = generator(case.name, batch, "unroll"), case.make()
+    params = random_params(cell, draw, **options)
+    return cell, params, random_carry(cell, params, draw, (batch,), **options), random_inputs(draw, steps, batch, D)
+
+
+def looped(cell, params, xs, carry, reverse=False):
+    """``unroll`` as a Python loop: ``hs`` in the order of ``xs``, None where there are no steps."""
+    hs = [None] * len(xs)
+    for t in reversed(range(len(xs))) if reverse else range(len(xs)):
+        carry, hs[t] = cell.step(params, carry, xs[t])
+    return carry, jnp.stack(hs) if hs else None
+
+
+@every_case
+@both_ways
+def test_unroll_is_a_loop(case, reverse):
+    cell, params, carry, xs = drawn(case, 2)
+    got = unroll(cell, params, xs, carry, reverse=reverse)
+    assert_trees_close(got, looped(cell, params, xs, carry, reverse), **FLOAT32)
+
+
+@every_case
+def test_two_halves_are_the_whole(case):
+    cell, params, _, xs = drawn(case, 2)
+    run = jax.jit(lambda xs, carry, reverse: unroll(cell, params, xs, carry, reverse=reverse), static_argnums=2)
+    for reverse, (first, then) in ((False, (xs[:3], xs[3:])), (True, (xs[3:], xs[:3]))):
+        half, hs = run(first, None, reverse)
+        end, more = run(then, half, reverse)
+        together = [more, hs] if reverse else [hs, more]
+        assert_trees_close((end, jnp.concatenate(together)), run(xs, None, reverse), **FLOAT32)
+
+
+def test_carry_starts_as_the_cells_own():
+    cell, params, _, xs = drawn(OVER_TIME[0], 2)
+    ones = cell._replace(initial_carry=lambda p, batch: jax.tree.map(jnp.ones_like, cell.initial_carry(p, batch)))
+    given = ones.initial_carry(params, (2,))
+    assert_trees_close(unroll(ones, params, xs), looped(cell, params, xs, given), **FLOAT32)
+    assert np.abs(unroll(ones, params, xs)[1] - unroll(cell, params, xs)[1]).max() > 0.01
+
+
+@both_ways
+@pytest.mark.parametrize("name", ["lstm", "cerebral_lstm"])
+def test_a_sequence_is_used_and_agrees(name, reverse):
+    """A cell that runs over time by itself (here: by a scan of its step) gives what its steps give."""
+    calls = []
+    case = next(case for case in OVER_TIME if case.name == name)
+    steps, params, carry, xs = drawn(case, 2)
+
+    def sequence(params, carry, xs):
+        calls.append(xs.shape)
+        return jax.lax.scan(lambda c, x: steps.step(params, c, x), carry, xs)
+
+    def never(*_):
+        raise AssertionError("unroll took a step of a cell that has a sequence")
+
+    fast = steps._replace(sequence=sequence, step=never)
+    assert_trees_close(unroll(fast, params, xs, carry, reverse=reverse), looped(steps, params, xs, carry, reverse))
+    assert calls == [xs.shape]
+    # Padding is not the sequence's to know about.
+    whole = steps._replace(sequence=sequence)
+    lengths = np.array([2, 4])
+    assert_trees_close(
+        unroll(whole, params, xs, carry, lengths=lengths, reverse=reverse),
+        unroll(steps, params, xs, carry, lengths=lengths, reverse=reverse),
+        **FLOAT32,
+    )
+
+
+def padded_with(xs, garbage):
+    """``xs [T, B, ...]`` with ``garbage`` after each element's length."""
+    padding = np.arange(T)[:, None] >= LENGTHS
+    return np.where(padding.reshape(padding.shape + (1,) * (xs.ndim - 2)), garbage, xs).astype(xs.dtype)
+
+
+@every_case
+@both_ways
+def test_padding_changes_nothing(case, reverse):
+    """NaN in padding is not seen by an output, the carry or a gradient; each element is as it would be alone."""
+    cell, params, carry, xs = drawn(case, len(LENGTHS))
+    draw = generator(case.name, "padding")
+    weights = random_inputs(draw, T, len(LENGTHS), H)  # every element and step pulls in its own direction
+    pulls = filled(draw, carry)
+
+    def pull(carry, hs, weights, pulls):
+        return jnp.vdot(hs, weights) + sum(map(jnp.vdot, jax.tree.leaves(carry), jax.tree.leaves(pulls)))
+
+    @jax.jit
+    def padded(params, carry, xs):
+        after, hs = unroll(cell, params, xs, carry, lengths=LENGTHS, reverse=reverse)
+        return pull(after, hs, weights, pulls), (after, hs)
+
+    padded = jax.jit(jax.value_and_grad(padded, (0, 1, 2), has_aux=True))
+    (_, (after, hs)), gradients = padded(params, carry, padded_with(xs, np.nan))
+    other = padded(params, carry, padded_with(xs, 1e4 * random_inputs(draw, T, len(LENGTHS), D)))
+    assert_trees_equal(((_, (after, hs)), gradients), other)
+
+    def alone(params, carry, xs):
+        total, carries, outputs = 0.0, [], []
+        for b, length in enumerate(LENGTHS):
+            one, its = jax.tree.map(lambda leaf, b=b: leaf[b : b + 1], (carry, pulls))
+            end, out = looped(cell, params, xs[:length, b : b + 1], one, reverse)
+            total = total + pull(end, 0.0 if out is None else out, 0.0 if out is None else weights[:length, [b]], its)
+            carries.append(end)
+            outputs.append(out)
+        return total, (jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *carries), outputs)
+
+    (_, (expected_after, outputs)), expected = jax.value_and_grad(alone, (0, 1, 2), has_aux=True)(params, carry, xs)
+    assert_trees_close(after, expected_after, **FLOAT32)
+    for b, length in enumerate(LENGTHS):
+        if length:
+            np.testing.assert_allclose(hs[:length, b], outputs[b][:, 0], **FLOAT32)
+        assert not np.any(hs[length:, b])
+    # gradients add up some 40 terms of either sign
+    assert_trees_close(gradients, expected, rtol=1e-4, atol=1e-4)
+    assert_trees_equal(jax.tree.map(lambda leaf: leaf[2], after), jax.tree.map(lambda leaf: leaf[2], carry))
+
+
+@both_ways
+@pytest.mark.parametrize("name", ["gru", "lstm5", "biological_lstm silent noise"])
+def test_garbage_ids_in_padding_change_nothing(name, reverse):
+    case = next(case for case in OVER_TIME if case.name == name)
+    cell, params, carry, _ = drawn(case, len(LENGTHS))
+    ids = generator(name, "ids").randint(0, D, (T, len(LENGTHS))).astype(np.int32)
+    run = jax.jit(
+        jax.value_and_grad(
+            lambda p, ids: (lambda out: (jnp.sum(out[1] ** 2), out))(
+                unroll(cell, p, ids, carry, lengths=LENGTHS, reverse=reverse)
+            ),
+            has_aux=True,
+        )
+    )
+    got = run(params, padded_with(ids, -7))
+    assert_trees_equal(got, run(params, padded_with(ids, 10**6)))
+    after, hs = got[0][1]
+    for b, length in enumerate(LENGTHS):
+        if length:
+            one = jax.tree.map(lambda leaf, b=b: leaf[b : b + 1], carry)
+            end, expected = looped(cell, params, ids[:length, b : b + 1], one, reverse)
+            np.testing.assert_allclose(hs[:length, b], expected[:, 0], **FLOAT32)
+            assert_trees_close(jax.tree.map(lambda leaf, b=b: leaf[b : b + 1], after), end, **FLOAT32)
+
+
+@every_case
+@both_ways
+def test_no_output_sees_a_later_step_or_another_element(case, reverse):
+    cell, params, carry, xs = drawn(case, 2, 4)
+    run = jax.jit(jax.jacrev(lambda xs: unroll(cell, params, xs, carry, reverse=reverse)[1]))
+    jacobian = np.asarray(run(xs))  # [t, b, H, s, element, D]
+    assert np.isfinite(jacobian).all()
+    seen = np.abs(jacobian).max(axis=(2, 5))  # [t, b, s, element]
+    for t, s in np.ndindex(4, 4):
+        later = s < t if reverse else s > t
+        assert not seen[t, 0, s, 1], (t, s)
+        assert not seen[t, 1, s, 0], (t, s)
+        for b in (0, 1):
+            assert bool(seen[t, b, s, b]) != later, (t, s, b)
+
+
+@every_case
+def test_gradients_are_finite_differences(case):
+    """Along a random direction of one leaf at a time, in float64."""
+    with jax.enable_x64(True):
+        cell, params, carry, xs = drawn(case, 2, 3, dtype=np.float64)
+        xs = xs.astype(np.float64)
+        draw = generator(case.name, "differences")
+        weights = draw.standard_normal((3, 2, H))
+
+        def loss(everything):
+            params, carry, xs = everything
+            after, hs = unroll(cell, params, xs, carry)
+            return jnp.vdot(hs, weights) + sum(jnp.vdot(leaf, leaf) for leaf in jax.tree.leaves(after))
+
+        value, gradient = jax.jit(loss), jax.jit(jax.grad(loss))((params, carry, xs))
+        leaves, treedef = jax.tree.flatten((params, carry, xs))
+        for position, (leaf, slope) in enumerate(zip(leaves, jax.tree.leaves(gradient), strict=True)):
+            assert slope.dtype == np.float64
+            direction = draw.standard_normal(leaf.shape)
+
+            def at(distance, position=position, direction=direction):
+                moved = [leaf + distance * direction if n == position else leaf for n, leaf in enumerate(leaves)]
+                return float(value(jax.tree.unflatten(treedef, moved)))
+
+            # error: 1e-10 of curvature, and rounding 1e-16 * |loss| / 1e-5
+            np.testing.assert_allclose((at(1e-5) - at(-1e-5)) / 2e-5, np.vdot(slope, direction), rtol=1e-6, atol=1e-7)
+
+
+@pytest.mark.parametrize("name", ["lstm", "biological_lstm silent noise"])
+def test_jit_does_not_recompile(name):
+    case = next(case for case in OVER_TIME if case.name == name)
+    cell, params, carry, xs = drawn(case, len(LENGTHS))
+    traces = []
+
+    @jax.jit
+    def run(params, carry, xs, lengths):
+        traces.append(1)
+        return unroll(cell, params, xs, carry, lengths=lengths)
+
+    after, hs = run(params, carry, xs, LENGTHS)
+    assert_trees_close((after, hs), unroll(cell, params, xs, carry, lengths=LENGTHS), **FLOAT32)
+    again = run(params, after, -xs, LENGTHS[::-1].copy())
+    assert_trees_close(again, unroll(cell, params, -xs, after, lengths=LENGTHS[::-1].copy()), **FLOAT32)
+    assert len(traces) == 1
+
+
+@pytest.mark.parametrize("lengths", [None, LENGTHS], ids=["whole", "padded"])
+def test_low_precision_runs_in_float32(lengths):
+    """A scan refuses a carry whose type changes: parameters and inputs of 16 bits must not change it."""
+    cell = make_cell("lstm3", H)  # whose gates see parameters alone
+    draw = generator("low precision")
+    params = jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.bfloat16), random_params(cell, draw))
+    xs = jnp.asarray(random_inputs(draw, T, len(LENGTHS), D), jnp.bfloat16)
+    carry, hs = unroll(cell, params, xs, lengths=lengths)
+    assert hs.dtype == carry.c.dtype == carry.h.dtype == jnp.float32
+    exact = jax.tree.map(lambda leaf: leaf.astype(jnp.float32), (params, xs))
+    np.testing.assert_allclose(hs, unroll(cell, *exact, lengths=lengths)[1], atol=0.03)
