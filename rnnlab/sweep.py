@@ -20,8 +20,9 @@ RUN = "run"
 
 def use_all_cores() -> None:
     """Make every CPU core a device, unless a number is set already (JAX_NUM_CPU_DEVICES). Call it before JAX starts."""
-    if jax.config.jax_num_cpu_devices < 0:
-        jax.config.update("jax_num_cpu_devices", len(os.sched_getaffinity(0)))
+    config: Any = jax.config  # its options have no static types
+    if config.jax_num_cpu_devices < 0:
+        config.update("jax_num_cpu_devices", len(os.sched_getaffinity(0)))
 
 
 def device_mesh(runs: int, devices: Sequence[Any] | None = None) -> Mesh:
