@@ -69,6 +69,8 @@ class Training:
             epoch=1, start=0, step=0, seconds=0.0, done=False, config=config_hash(self.config)
         )
         self.saved_at = time.monotonic()
+        self._stretch = 1  # steps between looks at the clock
+        self._note = ""  # shown beside the progress
 
     def finish(self) -> bool:
         """Train to the end: True; or save and return False when asked to stop."""
@@ -95,7 +97,7 @@ class Training:
 
     def _epoch(self, sweep: Sweep, splits: Mapping[str, Split], state: TrainState) -> tuple[TrainState, bool]:
         """The rest of the epoch under way: its steps, its evaluations, its records."""
-        steps, stretch, per_step = self.recipe.steps, 1, None
+        steps = self.recipe.steps
         plan = sweep.plan(self.position.epoch)
         state = sweep.train(state, plan, splits["train"], 0, 0)  # compiles, trains nothing: kept out of the timing
         jax.block_until_ready(state)
@@ -103,14 +105,14 @@ class Training:
             if self.stop.asked:
                 return state, False
             began = time.monotonic()
-            to = min(steps, self.position.start + stretch)
+            to = min(steps, self.position.start + self._stretch)
             state = jax.block_until_ready(sweep.train(state, plan, splits["train"], self.position.start, to))
             seconds = time.monotonic() - began
             per_step = seconds / (to - self.position.start)
-            stretch = max(1, min(2 * stretch, int(STRETCH_SECONDS / per_step)))
+            self._stretch = max(1, min(2 * self._stretch, int(STRETCH_SECONDS / per_step)))
             done = self.position.step + to - self.position.start
             self.position = self.position._replace(start=to, step=done, seconds=self.position.seconds + seconds)
-            left = (self.config.epochs * steps - done) * per_step
+            left = (self.config.epochs * steps - done) * self.position.seconds / done
             self.watcher.move(done, self.position.epoch, left, self._note)
             if time.monotonic() - self.saved_at > self.config.save_seconds and to < steps:
                 self._save(sweep, state)
@@ -124,8 +126,6 @@ class Training:
         if time.monotonic() - self.saved_at > self.config.save_seconds and epoch < self.config.epochs:
             self._save(sweep, state)
         return state, True
-
-    _note = ""
 
     def _close_epoch(self, sweep: Sweep, splits: Mapping[str, Split], state: TrainState) -> TrainState:
         sums = {"train": state.sums} | {name: sweep.evaluate(state, splits[name]) for name in ("validation", "test")}

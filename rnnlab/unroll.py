@@ -1,5 +1,6 @@
 """The one place that runs a cell over time."""
 
+import chex
 import jax
 import jax.numpy as jnp
 
@@ -31,6 +32,7 @@ def unroll(
     if lengths is None:
         return jax.lax.scan(lambda c, x: cell.step(params, c, x), carry, xs, reverse=reverse)
 
+    chex.assert_shape(lengths, xs.shape[1:2])
     valid_TB = jnp.arange(xs.shape[0])[:, None] < lengths[None, :]
     # Inputs are cleaned too: a masked NaN would still reach the weights' gradient as 0 * NaN.
     xs = jnp.where(valid_TB.reshape(valid_TB.shape + (1,) * (xs.ndim - 2)), xs, jnp.zeros((), xs.dtype))

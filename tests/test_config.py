@@ -1,0 +1,219 @@
+"""An experiment in words: its JSON, its hash, and overrides by path."""
+
+import dataclasses
+import json
+from dataclasses import replace
+
+import pytest
+
+import experiments
+from rnnlab.config import FORMAT, Arm, Config, config_hash, from_json, override, select_arms, to_json
+from rnnlab.errors import InputError
+
+BASE = Config(
+    experiment="probe",
+    arms={
+        "a": Arm("lstm", hidden=7, layers=2, options={"forget_bias": (0.0, 1.5), "activation": "relu"}),
+        "b": Arm("rnn", options={"deep": True, "count": 3, "rate": 0.1}),
+    },
+    data="digits",
+    seeds=(3, 5),
+    learning_rate=(1e-3, 1 / 3),
+    optimizer_options={"b1": (0.1, 0.2), "eps": 1e-8},
+    clip_norm=(2.0,),
+    options={"w_init": "orthogonal", "size": 4},
+)
+
+OTHER = {
+    "experiment": "other", "arms": {"b": BASE.arms["b"], "c": Arm("gru")}, "data": "mnist", "seeds": (5, 3),
+    "epochs": 11, "batch": 33, "hidden": 101, "learning_rate": (1e-3, 1 / 3 + 1e-16), "optimizer": "sgd",
+    "optimizer_options": {"b1": (0.1, 0.3), "eps": 1e-8}, "clip_norm": (), "options": {"w_init": "orthogonal"},
+    "window": 33, "embedding": 1, "steps_per_epoch": 1, "eval_batch": 501, "chunk": 1, "keep_every": 1,
+    "save_seconds": 31.0,
+}  # fmt: skip
+
+
+def refused(*assignments: str) -> str:
+    with pytest.raises(InputError) as caught:
+        config = BASE
+        for assignment in assignments:
+            config = override(config, assignment)
+        config.check()
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("config", [BASE, *(experiments.study(name).CONFIG for name in experiments.names())])
+def test_json_gives_the_same_config_back(config):
+    again = from_json(to_json(config), type(config))
+    assert again == config
+    assert repr(again) == repr(config)  # 1 == 1.0 == True, but they are different options
+    assert config_hash(again) == config_hash(config)
+
+
+@pytest.mark.parametrize("name", experiments.names())
+def test_every_study_is_in_range_and_named_like_its_file(name):
+    config = experiments.study(name).CONFIG
+    config.check()
+    replace(config, **experiments.study(name).QUICK).check()
+    assert config.experiment == name
+
+
+@pytest.mark.parametrize("field", [field.name for field in dataclasses.fields(Config)])
+def test_the_hash_tells_every_field(field):
+    assert OTHER[field] != getattr(BASE, field)
+    assert config_hash(replace(BASE, **{field: OTHER[field]})) != config_hash(BASE)
+
+
+@pytest.mark.parametrize(
+    "arm",
+    [
+        Arm("lstm", hidden=8, layers=2, options=BASE.arms["a"].options),
+        Arm("gru", hidden=7, layers=2, options=BASE.arms["a"].options),
+        Arm("lstm", hidden=7, layers=1, options=BASE.arms["a"].options),
+        Arm("lstm", hidden=7, layers=2, options={"activation": "relu"}),
+    ],
+)
+def test_the_hash_tells_every_field_of_an_arm(arm):
+    assert config_hash(replace(BASE, arms={**BASE.arms, "a": arm})) != config_hash(BASE)
+
+
+def test_the_hash_tells_the_order_of_arms():
+    # the order of the arms is the order of the rows of metrics.parquet, and of "the last arm" that completes a run
+    turned = replace(BASE, arms=dict(reversed(BASE.arms.items())))
+    text = json.loads(to_json(turned))
+    text["hash"] = config_hash(BASE)
+    try:
+        again = from_json(json.dumps(text), Config)
+    except InputError:
+        return
+    assert list(again.arms) == list(BASE.arms)
+
+
+def test_a_flipped_bit_anywhere_is_noticed():
+    text = to_json(BASE).encode()
+    for index in range(len(text)):
+        altered = text[:index] + bytes([text[index] ^ 1]) + text[index + 1 :]
+        with pytest.raises((InputError, UnicodeDecodeError)):
+            from_json(altered.decode(), Config)
+
+
+@pytest.mark.parametrize("part", [0.0, 0.3, 0.9, 0.99])
+def test_a_truncated_config_is_noticed(part):
+    text = to_json(BASE)
+    with pytest.raises(InputError, match=r"config\.json"):
+        from_json(text[: int(part * (len(text) - 2))], Config)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"format": FORMAT + 1}, {"format": None}, {"hash": "0" * 16}, {"config": []}, {"config": None},
+    ],
+)  # fmt: skip
+def test_another_version_is_refused(change):
+    with pytest.raises(InputError, match=r"config\.json"):
+        from_json(json.dumps({**json.loads(to_json(BASE)), **change}), Config)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"odd": 1}, {"arms": {"a": 3}}, {"arms": []}, {"arms": {"a": {"cell": "lstm", "odd": 1, "options": {}}}},
+        {"options": 3}, {"seeds": 3}, {"epochs": "ten"}, {"learning_rate": None},
+    ],
+)  # fmt: skip
+def test_odd_fields_are_refused(change):
+    document = json.loads(to_json(BASE))
+    document["config"].update(change)
+    with pytest.raises(InputError, match=r"config\.json"):
+        from_json(json.dumps(document), Config)
+
+
+@pytest.mark.parametrize("document", ["", "null", "3", "[]", '"text"', "{}", '{"config": {}}'])
+def test_another_document_is_refused(document):
+    with pytest.raises(InputError, match=r"config\.json"):
+        from_json(document, Config)
+
+
+@pytest.mark.parametrize(
+    ("assignment", "path", "value"),
+    [
+        ("hidden=64", "hidden", 64),
+        ("learning_rate=1", "learning_rate", (1.0,)),
+        ("learning_rate=1e-3,2e-3", "learning_rate", (1e-3, 2e-3)),
+        ("seeds=4,2", "seeds", (4, 2)),
+        ("clip_norm=", "clip_norm", ()),
+        ("save_seconds=2", "save_seconds", 2.0),
+        ("data=text:a=b", "data", "text:a=b"),
+        ("optimizer=sgd", "optimizer", "sgd"),
+    ],
+)
+def test_an_override_has_the_fields_type(assignment, path, value):
+    found = getattr(override(BASE, assignment), path)
+    assert (found, type(found)) == (value, type(value))
+    assert not isinstance(found, tuple) or [type(item) for item in found] == [type(item) for item in value]
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("true", True), ("False", False), ("3", 3), ("3.5", 3.5), ("1e-2", 0.01), ("relu", "relu"), ("-2", -2),
+        ("0.1,0.2", (0.1, 0.2)), ("1,2", (1.0, 2.0)),
+    ],
+)  # fmt: skip
+def test_an_option_is_read_as_it_is_written(text, value):
+    shared = override(BASE, f"options.new={text}").options["new"]
+    own = override(BASE, f"arms.a.options.forget_bias={text}").arms["a"].options["forget_bias"]
+    optimizer = override(BASE, f"optimizer_options.b1={text}").optimizer_options["b1"]
+    for found in (shared, own, optimizer):
+        assert (found, type(found)) == (value, type(value))
+
+
+def test_an_override_changes_nothing_else():
+    changed = override(BASE, "arms.a.options.forget_bias=0")
+    assert changed.arms["b"] == BASE.arms["b"]
+    assert changed.arms["a"].options == {"forget_bias": 0, "activation": "relu"}
+    assert replace(changed, arms=BASE.arms) == BASE
+    assert BASE.arms["a"].options["forget_bias"] == (0.0, 1.5)
+
+
+@pytest.mark.parametrize(
+    ("assignment", "named"),
+    [
+        ("foo", "foo"), ("=3", "--set"), ("", "--set"), ("hiden=3", "hidden"), ("hidden.x=3", "hidden"),
+        ("hidden=", "hidden"), ("hidden=1.5", "1.5"), ("hidden=nan", "nan"), ("hidden=0", "hidden"),
+        ("hidden=100000000000000000000", "hidden"),
+        ("experiment=x", "experiment"), ("arms=3", "arms.NAME"), ("arms.a=3", "arms.a"), ("arms.z.hidden=3", "z"),
+        ("arms.a.hiden=3", "hidden"), ("arms.a.hidden=-1", "arms.a.hidden"), ("arms.a.layers=0", "arms.a.layers"),
+        ("arms.a.options=3", "options"), ("options=3", "options"), ("options.a.b=3", "options"),
+        ("learning_rate=", "learning_rate"), ("learning_rate=1,x", "x"), ("learning_rate=-1", "-1"),
+        ("learning_rate=nan", "nan"), ("learning_rate=inf", "inf"), ("learning_rate=1e999", "inf"),
+        ("learning_rate=1,1", "learning_rate"), ("clip_norm=1,1", "clip_norm"), ("clip_norm=0", "clip_norm"),
+        ("seeds=", "seeds"), ("seeds=1,1", "seeds"), ("seeds=-1", "seeds"), ("seeds=4294967296", "seeds"),
+        ("epochs=0", "epochs"), ("batch=0", "batch"), ("window=0", "window"), ("embedding=-1", "embedding"),
+        ("eval_batch=0", "eval_batch"), ("steps_per_epoch=-1", "steps_per_epoch"), ("chunk=-1", "chunk"),
+        ("keep_every=-1", "keep_every"), ("save_seconds=0", "save_seconds"), ("save_seconds=nan", "save_seconds"),
+    ],
+)  # fmt: skip
+def test_a_wrong_override_names_what_is_wrong(assignment, named):
+    message = refused(assignment)
+    assert named in message
+    assert "\n" not in message
+
+
+@pytest.mark.parametrize("assignment", ["learning_rate=1e-60", "learning_rate=1e60", "learning_rate=0.1,0.10000000001"])
+def test_numbers_are_refused_that_float32_cannot_tell(assignment):
+    # they ride the run axis in float32: as zero, as infinity, as each other
+    assert "learning_rate" in refused(assignment)
+
+
+def test_arms_are_selected_in_the_order_asked_for():
+    assert list(select_arms(BASE, ["b", "a"]).arms) == ["b", "a"]
+    with pytest.raises(InputError, match="accepted: a, b"):
+        select_arms(BASE, ["a", "z"])
+
+
+@pytest.mark.parametrize("name", ["", ".hidden", "a/b", "a b", "..", "a\n"])
+def test_an_arms_name_is_a_folders_name(name):
+    with pytest.raises(InputError, match="name"):
+        replace(BASE, arms={name: Arm("lstm")}).check()
