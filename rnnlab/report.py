@@ -187,9 +187,11 @@ _STYLE = """
 :root { color-scheme: light dark; font: 16px/1.5 system-ui, sans-serif; }
 body { max-width: 70rem; margin: 2rem auto; padding: 0 1rem; }
 table { border-collapse: collapse; display: block; overflow-x: auto; }
-th, td { padding: .25rem .8rem; text-align: right; border-bottom: 1px solid #8886; white-space: nowrap; }
+th, td { padding: .25rem .8rem; text-align: right; border-bottom: 1px solid #8886; vertical-align: bottom; }
+td { white-space: nowrap; } th { min-width: 3rem; }
 th:first-child, td:first-child { text-align: left; }
 img { max-width: 100%; background: white; } pre { overflow-x: auto; }
+summary { font-weight: bold; padding: .5rem 0; cursor: pointer; }
 """
 
 
@@ -215,7 +217,7 @@ def _page(
 <em>dead</em> and enters no mean.</p>
 <img alt="Training and validation loss by epoch for every arm; the numbers are in figures/loss_curves.csv"
 src="data:image/png;base64,{image}">
-<h2>Configuration</h2><pre>{html.escape(config)}</pre>
-<h2>Environment</h2><pre>{html.escape(json.dumps(environment, indent=2))}</pre>
+<details><summary>Configuration</summary><pre>{html.escape(config)}</pre></details>
+<details><summary>Environment</summary><pre>{html.escape(json.dumps(environment, indent=2))}</pre></details>
 </body></html>
 """
