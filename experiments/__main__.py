@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import shlex
 import sys
 import time
 from collections.abc import Sequence
@@ -12,6 +13,8 @@ from typing import NoReturn
 import experiments
 from rnnlab.config import Arm, Config, from_json, override, parse_document, select_arms
 from rnnlab.errors import InputError
+
+MOST_SEEDS = 100_000
 
 
 class _Parser(argparse.ArgumentParser):
@@ -114,36 +117,46 @@ def _configuration(options: argparse.Namespace) -> Config:
     if options.quick:
         config = replace(config, **study.QUICK)
     for cell in options.cell:
-        path, colon, function = cell.rpartition(":")
-        cell_name = f"{Path(path).resolve()}:{function}" if colon else cell
-        if function in config.arms:
-            raise InputError(f"--cell: the experiment has an arm {function!r} already; accepted: another cell")
-        config = replace(config, arms={**config.arms, function: Arm(cell_name)})
+        name = cell.rpartition(":")[2]
+        if name in config.arms:
+            raise InputError(f"--cell: the experiment has an arm {name!r} already; accepted: another cell")
+        config = replace(config, arms={**config.arms, name: Arm(cell)})
     if options.arms is not None:
         config = select_arms(config, [arm for arm in options.arms.split(",") if arm])
     if options.data is not None:
-        form, colon, path = options.data.partition(":")
-        name = f"text:{Path(path).expanduser().resolve()}" if form == "text" and path else options.data
-        config = replace(config, data=name)
+        config = replace(config, data=options.data)
     if options.seeds is not None:
         config = replace(config, seeds=_seeds(options.seeds))
     if options.epochs is not None:
         config = override(config, f"epochs={options.epochs}")
     for assignment in options.set:
         config = override(config, assignment)
+    config = _resolve_paths(config)
     config.check()
     return config
+
+
+def _resolve_paths(config: Config) -> Config:
+    """Paths made absolute, so that a run can be resumed from any folder."""
+    form, _, path = config.data.partition(":")
+    data = f"text:{Path(path).expanduser().resolve()}" if form == "text" and path else config.data
+    arms = {}
+    for name, arm in config.arms.items():
+        path, colon, function = arm.cell.rpartition(":")
+        arms[name] = replace(arm, cell=f"{Path(path).expanduser().resolve()}:{function}") if colon else arm
+    return replace(config, data=data, arms=arms)
 
 
 def _seeds(text: str) -> tuple[int, ...]:
     first, colon, last = text.partition(":")
     try:
-        seeds = range(int(first), int(last)) if colon else range(int(first))
+        start, stop = (int(first), int(last)) if colon else (0, int(first))
     except ValueError:
-        seeds = range(0)
-    if not 0 < len(seeds) <= 2**20:
-        raise InputError(f"--seeds: {text!r} is not accepted; accepted: a whole number from 1, or A:B with A < B")
-    return tuple(seeds)
+        start = stop = 0
+    if not 0 < stop - start <= MOST_SEEDS:
+        accepted = f"a whole number from 1 to {MOST_SEEDS}, or A:B with A < B"
+        raise InputError(f"--seeds: {text!r} is not accepted; accepted: {accepted}")
+    return tuple(range(start, stop))
 
 
 def _run(options: argparse.Namespace) -> int:
@@ -185,26 +198,29 @@ def _train(config: Config, directory: Path, *, new: bool) -> int:
     finally:
         terminal.close()
     if not complete:
-        print(f"stopped and saved; go on with: python -m experiments resume {directory}", file=sys.stderr)
+        command = f"python -m experiments resume {shlex.quote(str(directory))}"
+        print(f"stopped and saved; go on with: {command}", file=sys.stderr)
         return 130
     return _write_report(directory)
 
 
 def _report(options: argparse.Namespace) -> int:
     """Write the figures and the page of each run anew, and print its table."""
+    for directory in options.directories:  # all of them are looked at before anything is written
+        _recorded(directory)
     for directory in options.directories:
-        if not directory.is_dir():
-            raise InputError(f"{directory}: no such directory; accepted: a directory that run wrote")
         _write_report(directory)
     return 0
 
 
 def _write_report(directory: Path) -> int:
-    from rnnlab.report import print_table, write_report
+    from rnnlab.report import text_table, write_report
 
-    published = getattr(experiments.study(_recorded(directory).experiment), "PUBLISHED", None)
+    config = _recorded(directory)
+    study = experiments.study(config.experiment)
+    published = getattr(study, "PUBLISHED", None) if config.data == study.CONFIG.data else None
     summary = write_report(directory, published)
-    print_table(summary, published)
+    print(text_table(summary, published), end="")
     print(f"report: {directory / 'report.html'}   figure: {directory / 'figures' / 'loss_curves.png'}")
     return 0
 

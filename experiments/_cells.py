@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import jax
 
 from rnnlab.cells import CELLS, cell_factory, count_parameters, make_cell
+from rnnlab.errors import InputError
 
 INPUTS, HIDDEN, CLASSES = 28, 100, 10  # row-wise MNIST, the sizes of Akandeh & Salem's Table 1
 
@@ -18,7 +19,13 @@ def rows(own: Sequence[str] = ()) -> list[tuple[str, str, str, str, str]]:
     found = []
     for name in (*CELLS, *own):
         cell = make_cell(name, HIDDEN)
-        count = count_parameters(jax.eval_shape(lambda key, cell=cell: cell.init(key, INPUTS), jax.random.key(0)))
+        try:
+            shapes = jax.eval_shape(lambda key, cell=cell: cell.init(key, INPUTS), jax.random.key(0))
+        except Exception as error:
+            if name in CELLS:
+                raise
+            raise InputError(f"cell: {name}: init fails: {type(error).__name__}: {error}") from error
+        count = count_parameters(shapes)
         doc = inspect.getdoc(cell_factory(name)) or ""
         readout = cell.hidden_size * CLASSES + CLASSES
         paper = re.sub(r"\s*\n\s+", " ", _section(doc, "Paper"))

@@ -60,7 +60,9 @@ PUBLISHED = {
 CONFIG = Config(
     experiment="mnist_slim",
     arms={
-        f"{cell}-{activation}": Arm(cell, options={"activation": activation}) for activation in TABLES for cell in CELLS
+        f"{cell}-{activation}": Arm(cell, options={"activation": activation, **KERAS})
+        for activation in TABLES
+        for cell in CELLS
     },
     data="mnist",
     seeds=(0, 1, 2, 3),
@@ -69,7 +71,6 @@ CONFIG = Config(
     hidden=100,
     optimizer="rmsprop",
     learning_rate=RATES,
-    options=KERAS,
     keep_every=10,
 )
 

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import jax
 
 from rnnlab.cells import cell_factory, factory_options, make_cell, stack
-from rnnlab.config import Arm, Config, Option
+from rnnlab.config import Arm, Config, Option, check_numbers
 from rnnlab.errors import InputError, unknown
 from rnnlab.model import make_model
 from rnnlab.optim import make_optimiser, optimiser_options
@@ -18,6 +18,11 @@ from rnnlab.train import Recipe
 from rnnlab.types import Array, Cell, Dataset, Key
 
 OPTIMIZER = "optimizer_"  # prefixes the optimiser's swept numbers, so that its eps and a cell's do not meet
+
+
+# Names that the records and tables give to something else; a swept option is a column too.
+RESERVED = {"learning_rate", "clip_norm", "experiment", "arm", "seed", "epoch", "step", "split", "metric", "value"}
+RESERVED |= {"runs", "dead", "epochs", "metrics"}
 
 
 class Plan(NamedTuple):
@@ -42,6 +47,11 @@ def plan_arms(config: Config) -> dict[str, Plan]:
         if not any(option in factory_options(factory) for factory in factories.values()):
             accepted = sorted({name for factory in factories.values() for name in factory_options(factory)})
             raise unknown("options", option, accepted)
+        own = [name for name, arm in config.arms.items() if option in arm.options]
+        if own:  # an arm called lstm-tanh would be trained with another activation
+            raise InputError(
+                f"options.{option}: arms {', '.join(own)} have their own; accepted: arms.NAME.options.{option}"
+            )
     plans = {name: _plan(config, name, arm, factories[name]) for name, arm in config.arms.items()}
     for name, plan in plans.items():
         for combination in combinations(plan.numbers):  # a cell checks concrete numbers; traced ones it cannot
@@ -70,9 +80,12 @@ def _plan(config: Config, name: str, arm: Arm, factory: Callable[..., Cell]) -> 
         numbers["clip_norm"] = tuple(config.clip_norm)
     numbers |= {OPTIMIZER + option: values for option, values in optimizer_swept.items()}
     for option, values in swept.items():
-        if option in numbers:
-            raise InputError(f"arms.{name}.options.{option}: the training has a number of this name; accepted: another")
+        if option in RESERVED or option.startswith(OPTIMIZER):
+            raise InputError(f"arms.{name}.options.{option}: a column of the records has this name; accepted: another")
         numbers[option] = values
+        check_numbers(option, values)
+    for option, values in optimizer_swept.items():
+        check_numbers(f"optimizer_options.{option}", values)
     return Plan(arm, arm.hidden or config.hidden, fixed, tuple(swept), optimizer_fixed, numbers)
 
 

@@ -1,12 +1,17 @@
 """The only file that imports orbax: states of an arm on disk, each written whole or not at all."""
 
+import hashlib
+import logging
 import shutil
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
 
+from rnnlab import records
 from rnnlab.errors import InputError
+
+DIGEST = "SHA256"
 
 
 class Position(NamedTuple):
@@ -27,8 +32,14 @@ def save(directory: Path, state: Any, position: Position) -> None:
     """
     target = directory / f"step_{position.step:08d}"
     _save(target, state, position._asdict())
-    for old in _checkpoints(directory):
-        if old != target:
+    tidy(directory)
+
+
+def tidy(directory: Path) -> None:
+    """Delete all but the arm's last checkpoint and the kept epochs: what a killed save left too."""
+    last = _checkpoints(directory)[-1]
+    for old in directory.iterdir():
+        if old != last and not (old.name.startswith("epoch_") and old.name[6:].isdigit()):
             shutil.rmtree(old)
 
 
@@ -43,18 +54,17 @@ def position(directory: Path) -> Position | None:
     """Where the arm's last checkpoint stands; None if there is none yet. Raises InputError if it is unreadable."""
     if not (found := _checkpoints(directory)):
         return None
-    from orbax.checkpoint import v1 as ocp
-
+    _verify(found[-1])
     try:
-        return Position(**ocp.metadata(found[-1].absolute()).custom_metadata)
-    except Exception as error:  # orbax has no one error for a file that is missing or cut short
-        raise _unreadable(found[-1], error) from error
+        return Position(**_orbax().metadata(found[-1].absolute()).custom_metadata)
+    except Exception as error:  # orbax has no one error for what it cannot read
+        raise _unreadable(found[-1], _first_line(error)) from error
 
 
 def load(directory: Path, abstract: Any) -> Any:
     """The arm's last state, on the first device, as the pytree of shapes ``abstract`` describes.
 
-    Raises InputError if it is missing, truncated, or of another shape.
+    Raises InputError if it is missing, truncated, altered, or of another shape.
     """
     found = _checkpoints(directory)
     if not found:
@@ -68,44 +78,75 @@ def load_epoch(directory: Path, abstract: Any, epoch: int) -> Any:
 
 
 def _load(path: Path, abstract: Any) -> Any:
-    from orbax.checkpoint import v1 as ocp
-
+    _verify(path)
     place = jax.sharding.SingleDeviceSharding(jax.devices()[0])
     targets = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=place), abstract)
     try:
-        state = ocp.load(path.absolute(), targets)  # orbax takes no relative paths
+        state = _orbax().load(path.absolute(), targets)  # orbax takes no relative paths
     except Exception as error:  # as above
-        raise _unreadable(path, error) from error
+        raise _unreadable(path, _first_line(error)) from error
     for wanted, leaf in zip(jax.tree.leaves(abstract), jax.tree.leaves(state), strict=True):
         if leaf.shape != wanted.shape:  # orbax pads and cuts silently
-            raise InputError(
-                f"checkpoint: {path} holds shape {leaf.shape}; accepted: {wanted.shape}, as in config.json"
-            )
+            raise _unreadable(path, f"a shape {leaf.shape} where config.json says {wanted.shape}")
     return state
 
 
 def _save(target: Path, tree: Any, metadata: dict[str, Any]) -> None:
-    from orbax.checkpoint import v1 as ocp
-
+    if target.exists():  # a stop right after a save; overwriting would first delete the only checkpoint there is
+        return
     target.parent.mkdir(parents=True, exist_ok=True)
-    for leftover in target.parent.glob("*orbax-checkpoint-tmp*"):  # of a save that was killed
-        shutil.rmtree(leftover)
+    _clear_drafts(target.parent)  # of a save that was killed
+    draft = target.with_name(f"{target.name}.tmp")
     try:
-        ocp.save(
-            target.absolute(), tree, overwrite=True, custom_metadata=metadata
-        )  # into a temporary folder, then renamed
+        _orbax().save(draft.absolute(), tree, custom_metadata=metadata)
+        records.write_whole(draft / DIGEST, _digest(draft).encode())
+        draft.rename(target)
     except OSError:
         raise
     except Exception as error:  # tensorstore reports a full disk as ValueError
         raise OSError(f"{target}: {_first_line(error)}") from error
+    finally:
+        _clear_drafts(target.parent)
+
+
+def _clear_drafts(directory: Path) -> None:
+    for draft in directory.glob("*.tmp*"):
+        shutil.rmtree(draft, ignore_errors=True)
+
+
+def _orbax() -> Any:
+    """Orbax, imported late, without what it and tensorstore log of an error that we say in one line."""
+    from orbax.checkpoint import v1 as ocp
+
+    for name in ("absl", "asyncio", "concurrent.futures"):
+        logging.getLogger(name).setLevel(logging.CRITICAL + 1)
+    return ocp
 
 
 def _checkpoints(directory: Path) -> list[Path]:
-    return sorted(path for path in directory.glob("step_*") if path.name[5:].isdigit())
+    """From the oldest to the last."""
+    return sorted((p for p in directory.glob("step_*") if p.name[5:].isdigit()), key=lambda p: int(p.name[5:]))
 
 
-def _unreadable(path: Path, error: Exception) -> InputError:
-    return InputError(f"checkpoint: {path} cannot be read ({_first_line(error)}); accepted: what run wrote, unaltered")
+def _digest(path: Path) -> str:
+    """SHA-256 over the names and contents of a checkpoint's files; orbax would load flipped bits without a word."""
+    digest = hashlib.sha256()
+    for file in sorted(p for p in path.rglob("*") if p.is_file() and p.name != DIGEST):
+        digest.update(file.relative_to(path).as_posix().encode() + b"\0" + hashlib.sha256(file.read_bytes()).digest())
+    return digest.hexdigest()
+
+
+def _verify(path: Path) -> None:
+    try:
+        intact = (path / DIGEST).read_bytes() == _digest(path).encode()
+    except OSError as error:
+        raise _unreadable(path, _first_line(error)) from error
+    if not intact:
+        raise _unreadable(path, "its files do not have the recorded SHA-256")
+
+
+def _unreadable(path: Path, reason: str) -> InputError:
+    return InputError(f"checkpoint: {path} is missing, truncated or altered: {reason}; accepted: what run wrote")
 
 
 def _first_line(error: Exception) -> str:

@@ -4,6 +4,7 @@ import dataclasses
 import hashlib
 import json
 import math
+import struct
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
@@ -64,12 +65,13 @@ class Config:
             raise InputError(f"seeds: {list(self.seeds)}; accepted: one seed or more, each once")
         if not all(0 <= seed < 2**32 for seed in self.seeds):
             raise InputError(f"seeds: {list(self.seeds)}; accepted: whole numbers from 0 to {2**32 - 1}")
-        _positive("learning_rate", self.learning_rate)
-        if not self.learning_rate:
-            raise InputError("learning_rate: none is given; accepted: one number above 0 or more, as in 1e-3,2e-3")
-        _positive("clip_norm", self.clip_norm)
-        _positive("save_seconds", (self.save_seconds,))
+        check_numbers("learning_rate", self.learning_rate, positive=True)
+        if self.clip_norm:
+            check_numbers("clip_norm", self.clip_norm, positive=True)
+        check_numbers("save_seconds", (self.save_seconds,), positive=True)
 
+
+MOST = 2**31 - 1  # of every whole number: what an int32 on a device holds
 
 _LEAST = {
     "epochs": 1,
@@ -87,14 +89,21 @@ AnyConfig = TypeVar("AnyConfig", bound=Config)
 
 
 def _at_least(name: str, value: int, least: int) -> None:
-    if value < least:
-        raise InputError(f"{name}: {value} is out of range; accepted: a whole number from {least}")
+    if not least <= value <= MOST:
+        raise InputError(f"{name}: {value} is out of range; accepted: a whole number from {least} to {MOST}")
 
 
-def _positive(name: str, values: Iterable[float]) -> None:
-    for value in values:
-        if not (math.isfinite(value) and value > 0):
-            raise InputError(f"{name}: {value} is out of range; accepted: a number above 0")
+def check_numbers(name: str, values: tuple[float, ...], *, positive: bool = False) -> None:
+    """Raise InputError unless there are ``values`` that are finite and differ as float32 (what devices see)."""
+    kind = "numbers above 0" if positive else "finite numbers"
+    try:
+        ridden = [struct.unpack("f", struct.pack("f", value))[0] for value in values]
+    except OverflowError:
+        ridden = []
+    ok = bool(ridden) and len(set(ridden)) == len(ridden) and all(math.isfinite(number) for number in ridden)
+    if not ok or (positive and min(ridden) <= 0):
+        shown = ", ".join(f"{value:g}" for value in values) or "nothing"
+        raise InputError(f"{name}: {shown} is out of range; accepted: {kind}, one or more, that differ in float32")
 
 
 def select_arms(config: AnyConfig, names: Iterable[str]) -> AnyConfig:
@@ -186,7 +195,7 @@ def to_json(config: Config) -> str:
 
 def config_hash(config: Config) -> str:
     """16 hexadecimal digits that differ when any field does."""
-    canonical = json.dumps(dataclasses.asdict(config), sort_keys=True)
+    canonical = json.dumps(dataclasses.asdict(config))  # in order: the arms' order is that of tables and of training
     return hashlib.sha256(canonical.encode()).hexdigest()[:16]
 
 

@@ -77,7 +77,9 @@ class Training:
         total = self.config.epochs * self.recipe.steps
         self.arms[self.name]["seconds"] = self.position.seconds
         if self.position.done:
-            self._write_summary()
+            checkpoint.tidy(self.checkpoints)
+            if self.name == list(self.config.arms)[-1]:
+                self._write_summary()
             return True
         self.watcher.begin(self.name, len(self.runs.seed), total, self.position.step)
         mesh = device_mesh(len(self.runs.seed))

@@ -149,25 +149,27 @@ class Metrics:
         """The table as Parquet, written whole. Raises OSError."""
         self.table = self.table.combine_chunks().unify_dictionaries()
         sink = pa.BufferOutputStream()
-        pq.write_table(self.table, sink, compression="zstd")
+        pq.write_table(self.table, sink, compression="zstd", write_page_checksum=True)
         write_whole(path, sink.getvalue().to_pybytes())
 
     def read(self, path: Path) -> None:
         """Take the rows of a file that ``write`` made. Raises InputError if it is missing, cut short or different."""
         table = read_metrics(path)
-        if table.schema.names != self.schema.names:
+        if table.schema != self.schema:
             raise InputError(
                 f"{path}: columns {table.schema.names}; accepted: {self.schema.names}, as config.json says"
             )
-        self.table = table.cast(self.schema)
+        self.table = table
 
 
 def read_metrics(path: Path) -> pa.Table:
     """The metrics table of a run. Raises InputError if the file is missing or cut short."""
     try:
-        return pq.read_table(path)
+        table = pq.read_table(path, page_checksum_verification=True)
+        table.validate(full=True)
+        return table
     except FileNotFoundError as error:
         raise InputError(f"{path}: missing; accepted: a directory that run wrote, with all its files") from error
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         reason = (str(error).splitlines() or [""])[0][:160]
         raise InputError(f"{path}: truncated or altered ({reason}); accepted: the file that run wrote") from error

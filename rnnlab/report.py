@@ -14,18 +14,21 @@ from rnnlab import records
 from rnnlab.errors import InputError
 from rnnlab.progress import duration
 from rnnlab.stats import mean_interval
-from rnnlab.summary import Group, groups
+from rnnlab.summary import FIXED_COLUMNS, Group, groups
 
 Published = Mapping[tuple[str, float], float]  # (arm, learning rate) -> the paper's number
-
-MEASURED = ("experiment", "complete", "headline", "arms", "results")
 
 
 def read_summary(directory: Path) -> dict[str, Any]:
     """The document of summary.json. Raises InputError if it is missing, cut short or of another version."""
     summary = records.read_json(directory / "summary.json")
-    if not isinstance(summary, dict) or not all(key in summary for key in MEASURED):
-        raise InputError(f"{directory / 'summary.json'}: not of this version; accepted: the file that run wrote")
+    try:
+        whole = {"experiment", "complete", "headline", "arms", "results"} <= set(summary)
+        table(summary)
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError):
+        whole = False
+    if not whole:
+        raise InputError(f"{directory / 'summary.json'}: altered or of another version; accepted: what run wrote")
     return summary
 
 
@@ -46,9 +49,9 @@ def table(summary: Mapping[str, Any], published: Published | None = None) -> tup
         if published:
             known = published.get((row["arm"], row.get("learning_rate")))
             cells.append("" if known is None else f"{known:.4f}")
-        alive = row["runs"] - row["dead"]
+        counted = row["metrics"][summary["headline"]]["n"]
         parameters = f"{arm['parameters']:,}" if "parameters" in arm else ""
-        rows.append([*cells, str(alive), str(row["dead"]), parameters, duration(arm.get("seconds", 0.0))])
+        rows.append([*cells, str(counted), str(row["dead"]), parameters, duration(arm.get("seconds", 0.0))])
     return header, rows
 
 
@@ -69,8 +72,8 @@ def interval_text(interval: Mapping[str, float | None]) -> str:
     return f"{mean:.4f} ± {mean - low:.4f}"
 
 
-def print_table(summary: Mapping[str, Any], published: Published | None = None) -> None:
-    """The results on standard output."""
+def text_table(summary: Mapping[str, Any], published: Published | None = None) -> str:
+    """The results as text that fits the terminal (160 columns for a file or a pipe)."""
     from rich.console import Console
     from rich.table import Table
 
@@ -80,13 +83,17 @@ def print_table(summary: Mapping[str, Any], published: Published | None = None) 
         shown.add_column(name, justify="left" if index == 0 else "right", no_wrap=index == 0)
     for row in rows:
         shown.add_row(*row)
-    console = Console(highlight=False, soft_wrap=True)
+    console = Console(highlight=False)
     if not console.is_terminal:
-        console.width = 160  # a file or a pipe has no width to fit
-    console.print(shown)
-    console.print("mean ± half of the 95 % interval over seeds; time: training and evaluation of all runs of the arm")
-    if not summary["complete"]:
-        console.print("unfinished: the run goes on with `resume`")
+        console.width = 160
+    with console.capture() as captured:
+        console.print(shown)
+        console.print(
+            "mean ± half of the 95 % interval over seeds; time: training and evaluation of all runs of the arm"
+        )
+        if not summary["complete"]:
+            console.print("unfinished: the run goes on with `resume`")
+    return captured.get()
 
 
 def write_report(directory: Path, published: Published | None = None) -> dict[str, Any]:
@@ -97,7 +104,13 @@ def write_report(directory: Path, published: Published | None = None) -> dict[st
     summary = read_summary(directory)
     environment = records.read_json(directory / "env.json")
     config = records.read_text(directory / "config.json")
-    found = groups(records.read_metrics(directory / "metrics.parquet"))
+    metrics = records.read_metrics(directory / "metrics.parquet")
+    if not set(FIXED_COLUMNS) <= set(metrics.schema.names):
+        raise InputError(f"{directory / 'metrics.parquet'}: columns {metrics.schema.names}; accepted: {FIXED_COLUMNS}")
+    try:
+        found = groups(metrics)
+    except (ValueError, TypeError) as error:
+        raise InputError(f"{directory / 'metrics.parquet'}: altered ({error}); accepted: what run wrote") from error
     curves = loss_curves(found)
     records.write_whole(directory / "figures" / "loss_curves.csv", _csv(curves).encode())
     picture = draw_curves(curves, title=f"{summary['experiment']}: mean over seeds and its 95 % interval")

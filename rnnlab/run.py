@@ -1,7 +1,11 @@
 """A run from its first step to its last: into a new directory, or on from where a kill left one."""
 
+import fcntl
 import os
+import shlex
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +24,7 @@ def check_new(directory: Path) -> None:
     if (directory / "config.json").exists():
         raise InputError(
             f"--out: {directory} holds a run; accepted: another directory, or go on with it: "
-            f"python -m experiments resume {directory}"
+            f"python -m experiments resume {shlex.quote(str(directory))}"
         )
     if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
         raise InputError(f"--out: {directory} is not empty; accepted: a new or an empty directory")
@@ -30,13 +34,16 @@ def start(prepared: Prepared, directory: Path, watcher: Watcher) -> bool:
     """Train every arm, from nothing, into a new ``directory``. True when complete, False when interrupted."""
     check_new(directory)
     # Written beside it and renamed: a kill leaves no directory at all, or one that resume takes.
-    draft = directory.with_name(f".{directory.name}.{os.getpid()}.tmp")
+    directory = directory.resolve()
+    draft = directory if directory.exists() else directory.with_name(f".{directory.name}.{os.getpid()}.tmp")
     try:
         records.write_json(draft / "env.json", records.environment(jax.devices(), identity(prepared)))
         records.write_whole(draft / "config.json", to_json(prepared.config).encode())
-        draft.replace(directory)
+        if draft != directory:
+            draft.rename(directory)
     finally:
-        shutil.rmtree(draft, ignore_errors=True)
+        if draft != directory:
+            shutil.rmtree(draft, ignore_errors=True)
     return _train(prepared, directory, _metrics(prepared), watcher)
 
 
@@ -67,12 +74,27 @@ def resume(prepared: Prepared, directory: Path, watcher: Watcher) -> bool:
 
 def _train(prepared: Prepared, directory: Path, metrics: records.Metrics, watcher: Watcher) -> bool:
     arms: dict[str, dict[str, Any]] = {}
-    with stop_on_signal() as stop:
+    with _alone(directory), stop_on_signal() as stop:
         for name in prepared.config.arms:
             training = Training(prepared, name, directory, metrics, arms, watcher, stop)
             if not training.finish():
                 return False
     return True
+
+
+@contextmanager
+def _alone(directory: Path) -> Iterator[None]:
+    """One process at a time may write into a run; the lock goes with the process, however it ends."""
+    handle = os.open(directory, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    except BlockingIOError as error:
+        raise InputError(
+            f"{directory}: another process is training it; accepted: a run that no one works on"
+        ) from error
+    finally:
+        os.close(handle)
 
 
 def _metrics(prepared: Prepared) -> records.Metrics:

@@ -22,7 +22,8 @@ def use_all_cores() -> None:
     """Make every CPU core a device, unless a number is set already (JAX_NUM_CPU_DEVICES). Call it before JAX starts."""
     config: Any = jax.config  # its options have no static types
     if config.jax_num_cpu_devices < 0:
-        config.update("jax_num_cpu_devices", len(os.sched_getaffinity(0)))
+        usable = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else range(os.cpu_count() or 1)  # macOS
+        config.update("jax_num_cpu_devices", len(usable))
 
 
 def device_mesh(runs: int, devices: Sequence[Any] | None = None) -> Mesh:
@@ -49,9 +50,9 @@ def default_chunk(mesh: Mesh, runs: int) -> int:
     return 1 if platform == "cpu" else max(1, -(-runs // mesh.size))
 
 
-def pad_runs(runs: Run, multiple: int) -> Run:
-    """``runs`` with the last repeated until ``multiple`` divides R. The caller drops the surplus rows."""
-    count = len(runs.seed)
+def pad_runs(runs: Any, multiple: int) -> Any:
+    """Leaves ``[R, ...]`` with the last run repeated until ``multiple`` divides R. The caller drops the surplus."""
+    count = len(jax.tree.leaves(runs)[0])
     rows = np.minimum(np.arange(-(-count // multiple) * multiple), count - 1)
     return jax.tree.map(lambda leaf: leaf[rows], runs)
 

@@ -34,11 +34,14 @@ OTHER = {
 
 
 def refused(*assignments: str) -> str:
-    with pytest.raises(InputError) as caught:
+    def take() -> None:
         config = BASE
         for assignment in assignments:
             config = override(config, assignment)
         config.check()
+
+    with pytest.raises(InputError) as caught:
+        take()
     return str(caught.value)
 
 

@@ -57,59 +57,62 @@ def lstm(activation="tanh", gate="sigmoid", bias=True, output_gate="standard"):
     return step
 
 
-def lstm_1997():
+def lstm_1997(activation="tanh", gate="sigmoid"):
     """No forget gate: the constant error carousel."""
+    act, s = ACTS[activation], GATES[gate]
 
     def step(params, carry, x):
         w, u, b = named(params.w, "ico"), named(params.u, "ico"), named(params.b, "ico")
-        i = logistic(x @ w["i"] + carry.h @ u["i"] + b["i"])
-        o = logistic(x @ w["o"] + carry.h @ u["o"] + b["o"])
-        candidate = np.tanh(x @ w["c"] + carry.h @ u["c"] + b["c"])
+        i = s(x @ w["i"] + carry.h @ u["i"] + b["i"])
+        o = s(x @ w["o"] + carry.h @ u["o"] + b["o"])
+        candidate = act(x @ w["c"] + carry.h @ u["c"] + b["c"])
         c = carry.c + i * candidate
-        h = o * np.tanh(c)
+        h = o * act(c)
         return {"c": c, "h": h}, h, {"i": i, "o": o, "candidate": candidate}
 
     return step
 
 
-def peephole_lstm(peephole="diagonal", output_peephole="current"):
+def peephole_lstm(peephole="diagonal", output_peephole="current", activation="tanh", gate="sigmoid"):
     """Rahman et al., eq. 1-5 (full, previous); Gers & Schmidhuber (diagonal, current)."""
+    act, s = ACTS[activation], GATES[gate]
 
     def step(params, carry, x):
         w, u, b = named(params.w, "ifco"), named(params.u, "ifco"), named(params.b, "ifco")
         p = named(params.p, "ifo")
         matrix = {g: p[g] if peephole == "full" else np.diag(p[g]) for g in "ifo"}
-        i = logistic(x @ w["i"] + carry.h @ u["i"] + carry.c @ matrix["i"] + b["i"])
-        f = logistic(x @ w["f"] + carry.h @ u["f"] + carry.c @ matrix["f"] + b["f"])
-        candidate = np.tanh(x @ w["c"] + carry.h @ u["c"] + b["c"])
+        i = s(x @ w["i"] + carry.h @ u["i"] + carry.c @ matrix["i"] + b["i"])
+        f = s(x @ w["f"] + carry.h @ u["f"] + carry.c @ matrix["f"] + b["f"])
+        candidate = act(x @ w["c"] + carry.h @ u["c"] + b["c"])
         c = f * carry.c + i * candidate
         seen = c if output_peephole == "current" else carry.c
-        o = logistic(x @ w["o"] + carry.h @ u["o"] + seen @ matrix["o"] + b["o"])
-        h = o * np.tanh(c)
+        o = s(x @ w["o"] + carry.h @ u["o"] + seen @ matrix["o"] + b["o"])
+        h = o * act(c)
         return {"c": c, "h": h}, h, {"i": i, "f": f, "o": o, "candidate": candidate}
 
     return step
 
 
-def gru(form="standard", reset="after"):
+def gru(form="standard", reset="after", activation="tanh", gate="sigmoid"):
     """Cho et al. (before), PyTorch and Keras (after), and Rahman et al.'s eq. 9-12 (printed)."""
+    act, s = ACTS[activation], GATES[gate]
 
     def printed(params, carry, x):
         w, u = named(params.w, "rz"), named(params.u, "rz")
-        z = logistic(carry.h @ u["z"] + x @ w["z"])  # eq. 9
-        r = logistic(carry.h @ u["r"] + x @ w["r"])  # eq. 10
-        candidate = np.tanh((r * carry.h) @ u["r"] + x @ w["r"])  # eq. 11, with W_r again
+        z = s(carry.h @ u["z"] + x @ w["z"])  # eq. 9
+        r = s(carry.h @ u["r"] + x @ w["r"])  # eq. 10
+        candidate = act((r * carry.h) @ u["r"] + x @ w["r"])  # eq. 11, with W_r again
         h = (1 - z) * carry.h + z * candidate  # eq. 12
         return {"h": h}, h, {"r": r, "z": z, "candidate": candidate}
 
     def standard(params, carry, x):
         w, u, b = named(params.w, "rzn"), named(params.u, "rzn"), named(params.b, "rzn")
-        r = logistic(x @ w["r"] + carry.h @ u["r"] + b["r"])
-        z = logistic(x @ w["z"] + carry.h @ u["z"] + b["z"])
+        r = s(x @ w["r"] + carry.h @ u["r"] + b["r"])
+        z = s(x @ w["z"] + carry.h @ u["z"] + b["z"])
         if reset == "after":
-            n = np.tanh(x @ w["n"] + b["n"] + r * (carry.h @ u["n"] + params.b_n))
+            n = act(x @ w["n"] + b["n"] + r * (carry.h @ u["n"] + params.b_n))
         else:
-            n = np.tanh(x @ w["n"] + b["n"] + (r * carry.h) @ u["n"])
+            n = act(x @ w["n"] + b["n"] + (r * carry.h) @ u["n"])
         h = (1 - z) * n + z * carry.h
         return {"h": h}, h, {"r": r, "z": z, "candidate": n}
 
@@ -122,10 +125,7 @@ def slim(variant, activation="tanh", gate="sigmoid"):
 
     def step(params, carry, x):
         h = carry.h
-        if variant in (1, 2):
-            u = named(params.u, "ifoc")
-        else:
-            u = named(params.u, "c")
+        u = named(params.u, "ifoc" if variant in (1, 2) else "c")
         b = named(params.b, "ifoc" if variant in (1, 3, 5) else "c")
         elementwise = named(params.u_gates, "ifo") if variant in (4, 5) else {}
         a = {}
@@ -149,14 +149,15 @@ def slim(variant, activation="tanh", gate="sigmoid"):
     return step
 
 
-def biological_lstm(delta=0.001, activation="tanh"):
+def biological_lstm(delta=0.001, activation="tanh", gate="sigmoid"):
     """Rahman et al., eq. 17-21, without noise. Gates as in eq. 1, 2, 4: with full peepholes."""
+    act, s = ACTS[activation], GATES[gate]
 
     def step(params, carry, x):
         w, u, p, b = (named(block, "ifo") for block in (params.w, params.u, params.p, params.b))
-        i, f, o = (logistic(x @ w[g] + carry.h @ u[g] + carry.c @ p[g] + b[g]) for g in "ifo")
+        i, f, o = (s(x @ w[g] + carry.h @ u[g] + carry.c @ p[g] + b[g]) for g in "ifo")
         c = carry.c + delta * (i + f + params.b_c)
-        h = o * ACTS[activation](c)
+        h = o * act(c)
         after = {"c": c, "h": h}
         if carry.t is not None:
             after["t"] = carry.t + 1
@@ -165,15 +166,15 @@ def biological_lstm(delta=0.001, activation="tanh"):
     return step
 
 
-def cerebral_lstm(form="code", activation="tanh"):
+def cerebral_lstm(form="code", activation="tanh", gate="sigmoid"):
     """Kumar: two paths, one hidden state. "printed" is the paper's U_c = U_f * U_tmp + U_i * U_tmp."""
-    act = ACTS[activation]
+    act, s = ACTS[activation], GATES[gate]
 
     def step(params, carry, x):
         h, cells, gates = 0.0, [], {"i": [], "f": [], "o": [], "candidate": []}
         for path in (0, 1):
             w, u, b = named(params.w[:, path], "ifco"), named(params.u[:, path], "ifco"), named(params.b[path], "ifco")
-            i, f, o = (logistic(carry.h @ u[g] + x @ w[g] + b[g]) for g in "ifo")
+            i, f, o = (s(carry.h @ u[g] + x @ w[g] + b[g]) for g in "ifo")
             tmp = act(carry.h @ u["c"] + x @ w["c"] + b["c"])
             c = f * (tmp if form == "printed" else carry.c[path]) + i * tmp
             h = h + o * act(c)

@@ -63,7 +63,7 @@ def _load_from_file(name: str) -> Callable[..., Cell]:
     module = importlib.util.module_from_spec(spec)
     try:
         spec.loader.exec_module(module)
-    except Exception as error:  # whatever the user's file raises is theirs to see, in one line
+    except (Exception, SystemExit) as error:  # whatever the user's file raises is theirs to see, in one line
         raise InputError(f"cell: {path} cannot be imported: {type(error).__name__}: {error}") from error
     factory = getattr(module, function, None)
     if not callable(factory):
@@ -98,7 +98,14 @@ def make_cell(name: str, hidden: int, *, key: Key | None = None, **options: Any)
             raise unknown(f"option of cell {name}", option, accepted)
     if "key" in inspect.signature(factory).parameters:
         options["key"] = key
-    cell = factory(hidden, **options)
+    try:
+        cell = factory(hidden, **options)
+    except InputError:
+        raise
+    except Exception as error:
+        if not is_file_cell(name):
+            raise
+        raise InputError(f"cell: {name} fails: {type(error).__name__}: {error}") from error
     if not isinstance(cell, Cell):
         raise InputError(f"cell: {name} returned {type(cell).__name__}; accepted: a rnnlab.types.Cell")
     return cell

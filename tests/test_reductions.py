@@ -1,0 +1,207 @@
+"""What one cell becomes when terms of it are taken out: another cell, or a known sequence."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from cases import D, H, assert_trees_close, generator, random_carry, random_inputs, random_params
+
+from rnnlab.cells import make_cell
+from rnnlab.cells.cerebral import CerebralParams
+from rnnlab.cells.gru import GRUParams
+from rnnlab.cells.lstm import LSTMCarry, LSTMParams
+from rnnlab.cells.peephole import PeepholeParams
+from rnnlab.cells.slim import SlimParams
+from rnnlab.unroll import unroll
+
+B, T = 2, 4
+# Both sides sum the same few float32 terms, perhaps in another order, over four steps.
+FLOAT32 = {"rtol": 2e-5, "atol": 5e-6}
+
+
+def run(cell, params, xs, carry):
+    """``(carry, hs)``, a step at a time."""
+    hs = []
+    for x in xs:
+        carry, h = cell.step(params, carry, x)
+        hs.append(h)
+    return carry, jnp.stack(hs)
+
+
+def an_lstm(*names):
+    """``(cell, params, carry, xs)`` of a full LSTM with random everything."""
+    draw, cell = generator("reductions", *names), make_cell("lstm", H)
+    params = random_params(cell, draw)
+    return cell, params, random_carry(cell, params, draw, (B,)), random_inputs(draw, T, B, D)
+
+
+@pytest.mark.parametrize("peephole", ["full", "diagonal"])
+@pytest.mark.parametrize("output_peephole", ["current", "previous"])
+def test_zero_peepholes_give_the_lstm(peephole, output_peephole):
+    cell, params, carry, xs = an_lstm(peephole, output_peephole)
+    peeping = make_cell("peephole_lstm", H, peephole=peephole, output_peephole=output_peephole)
+    p = np.zeros((H, 3, H) if peephole == "full" else (3, H), np.float32)
+    blind = PeepholeParams(params.w, params.u, p, params.b)
+    assert_trees_close(run(peeping, blind, xs, carry), run(cell, params, xs, carry), **FLOAT32)
+    seeing = blind._replace(p=p + 1)
+    assert np.abs(run(peeping, seeing, xs, carry)[1] - run(cell, params, xs, carry)[1]).max() > 0.01
+
+
+@pytest.mark.parametrize("output_peephole", ["current", "previous"])
+def test_diagonal_matrices_give_diagonal_peepholes(output_peephole):
+    _, params, carry, xs = an_lstm("diagonal matrices", output_peephole)
+    p = random_inputs(generator("peepholes"), 3, H)
+    matrices = np.stack([np.diag(row) for row in p], axis=1)
+    diagonal = make_cell("peephole_lstm", H, output_peephole=output_peephole)
+    full = make_cell("peephole_lstm", H, peephole="full", output_peephole=output_peephole)
+    assert_trees_close(
+        run(full, PeepholeParams(params.w, params.u, matrices, params.b), xs, carry),
+        run(diagonal, PeepholeParams(params.w, params.u, p, params.b), xs, carry),
+        **FLOAT32,
+    )
+
+
+@pytest.mark.parametrize("variant", [1, 2, 3, 4, 5])
+def test_an_lstm_with_terms_taken_out_is_the_slim_one(variant):
+    cell, params, carry, xs = an_lstm("slim", variant)
+    i_f_o, candidate = [0, 1, 3], 2  # LSTMParams order: i, f, c~, o
+    w, u, b = params.w.copy(), params.u.copy(), params.b.copy()
+    w[:, i_f_o] = 0
+    if variant in (2, 4):
+        b[i_f_o] = 0
+    u_gates = None
+    if variant == 3:
+        u[:, i_f_o] = 0
+    if variant in (4, 5):
+        u_gates = random_inputs(generator("u_gates", variant), 3, H)
+        for gate, row in zip(i_f_o, u_gates, strict=True):
+            u[:, gate] = np.diag(row)
+    order = [*i_f_o, candidate]  # SlimParams order: i, f, o, c~
+    slim = SlimParams(
+        params.w[:, candidate],
+        u[:, order] if variant in (1, 2) else u[:, [candidate]],
+        u_gates,
+        b[order] if variant in (1, 3, 5) else b[[candidate]],
+    )
+    got = run(make_cell(f"lstm{variant}", H), slim, xs, carry)
+    assert_trees_close(got, run(cell, LSTMParams(w, u, b), xs, carry), **FLOAT32)
+
+
+def test_a_forget_gate_of_one_gives_the_lstm_of_1997():
+    cell, params, carry, xs = an_lstm("1997")
+    params.w[:, 1], params.u[:, 1], params.b[1] = 0, 0, 40  # a logistic function of 40 is 1 in float32
+    others = [0, 2, 3]
+    old = LSTMParams(params.w[:, others], params.u[:, others], params.b[others])
+    assert_trees_close(run(make_cell("lstm_1997", H), old, xs, carry), run(cell, params, xs, carry), **FLOAT32)
+
+
+def test_a_recurrent_output_gate_is_one_without_input_and_bias():
+    cell, params, carry, xs = an_lstm("output gate")
+    recurrent = make_cell("lstm", H, output_gate="recurrent")
+    fewer = LSTMParams(params.w[:, :3], params.u, params.b[:3])
+    params.w[:, 3], params.b[3] = 0, 0
+    assert_trees_close(run(recurrent, fewer, xs, carry), run(cell, params, xs, carry), **FLOAT32)
+
+
+def test_no_bias_is_zero_bias():
+    cell, params, carry, xs = an_lstm("bias")
+    params.b[:] = 0
+    bare = make_cell("lstm", H, bias=False)
+    assert_trees_close(run(bare, params._replace(b=None), xs, carry), run(cell, params, xs, carry), **FLOAT32)
+
+
+def a_gru(*names, **options):
+    draw, cell = generator("reductions", *names), make_cell("gru", H, **options)
+    params = random_params(cell, draw)
+    return cell, params, random_carry(cell, params, draw, (B,)), random_inputs(draw, T, B, D)
+
+
+def test_reset_before_and_after_agree_on_a_diagonal_matrix():
+    """``(r * h) U_n = r * (h U_n)`` where U_n is diagonal, and only there."""
+    before, params, carry, xs = a_gru("reset", reset="before")
+    after = make_cell("gru", H)
+    unlike = run(after, params._replace(b_n=np.zeros(H, np.float32)), xs, carry)[1]
+    assert np.abs(unlike - run(before, params, xs, carry)[1]).max() > 0.01
+    params.u[:, 2] = np.diag(np.diag(params.u[:, 2]))
+    with_bias = params._replace(b_n=np.zeros(H, np.float32))
+    assert_trees_close(run(after, with_bias, xs, carry), run(before, params, xs, carry), **FLOAT32)
+
+
+def test_the_printed_gru_is_a_standard_one_with_shared_weights_and_the_other_update_gate():
+    printed, params, carry, xs = a_gru("printed", form="printed", reset="before")
+    standard = make_cell("gru", H, reset="before")
+    same = GRUParams(  # 1 - s(a) = s(-a)
+        np.stack([params.w[:, 0], -params.w[:, 1], params.w[:, 0]], 1),
+        np.stack([params.u[:, 0], -params.u[:, 1], params.u[:, 0]], 1),
+        np.zeros((3, H), np.float32),
+        None,
+    )
+    assert_trees_close(run(printed, params, xs, carry), run(standard, same, xs, carry), **FLOAT32)
+
+
+def test_identical_cerebral_paths_are_an_lstm_whose_doubled_output_feeds_back():
+    """``h = 2 * o * tanh(c)``, and that h, not half of it, is what the gates of the next step see."""
+    lstm, params, carry, xs = an_lstm("cerebral")
+    cerebral = make_cell("cerebral_lstm", H)
+    twice = CerebralParams(np.stack([params.w] * 2, 1), np.stack([params.u] * 2, 1), np.stack([params.b] * 2))
+    start = cerebral.initial_carry(twice, (B,))._replace(c=np.stack([carry.c] * 2, 1), h=carry.h)
+    after, hs = run(cerebral, twice, xs, start)
+    for x, h in zip(xs, hs, strict=True):
+        single, half = lstm.step(params, carry, x)
+        carry = LSTMCarry(single.c, 2 * half)
+        np.testing.assert_allclose(h, 2 * half, **FLOAT32)
+    for path in (0, 1):
+        np.testing.assert_allclose(after.c[:, path], carry.c, **FLOAT32)
+
+
+@pytest.mark.parametrize("form", ["code", "printed"])
+@pytest.mark.parametrize("hidden", [H, 33])  # 33: blocks of vector instructions end within a path
+def test_identical_cerebral_paths_get_bit_equal_gradients(form, hidden):
+    cell = make_cell("cerebral_lstm", hidden, paths="identical", form=form)
+    params = cell.init(jax.random.key(5), D)
+    draw = generator("bit equal", form, hidden)
+    xs, weights = random_inputs(draw, T, B, D), random_inputs(draw, T, B, hidden)
+    gradients = jax.jit(jax.grad(lambda p: jnp.vdot(unroll(cell, p, xs)[1], weights)))(params)
+    for leaf, axis in zip(gradients, (1, 1, 0), strict=True):
+        upper, lower = np.split(np.asarray(leaf), 2, axis)
+        assert np.abs(upper).max() > 0
+        np.testing.assert_array_equal(upper, lower)
+
+
+def test_the_printed_cerebral_cell_state_has_no_memory():
+    draw = generator("no memory")
+    for form, remembers in (("code", True), ("printed", False)):
+        cell = make_cell("cerebral_lstm", H, form=form)
+        params = random_params(cell, draw)
+        carry, x = random_carry(cell, params, draw, (B,)), random_inputs(draw, B, D)
+        h = cell.step(params, carry, x)[1]
+        other = cell.step(params, carry._replace(c=carry.c + 1), x)[1]
+        assert bool(np.abs(h - other).max() > 0) == remembers
+
+
+def a_biological(*names, **options):
+    draw, cell = generator("reductions", *names), make_cell("biological_lstm", H, **options)
+    params = random_params(cell, draw)
+    return cell, params, random_carry(cell, params, draw, (B,)), random_inputs(draw, T, B, D)
+
+
+def test_without_delta_the_biological_state_stays():
+    cell, params, carry, xs = a_biological("delta", delta=0.0)
+    after, hs = run(cell, params, xs, carry)
+    np.testing.assert_array_equal(after.c, carry.c)
+    assert np.abs(hs[1] - hs[0]).max() > 0.01  # while the output gate goes on reading x
+
+
+def test_the_biological_state_grows_by_at_most_two_deltas():
+    """Where b_c = 0, as it starts: two gates between 0 and 1."""
+    cell, params, carry, xs = a_biological("growth", delta=0.25)
+    assert not np.any(cell.init(jax.random.key(0), D).b_c)
+    params = params._replace(b_c=np.zeros(H, np.float32))
+    growths = []
+    for x in 10 * xs:  # gates near 0 and near 1
+        after, _ = cell.step(params, carry, x)
+        growths.append(after.c - carry.c)
+        carry = after
+    assert np.min(growths) >= 0
+    assert np.max(growths) <= 2 * 0.25 + 1e-6  # a sum of float32 numbers of size 1
+    assert np.max(growths) > 0.4

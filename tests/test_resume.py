@@ -1,0 +1,346 @@
+"""Stopped or killed anywhere and resumed: metrics and parameters are those of an uninterrupted run, bit for bit."""
+
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import jax
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from experiments import quickstart
+from experiments.__main__ import main
+from rnnlab import checkpoint, loop, records, run
+from rnnlab.config import Arm
+from rnnlab.prepare import abstract_state, prepare
+from rnnlab.progress import Quiet
+
+ROOT = Path(__file__).resolve().parent.parent
+
+ONE = replace(
+    quickstart.CONFIG, arms={"plain": Arm("rnn")}, data="digits", seeds=(0, 5, 1), epochs=2, steps_per_epoch=7,
+    batch=16, hidden=4, learning_rate=(1e-2, 3e-2), keep_every=1, save_seconds=1e-9,
+)  # fmt: skip
+# the second draws noise in every step, from its seed and its step
+TWO = replace(ONE, arms={"plain": Arm("rnn"), "noisy": Arm("biological_lstm", options={"noise": 0.1})}, seeds=(0, 5))
+
+
+@pytest.fixture(autouse=True, scope="module")
+def look_after_every_step():
+    """Stretches of one step: the n-th call of a watcher's ``move`` is the n-th step, on any machine."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(loop, "STRETCH_SECONDS", 1e-9)
+        yield
+
+
+class Killed(BaseException):
+    """Stands for a kill: nothing after it is done but what ``finally`` does."""
+
+
+class At(Quiet):
+    """Does something at the n-th call of ``begin`` and ``move`` together."""
+
+    def __init__(self, moment: int, act) -> None:
+        self.left, self.act = moment, act
+
+    def begin(self, arm, runs, steps, done):
+        self.move(done, 0, None, "")
+
+    def move(self, done, epoch, seconds_left, note):
+        if self.left == 0:
+            self.act()
+        self.left -= 1
+
+
+def interrupt() -> None:
+    signal.raise_signal(signal.SIGINT)
+
+
+def kill() -> None:
+    raise Killed
+
+
+def numbers(config, directory: Path) -> dict:
+    """All that a run computes, exactly: every row, every array of every checkpoint, where training stands."""
+    prepared = prepare(config)
+    found: dict = {"rows": [repr(row) for row in pq.read_table(directory / "metrics.parquet").to_pylist()]}
+    for name in config.arms:
+        folder = directory / "checkpoints" / name
+        abstract = abstract_state(prepared.plans[name], prepared.recipes[name], config)
+        leaves = jax.tree.leaves_with_path(checkpoint.load(folder, abstract))
+        for epoch in range(1, config.epochs + 1):
+            if config.keep_every:
+                leaves += jax.tree.leaves_with_path(checkpoint.load_epoch(folder, abstract.params, epoch))
+        found[name] = [(jax.tree_util.keystr(path), np.asarray(leaf).tobytes()) for path, leaf in leaves]
+        found[name].append(checkpoint.position(folder)._replace(seconds=0))
+    return found
+
+
+def files(directory: Path) -> dict[str, bytes]:
+    return {str(p.relative_to(directory)): p.read_bytes() for p in sorted(directory.rglob("*")) if p.is_file()}
+
+
+def whole(config, directory: Path) -> dict:
+    assert run.start(prepare(config), directory, Quiet())
+    return numbers(config, directory)
+
+
+@pytest.fixture(scope="module")
+def reference(tmp_path_factory):
+    """An uninterrupted run of ONE, which saves only at its end."""
+    directory = tmp_path_factory.mktemp("reference") / "run"
+    return whole(replace(ONE, save_seconds=1e9), directory), directory
+
+
+def expect(reference: dict, config, directory: Path) -> None:
+    found = numbers(config, directory)
+    assert found["rows"] == reference["rows"]
+    for name in config.arms:
+        # the config's hash tells when it was saved
+        mine, other = (part[name][-1]._replace(config="") for part in (found, reference))
+        assert mine == other
+        assert found[name][:-1] == reference[name][:-1]
+        left = [path.name for path in (directory / "checkpoints" / name).iterdir()]
+        steps = config.epochs * config.steps_per_epoch
+        kept = [f"epoch_{epoch:06d}" for epoch in range(1, config.epochs + 1)] if config.keep_every else []
+        assert sorted(left) == [*kept, f"step_{steps:08d}"]
+
+
+@pytest.mark.parametrize("moment", [0, 7, 9], ids=["before", "epoch's end", "second epoch"])
+def test_ctrl_c_and_resume(reference, tmp_path, moment):
+    directory = tmp_path / "run"
+    before = signal.getsignal(signal.SIGINT)
+    assert not run.start(prepare(ONE), directory, At(moment, interrupt))
+    assert checkpoint.position(directory / "checkpoints" / "plain").step == moment
+    assert signal.getsignal(signal.SIGINT) is before
+    assert (directory / "summary.json").exists()
+    assert run.resume(prepare(ONE), directory, Quiet())
+    expect(reference[0], ONE, directory)
+
+
+def test_killed_again_and_again(reference, tmp_path):
+    directory, kills = tmp_path / "run", 0
+    with pytest.raises(Killed):
+        run.start(prepare(ONE), directory, At(3, kill))
+    for _ in range(10):
+        kills += 1
+        try:
+            assert run.resume(prepare(ONE), directory, At(6, kill))
+            break
+        except Killed:
+            continue
+    assert kills >= 2
+    expect(reference[0], ONE, directory)
+
+
+@pytest.fixture(scope="module")
+def two(tmp_path_factory):
+    """An uninterrupted run of TWO."""
+    directory = tmp_path_factory.mktemp("two") / "run"
+    return whole(replace(TWO, save_seconds=1e9), directory), directory
+
+
+def test_stopped_between_two_arms_one_of_which_is_noisy(two, tmp_path):
+    directory = tmp_path / "run"
+    assert not run.start(prepare(TWO), directory, At(15, interrupt))  # as the second begins
+    assert checkpoint.position(directory / "checkpoints" / "plain").done
+    assert checkpoint.position(directory / "checkpoints" / "noisy").step == 0
+    with pytest.raises(Killed):
+        run.resume(prepare(TWO), directory, At(5, kill))
+    assert run.resume(prepare(TWO), directory, Quiet())
+    expect(two[0], TWO, directory)
+
+
+class Nth:
+    """A function that is killed before or after its n-th call."""
+
+    def __init__(self, function, nth: int, *, after: bool) -> None:
+        self.function, self.left, self.after = function, nth, after
+
+    def __call__(self, *args, **kwargs):
+        self.left -= 1
+        if self.left == 0 and not self.after:
+            raise Killed
+        result = self.function(*args, **kwargs)
+        if self.left == 0:
+            raise Killed
+        return result
+
+
+def half_removed(path, *args, **kwargs):
+    """A deletion that is killed when some files are gone."""
+    inside = sorted(p for p in Path(path).rglob("*") if p.is_file())
+    for victim in inside[: len(inside) // 2]:
+        victim.unlink()
+    raise Killed
+
+
+@pytest.mark.parametrize("where", ["between metrics and checkpoint", "before deleting", "while deleting", "summary"])
+def test_killed_inside_a_save(reference, tmp_path, monkeypatch, where):
+    directory = tmp_path / "run"
+    if where == "between metrics and checkpoint":
+        monkeypatch.setattr(checkpoint, "save", Nth(checkpoint.save, 3, after=False))
+    elif where == "before deleting":
+        monkeypatch.setattr(checkpoint.shutil, "rmtree", Nth(shutil.rmtree, 1, after=False))
+    elif where == "while deleting":
+        monkeypatch.setattr(checkpoint.shutil, "rmtree", half_removed)
+    else:
+        monkeypatch.setattr(records, "write_json", Nth(records.write_json, 4, after=False))
+    with pytest.raises(Killed):
+        run.start(prepare(ONE), directory, Quiet())
+    monkeypatch.undo()
+    assert run.resume(prepare(ONE), directory, Quiet())
+    expect(reference[0], ONE, directory)
+
+
+@pytest.mark.parametrize("nth", [1, 2])
+def test_killed_before_there_is_a_directory(tmp_path, monkeypatch, nth):
+    monkeypatch.setattr(records, "write_whole", Nth(records.write_whole, nth, after=True))
+    with pytest.raises(Killed):
+        run.start(prepare(ONE), tmp_path / "run", Quiet())
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_killed_before_the_first_save(reference, tmp_path):
+    directory = tmp_path / "run"
+    config = replace(ONE, save_seconds=1e9)
+    with pytest.raises(Killed):
+        run.start(prepare(config), directory, At(12, kill))
+    assert not (directory / "metrics.parquet").exists()
+    assert run.resume(prepare(config), directory, Quiet())
+    expect(reference[0], config, directory)
+
+
+def test_resuming_a_finished_run_changes_nothing(reference, tmp_path, capsys):
+    directory = tmp_path / "run"
+    shutil.copytree(reference[1], directory)
+    assert main(["report", str(directory)]) == 0
+    before = files(directory)
+    stamps = {path: (directory / path).stat().st_mtime_ns for path in before if "checkpoints" in path}
+    capsys.readouterr()
+    assert main(["resume", str(directory)]) == 0
+    assert files(directory) == before
+    assert {path: (directory / path).stat().st_mtime_ns for path in stamps} == stamps
+    assert "plain" in capsys.readouterr().out
+
+
+def test_a_kill_while_a_finished_run_is_resumed_leaves_it_finished(two, tmp_path, monkeypatch):
+    directory = Path(shutil.copytree(two[1], tmp_path / "run"))
+    before = files(directory)
+    monkeypatch.setattr(records, "write_json", Nth(records.write_json, 1, after=True))
+    with contextlib.suppress(Killed):
+        run.resume(prepare(replace(TWO, save_seconds=1e9)), directory, Quiet())
+    assert files(directory) == before
+
+
+LIMITED = """
+import resource, sys
+from experiments.__main__ import main
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[1]), resource.RLIM_INFINITY))
+sys.exit(main(sys.argv[2:]))
+"""
+
+
+@pytest.fixture(scope="module")
+def stopped(tmp_path_factory):
+    """A run of ONE that was stopped in its first epoch."""
+    directory = tmp_path_factory.mktemp("stopped") / "run"
+    assert not run.start(prepare(ONE), directory, At(3, interrupt))
+    return directory
+
+
+def test_a_full_disk_costs_nothing_that_was_saved(reference, stopped, tmp_path):
+    limit = 5000  # bytes of a file: the metrics pass, a checkpoint does not
+    directory = tmp_path / "run"
+    shutil.copytree(stopped, directory)
+    saved = files(directory / "checkpoints")
+    sizes = sorted(len(content) for content in saved.values())
+    assert sizes[-1] > 5000 > len((directory / "metrics.parquet").read_bytes())
+    command = [sys.executable, "-c", LIMITED, str(limit), "resume", str(directory)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 2, done.stderr
+    # A thread of tensorstore may come late, find orbax's event loop closed and print that. Ours is one line.
+    lines = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
+    assert len(lines) == 1, done.stderr
+    assert "rnnlab/" not in done.stderr.replace(lines[0], ""), done.stderr
+    after = files(directory / "checkpoints")
+    assert {path: after.get(path) for path in saved} == saved
+    assert run.resume(prepare(ONE), directory, Quiet())
+    expect(reference[0], ONE, directory)
+
+
+def test_a_disk_that_is_full_when_a_run_is_stopped_right_after_a_save(reference, stopped, tmp_path, monkeypatch):
+    # The stop saves at the step that is on disk already: that checkpoint is the only one there is.
+    directory = tmp_path / "run"
+    shutil.copytree(stopped, directory)
+    import orbax.checkpoint.experimental.v1._src.handlers.pytree_handler as handler
+
+    def full(*args, **kwargs):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(handler.PyTreeHandler, "save", full)
+    with contextlib.suppress(OSError):
+        run.resume(prepare(ONE), directory, At(0, interrupt))
+    monkeypatch.undo()
+    assert checkpoint.position(directory / "checkpoints" / "plain").step == 3
+    assert run.resume(prepare(ONE), directory, Quiet())
+    expect(reference[0], ONE, directory)
+
+
+def launch(*arguments: str) -> subprocess.Popen:
+    return subprocess.Popen(
+        [sys.executable, "-m", "experiments", *arguments], cwd=ROOT, text=True, stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE, env={**os.environ, "JAX_NUM_CPU_DEVICES": "4"},
+    )  # fmt: skip
+
+
+def wait_for_a_save(process: subprocess.Popen, directory: Path) -> None:
+    """Until there is another checkpoint than now, or the process has ended."""
+
+    def seen():
+        return sorted(directory.glob("checkpoints/*/step_????????"))
+
+    before, deadline = seen(), time.monotonic() + 60
+    while seen() in (before, []) and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.005)
+
+
+def test_a_real_kill_and_a_polite_one(tmp_path, monkeypatch):
+    monkeypatch.setattr(loop, "STRETCH_SECONDS", 0.5)  # as in earnest
+    directory = tmp_path / "a run"
+    arguments = ["run", "quickstart", "--data", "digits", "--arms", "lstm", "--seeds", "2", "--epochs", "40",
+                 "--out", str(directory), "--set", "arms.lstm.cell=rnn", "hidden=4", "steps_per_epoch=70", "batch=16",
+                 "save_seconds=0.02"]  # fmt: skip
+    process = launch(*arguments)
+    wait_for_a_save(process, directory)
+    process.kill()
+    process.communicate()
+    assert process.returncode == -signal.SIGKILL, "it ended before it could be killed"
+
+    process = launch("resume", str(directory))
+    wait_for_a_save(process, directory)
+    process.terminate()
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 130, err
+    assert "Traceback" not in err
+    assert f"python -m experiments resume '{directory}'" in err  # as a shell takes it
+    assert out == ""
+
+    assert main(["resume", str(directory)]) == 0
+    reference = tmp_path / "reference"
+    assert (
+        main([*arguments[: arguments.index("--out") + 1], str(reference), *arguments[arguments.index("--set") :]]) == 0
+    )
+    assert (directory / "metrics.parquet").read_bytes() == (reference / "metrics.parquet").read_bytes()
+    config = replace(
+        quickstart.CONFIG, arms={"lstm": Arm("rnn")}, data="digits", seeds=(0, 1), epochs=40, hidden=4,
+        steps_per_epoch=70, batch=16, save_seconds=0.02,
+    )  # fmt: skip
+    expect(numbers(config, reference), config, directory)

@@ -1,0 +1,308 @@
+"""From the long table to one row an arm, and the page, figure and CSV made of it."""
+
+import contextlib
+import csv
+import json
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+import scipy.stats
+
+from experiments import quickstart
+from experiments.__main__ import main
+from rnnlab import records, report
+from rnnlab.config import Arm, to_json
+from rnnlab.errors import InputError
+from rnnlab.records import DIED, Metrics
+from rnnlab.summary import final_values, groups, summarise
+from rnnlab.tasks import TASKS
+
+TASK = TASKS["classification"]
+RATE = "learning_rate"
+ARMS = {name: {"cell": "rnn", "hidden": 4, "layers": 1, "parameters": 1234, "seconds": 61.0} for name in "ab"}
+
+VALIDATION = np.array([[3.0, 1.0, 2.0], [2.0, 2.5, 1.5], [1.0, 4.0, 5.0]])  # best in epochs 2, 3, 1
+ACCURACY = np.array([[0.5, 0.6, 0.9], [0.8, 0.7, 0.75], [0.4, 0.3, 0.2]])
+HONEST, SELECTED = [0.6, 0.75, 0.4], [0.9, 0.8, 0.4]
+
+
+def numbers(count: int, rate: float = 1e-2) -> dict[str, np.ndarray]:
+    return {RATE: np.full(count, rate, np.float32)}
+
+
+def fill(metrics: Metrics, arm: str, *, rate: float = 1e-2, dead: int | None = None, upto: int = 3) -> None:
+    """Three seeds, three epochs; the seed at index ``dead`` dies in the second epoch, at step 7."""
+    seeds = np.array([4, 0, 9])
+    for epoch in range(1, upto + 1):
+        alive = np.array([index != dead or epoch == 1 for index in range(3)])
+        for split, shift in (("train", -0.5), ("validation", 0.0), ("test", 0.25)):
+            values = {"loss": (VALIDATION[:, epoch - 1] + shift)[alive], "accuracy": ACCURACY[:, epoch - 1][alive]}
+            metrics.add(arm, seeds[alive], numbers(alive.sum(), rate), epoch, 5 * epoch, split, values)
+        if epoch == 2 and dead is not None:
+            metrics.add(arm, seeds[[dead]], numbers(1, rate), 2, 10, "train", {DIED: np.array([7])})
+
+
+def summary_of(metrics: Metrics, *, complete: bool = True) -> dict:
+    return summarise(metrics.table, TASK, ARMS, experiment="quickstart", complete=complete)
+
+
+def test_the_numbers_that_stand_for_a_run():
+    metrics = Metrics("quickstart", [RATE])
+    fill(metrics, "a")
+    (group,) = groups(metrics.table)
+    found = final_values(group, TASK)
+    order = np.argsort([4, 0, 9])
+    np.testing.assert_array_equal(group.seeds, [0, 4, 9])
+    np.testing.assert_array_equal(found["test_accuracy_at_best_validation"], np.array(HONEST)[order])
+    np.testing.assert_array_equal(found["best_test_accuracy_over_epochs"], np.array(SELECTED)[order])
+    np.testing.assert_array_equal(found["best_validation_loss"], VALIDATION.min(axis=1)[order])
+    np.testing.assert_array_equal(found["last_train_loss"], (VALIDATION[:, -1] - 0.5)[order])
+
+
+def test_a_row_is_the_mean_over_seeds_and_its_interval():
+    metrics = Metrics("quickstart", [RATE])
+    fill(metrics, "b")
+    fill(metrics, "a", rate=0.1)
+    fill(metrics, "a", rate=0.2, dead=1)
+    summary = summary_of(metrics)
+    assert [(row["arm"], row[RATE], row["runs"], row["dead"], row["epochs"]) for row in summary["results"]] == [
+        ("b", 0.01, 3, 0, 3), ("a", 0.1, 3, 0, 3), ("a", 0.2, 3, 1, 3),
+    ]  # fmt: skip
+    for row, values in zip(summary["results"], (HONEST, HONEST, [0.6, 0.4]), strict=True):
+        interval = row["metrics"][summary["headline"]]
+        low, high = scipy.stats.ttest_1samp(values, 0).confidence_interval(0.95)
+        assert interval["n"] == len(values)
+        np.testing.assert_allclose(
+            [interval["mean"], interval["low"], interval["high"]], [np.mean(values), low, high], rtol=1e-12
+        )
+
+
+def test_a_dead_run_is_counted_and_enters_no_number():
+    metrics = Metrics("quickstart", [RATE])
+    fill(metrics, "a", dead=1)
+    (group,) = groups(metrics.table)
+    np.testing.assert_array_equal(group.died, [True, False, False])  # seed 0
+    for values in final_values(group, TASK).values():
+        assert np.isnan(values[0])
+        assert np.isfinite(values[1:]).all()
+    points = report.loss_curves([group])
+    assert {point["n"] for point in points} == {2}  # in its first epoch too, when it still lived
+    header, rows = report.table(summary_of(metrics))
+    assert rows[0][header.index("n")] == "2"
+    assert rows[0][header.index("dead")] == "1"
+
+
+def test_a_group_whose_runs_all_died():
+    metrics = Metrics("quickstart", [RATE])
+    metrics.add("a", np.array([0, 1]), numbers(2), 1, 5, "train", {DIED: np.array([0, 2])})
+    fill(metrics, "b")
+    summary = summary_of(metrics)
+    first = summary["results"][0]
+    assert (first["arm"], first["runs"], first["dead"]) == ("a", 2, 2)
+    assert np.isnan(first["metrics"][summary["headline"]]["mean"])
+    header, rows = report.table(json.loads(json.dumps(records._without_nan(summary))))
+    row = dict(zip(header, rows[0], strict=True))
+    assert (row["test accuracy at best validation"], row["n"], row["dead"]) == ("-", "0", "2")
+
+
+def test_one_seed_has_no_interval():
+    metrics = Metrics("quickstart", [RATE])
+    for split in ("train", "validation", "test"):
+        metrics.add("a", np.array([0]), numbers(1), 1, 5, split, {"loss": np.array([1.0]), "accuracy": np.array([0.5])})
+    header, rows = report.table(records._without_nan(summary_of(metrics)))
+    shown = rows[0][header.index("test accuracy at best validation")]
+    assert "0.5000" in shown
+    assert "±" not in shown
+
+
+def test_a_living_run_without_a_finite_number_is_not_counted_in_n():
+    # Its last update overflowed: it is not marked as dead, yet there is nothing to average.
+    metrics = Metrics("quickstart", [RATE])
+    for split in ("train", "validation", "test"):
+        values = {"loss": np.array([1.0, np.nan, 2.0]), "accuracy": np.array([0.5, 0.1, 0.7])}
+        metrics.add("a", np.array([0, 1, 2]), numbers(3), 1, 5, split, values)
+    summary = summary_of(metrics)
+    interval = summary["results"][0]["metrics"][summary["headline"]]
+    assert (interval["n"], interval["mean"]) == (2, pytest.approx(0.6))
+    header, rows = report.table(records._without_nan(summary))
+    assert rows[0][header.index("n")] == "2"
+
+
+def test_groups_are_told_by_every_number():
+    metrics = Metrics("quickstart", [RATE, "delta"])
+    for rate in (1e-2, 1e-3):
+        for delta in (0.5, 0.25):
+            swept = {**numbers(2, rate), "delta": np.full(2, delta, np.float32)}
+            loss = np.array([rate, 3 * rate]) + delta
+            metrics.add("a", np.array([0, 1]), swept, 1, 5, "train", {"loss": loss})
+    metrics.add("b", np.array([0, 1]), numbers(2), 1, 5, "train", {"loss": np.array([7.0, 9.0])})
+    rows = summary_of(metrics)["results"]
+    assert [(row["arm"], row[RATE], row.get("delta")) for row in rows] == [
+        ("a", 0.01, 0.5), ("a", 0.01, 0.25), ("a", 0.001, 0.5), ("a", 0.001, 0.25), ("b", 0.01, None),
+    ]  # fmt: skip
+    means = [row["metrics"]["last_train_loss"]["mean"] for row in rows]
+    np.testing.assert_allclose(means, [0.52, 0.27, 0.502, 0.252, 8])
+    header, shown = report.table(records._without_nan(summary_of(metrics)))
+    assert header[:3] == ["arm", RATE, "delta"]
+    assert shown[0][:3] == ["a", "0.01", "0.5"]
+    assert shown[-1][:3] == ["b", "0.01", ""]
+
+
+def directory_of(path: Path, metrics: Metrics, *, complete: bool = True) -> Path:
+    """A run directory as training leaves it, but for its checkpoints."""
+    config = replace(quickstart.CONFIG, arms={"a": Arm("rnn"), "b": Arm("rnn", options={"activation": "relu"})})
+    path.mkdir()
+    (path / "config.json").write_text(to_json(config))
+    records.write_json(path / "env.json", {"python": "3", "packages": {"<script>alert(1)</script>": "&"}})
+    metrics.write(path / "metrics.parquet")
+    records.write_json(path / "summary.json", summary_of(metrics, complete=complete))
+    return path
+
+
+@pytest.fixture
+def run_directory(tmp_path):
+    metrics = Metrics("quickstart", [RATE])
+    fill(metrics, "a")
+    fill(metrics, "b", dead=2)
+    return directory_of(tmp_path / "run", metrics)
+
+
+def test_the_page_needs_nothing_else(run_directory):
+    report.write_report(run_directory)
+    page = (run_directory / "report.html").read_text()
+    assert "://" not in re.sub(r"base64,[^\"]*", "", page)
+    assert re.findall(r"<(?:script|link|iframe|object)", page) == []
+    assert {source[:22] for source in re.findall(r'(?:src|href)=["\']?([^"\'>]*)', page)} == {"data:image/png;base64,"}
+    assert "&lt;script&gt;" in page
+    assert "Unfinished" not in page
+    header, rows = report.table(report.read_summary(run_directory))
+    for text in (*header, *(cell for row in rows for cell in row)):
+        assert f">{text}<" in page
+
+
+def test_a_report_is_the_same_when_it_is_made_again(run_directory, capsys):
+    assert main(["report", str(run_directory)]) == 0
+    first = capsys.readouterr().out
+    made = {path: (run_directory / path).read_bytes() for path in ("report.html", "figures/loss_curves.csv")}
+    for path in made:
+        (run_directory / path).unlink()
+    assert main(["report", str(run_directory)]) == 0
+    assert capsys.readouterr().out == first
+    assert {path: (run_directory / path).read_bytes() for path in made} == made
+    half = 4.302652729911275 * np.std(HONEST, ddof=1) / 3**0.5
+    assert f"0.5833 ± {half:.4f}" in first
+
+
+def test_the_numbers_behind_the_figure_are_those_of_the_metrics(run_directory):
+    report.write_report(run_directory)
+    table = pq.read_table(run_directory / "metrics.parquet").to_pylist()
+    dead = {(row["arm"], row["seed"]) for row in table if row["metric"] == DIED}
+    assert dead == {("b", 9)}
+    with (run_directory / "figures" / "loss_curves.csv").open() as file:
+        points = list(csv.DictReader(file))
+    assert len(points) == 2 * 3 * 3
+    for point in points:
+        where = (point["arm"], point["split"], int(point["epoch"]), float(point[RATE]))
+        values = [
+            row["value"]
+            for row in table
+            if (row["arm"], row["split"], row["epoch"], row[RATE]) == where
+            and row["metric"] == "loss"
+            and (row["arm"], row["seed"]) not in dead
+        ]
+        low, high = scipy.stats.ttest_1samp(values, 0).confidence_interval(0.95)
+        assert int(point["n"]) == len(values)
+        np.testing.assert_allclose(
+            [float(point[key]) for key in ("mean", "low", "high")], [np.mean(values), low, high], rtol=1e-12
+        )
+    assert (run_directory / "figures" / "loss_curves.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("rows", ["some", "none"])
+def test_an_unfinished_run_is_called_so(tmp_path, capsys, rows):
+    metrics = Metrics("quickstart", [RATE])
+    if rows == "some":
+        fill(metrics, "a", upto=1)
+    directory = directory_of(tmp_path / "run", metrics, complete=False)
+    assert main(["report", str(directory)]) == 0
+    assert "unfinished" in capsys.readouterr().out
+    assert "Unfinished" in (directory / "report.html").read_text()
+
+
+def test_published_numbers_stand_beside_those_of_their_own_experiment_only(run_directory):
+    summary = report.read_summary(run_directory)
+    header, rows = report.table(summary, {("a", 0.01): 0.987, ("b", 0.5): 0.5})
+    column = header.index("paper")
+    assert [row[column] for row in rows] == ["0.9870", ""]
+    assert "paper" not in report.table(summary)[0]
+
+
+def test_a_taste_on_other_data_does_not_claim_the_papers_numbers(tmp_path, capsys):
+    from experiments import mnist_slim
+
+    metrics = Metrics("mnist_slim", [RATE])
+    fill(metrics, "lstm-tanh", rate=1e-3)
+    directory = directory_of(tmp_path / "run", metrics)
+    config = replace(mnist_slim.CONFIG, **mnist_slim.QUICK)
+    assert config.data == "digits"
+    (directory / "config.json").write_text(to_json(config))
+    assert main(["report", str(directory)]) == 0
+    assert "0.9909" not in capsys.readouterr().out  # the paper's, on MNIST
+
+
+@pytest.mark.parametrize("name", ["summary.json", "env.json", "metrics.parquet", "config.json"])
+@pytest.mark.parametrize("damage", ["missing", "empty", "half", "other"])
+def test_a_damaged_run_is_reported_as_such(run_directory, capsys, name, damage):
+    path = run_directory / name
+    content = path.read_bytes()
+    if damage == "missing":
+        path.unlink()
+    else:
+        path.write_bytes({"empty": b"", "half": content[: len(content) // 2], "other": b'{"format": 9}'}[damage])
+    if (name, damage) == ("env.json", "other"):
+        return  # any document will do there
+    before = {p: p.read_bytes() for p in run_directory.rglob("*") if p.is_file()}
+    assert main(["report", str(run_directory)]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith("error: ")
+    assert err.count("\n") == 1
+    assert name in err
+    assert {p: p.read_bytes() for p in run_directory.rglob("*") if p.is_file()} == before
+
+
+@pytest.mark.parametrize("name", ["summary.json", "metrics.parquet"])
+def test_an_altered_byte_never_ends_in_a_traceback(run_directory, name):
+    path = run_directory / name
+    content = path.read_bytes()
+    for index in range(0, len(content), 3):
+        path.write_bytes(content[:index] + bytes([content[index] ^ 1]) + content[index + 1 :])
+        with contextlib.suppress(InputError):
+            report.table(report.read_summary(run_directory))
+            report.loss_curves(groups(records.read_metrics(run_directory / "metrics.parquet")))
+
+
+def test_runs_that_diverge_in_earnest(tmp_path, capsys):
+    directory = tmp_path / "run"
+    arguments = ["run", "quickstart", "--data", "digits", "--arms", "lstm", "--seeds", "3", "--epochs", "2", "--set",
+                 "arms.lstm.cell=rnn", "options.activation=relu", "hidden=4", "steps_per_epoch=4",
+                 "optimizer=sgd", "learning_rate=1e-2,1e30",
+                 "clip_norm="]  # fmt: skip
+    assert main([*arguments, "--out", str(directory)]) == 0
+    out = capsys.readouterr().out
+    table = pq.read_table(directory / "metrics.parquet").to_pylist()
+    died = [row for row in table if row["metric"] == DIED]
+    assert {(row["seed"], row[RATE]) for row in died} == {(seed, 1e30) for seed in range(3)}
+    assert all(0 < row["value"] < 8 and row["value"] == int(row["value"]) for row in died)
+    assert all(np.isfinite(row["value"]) for row in table)
+    assert {row[RATE] for row in table if row["epoch"] == 2 and row["metric"] == "loss"} == {0.01}
+    good, bad = report.read_summary(directory)["results"]
+    assert (good[RATE], good["runs"], good["dead"]) == (0.01, 3, 0)
+    assert (bad[RATE], bad["runs"], bad["dead"]) == (1e30, 3, 3)
+    header, rows = report.table(report.read_summary(directory))
+    assert [row[header.index("n")] for row in rows] == ["3", "0"]
+    assert "1e+30" in out
