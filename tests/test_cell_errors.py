@@ -137,6 +137,8 @@ def test_a_cell_from_a_file_gets_the_key_that_it_asks_for(file):
 def test_missing_file(tmp_path):
     message(lambda: make_cell(f"{tmp_path / 'none.py'}:mine", 5), "none.py", "no file", "path/to/file.py:function")
     message(lambda: make_cell(f"{tmp_path}/.py:mine", 5), "no file")
+    (tmp_path / "folder.py").mkdir()
+    message(lambda: make_cell(f"{tmp_path}/folder.py:mine", 5), "no file")
 
 
 def test_missing_function(file):

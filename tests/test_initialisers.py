@@ -196,6 +196,8 @@ def test_cerebral_noise_has_deviation_eps():
         assert abs(noise[name].mean()) < 5 * eps / np.sqrt(count), name
         assert np.all(noise[name] != 0)
     assert abs(np.corrcoef(noise["w"].ravel(), noise["u"].ravel()[:4800])[0, 1]) < 0.1  # a key each
+    weights, added = (np.concatenate([np.ravel(tree[name]) for name in ("w", "u")]) for tree in (upper, noise))
+    assert abs(np.corrcoef(weights, added)[0, 1]) < 0.05  # 11,200 numbers: chance gives 0.01
     upper, lower = paths_of(0, paths="noise", eps=0.0)
     for name in upper:
         np.testing.assert_array_equal(upper[name], lower[name])

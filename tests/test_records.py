@@ -124,6 +124,7 @@ def test_another_table_is_refused(tmp_path):
         refused(path)
 
 
+@pytest.mark.slow
 def test_a_flipped_bit_anywhere_is_noticed_or_harmless(tmp_path):
     path = tmp_path / "metrics.parquet"
     filled().write(path)

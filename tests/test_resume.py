@@ -125,6 +125,7 @@ def test_ctrl_c_and_resume(reference, tmp_path, moment):
     expect(reference[0], ONE, directory)
 
 
+@pytest.mark.slow
 def test_killed_again_and_again(reference, tmp_path):
     directory, kills = tmp_path / "run", 0
     with pytest.raises(Killed):
@@ -147,6 +148,7 @@ def two(tmp_path_factory):
     return whole(replace(TWO, save_seconds=1e9), directory), directory
 
 
+@pytest.mark.slow
 def test_stopped_between_two_arms_one_of_which_is_noisy(two, tmp_path):
     directory = tmp_path / "run"
     assert not run.start(prepare(TWO), directory, At(15, interrupt))  # as the second begins
@@ -256,6 +258,7 @@ def stopped(tmp_path_factory):
     return directory
 
 
+@pytest.mark.slow
 def test_a_full_disk_costs_nothing_that_was_saved(reference, stopped, tmp_path):
     limit = 5000  # bytes of a file: the metrics pass, a checkpoint does not
     directory = tmp_path / "run"
@@ -312,6 +315,7 @@ def wait_for_a_save(process: subprocess.Popen, directory: Path) -> None:
         time.sleep(0.005)
 
 
+@pytest.mark.slow
 def test_a_real_kill_and_a_polite_one(tmp_path, monkeypatch):
     monkeypatch.setattr(loop, "STRETCH_SECONDS", 0.5)  # as in earnest
     directory = tmp_path / "a run"
