@@ -102,6 +102,14 @@ def _git_revision() -> str | None:
     return done.stdout.strip() or None
 
 
+TEXT = pa.dictionary(pa.int32(), pa.string())
+COLUMNS = {
+    "experiment": TEXT, "arm": TEXT, "seed": pa.int64(), "epoch": pa.int32(), "step": pa.int64(), "split": TEXT,
+    "metric": TEXT, "value": pa.float64(),
+}  # fmt: skip
+LEADING = 3  # of COLUMNS stand before those of the swept numbers, all float64
+
+
 class Metrics:
     """The metrics of a run in long form: one row for each arm, run, epoch, split and metric.
 
@@ -111,12 +119,9 @@ class Metrics:
     def __init__(self, experiment: str, numbers: list[str]) -> None:
         self.experiment = experiment
         self.numbers = numbers
-        text = pa.dictionary(pa.int32(), pa.string())
-        self.schema = pa.schema(
-            [("experiment", text), ("arm", text), ("seed", pa.int64())]
-            + [(name, pa.float64()) for name in numbers]
-            + [("epoch", pa.int32()), ("step", pa.int64()), ("split", text), ("metric", text), ("value", pa.float64())]
-        )
+        fixed = list(COLUMNS.items())
+        swept = [(name, pa.float64()) for name in numbers]
+        self.schema = pa.schema([*fixed[:LEADING], *swept, *fixed[LEADING:]])
         self.table = self.schema.empty_table()
 
     def add(
@@ -167,9 +172,12 @@ def read_metrics(path: Path) -> pa.Table:
     try:
         table = pq.read_table(path, page_checksum_verification=True)
         table.validate(full=True)
-        return table
     except FileNotFoundError as error:
         raise InputError(f"{path}: missing; accepted: a directory that run wrote, with all its files") from error
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         reason = (str(error).splitlines() or [""])[0][:160]
         raise InputError(f"{path}: truncated or altered ({reason}); accepted: the file that run wrote") from error
+    wanted = {name: COLUMNS.get(name, pa.float64()) for name in (*COLUMNS, *table.schema.names)}
+    if {field.name: field.type for field in table.schema} != wanted:
+        raise InputError(f"{path}: columns {table.schema.names}; accepted: the file that run wrote")
+    return table

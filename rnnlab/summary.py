@@ -7,10 +7,8 @@ import numpy as np
 import pyarrow as pa
 
 from rnnlab import stats
-from rnnlab.records import DIED
+from rnnlab.records import COLUMNS, DIED
 from rnnlab.types import Task
-
-FIXED_COLUMNS = ("experiment", "arm", "seed", "epoch", "step", "split", "metric", "value")
 
 
 class Group(NamedTuple):
@@ -26,7 +24,7 @@ class Group(NamedTuple):
 
 def groups(table: pa.Table) -> list[Group]:
     """Groups in the order of the table's arms, then of their numbers as they first appear."""
-    names = [name for name in table.schema.names if name not in FIXED_COLUMNS]
+    names = [name for name in table.schema.names if name not in COLUMNS]
     columns = {name: table[name].to_numpy(zero_copy_only=False) for name in (*names, "seed", "epoch", "value")}
     words = {name: np.asarray(table[name].to_pylist(), object) for name in ("arm", "split", "metric")}
     keys = list(zip(words["arm"], *(columns[name] for name in names), strict=True))

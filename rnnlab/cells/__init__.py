@@ -3,6 +3,7 @@
 import hashlib
 import importlib.util
 import inspect
+import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -60,11 +61,11 @@ def _load_from_file(name: str) -> Callable[..., Cell]:
     spec = importlib.util.spec_from_file_location(module_name, path)
     assert spec is not None
     assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
+    module = sys.modules[module_name] = importlib.util.module_from_spec(spec)  # dataclasses look it up there
     try:
         spec.loader.exec_module(module)
     except (Exception, SystemExit) as error:  # whatever the user's file raises is theirs to see, in one line
-        raise InputError(f"cell: {path} cannot be imported: {type(error).__name__}: {error}") from error
+        raise InputError(f"cell: {path} cannot be imported: {_one_line(error)}") from error
     factory = getattr(module, function, None)
     if not callable(factory):
         functions = [n for n, v in vars(module).items() if inspect.isfunction(v) and v.__module__ == module_name]
@@ -105,10 +106,16 @@ def make_cell(name: str, hidden: int, *, key: Key | None = None, **options: Any)
     except Exception as error:
         if not is_file_cell(name):
             raise
-        raise InputError(f"cell: {name} fails: {type(error).__name__}: {error}") from error
+        raise InputError(f"cell: {name} fails: {_one_line(error)}") from error
     if not isinstance(cell, Cell):
         raise InputError(f"cell: {name} returned {type(cell).__name__}; accepted: a rnnlab.types.Cell")
+    if cell.hidden_size < 1:
+        raise InputError(f"cell: {name} has hidden_size {cell.hidden_size}; accepted: the width of its h, from 1")
     return cell
+
+
+def _one_line(error: BaseException) -> str:
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"
 
 
 def count_parameters(params: Params) -> int:

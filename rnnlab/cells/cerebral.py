@@ -40,11 +40,12 @@ class CerebralGates(NamedTuple):
 def _author(key: Key, inputs: int, hidden: int) -> tuple[Array, Array]:
     """Weights of one path ``[D, 4, H]``, ``[H, 4, H]`` as the author's package draws them.
 
-    Over [D+H, H] per gate: Kaiming-normal (fan in, gain 1) for gates, Xavier-normal with gain 5/3 for the candidate.
+    Over [D+H, H] per gate: Kaiming-normal (gain 1) for gates, Xavier-normal with gain 5/3 for the candidate. PyTorch
+    takes the second size for the fan in, so a gate's deviation is 1/sqrt(H), whatever D.
     """
-    fan_in = inputs + hidden
-    gate, candidate = fan_in**-0.5, 5 / 3 * (2.0 / (fan_in + hidden)) ** 0.5
-    weights = jax.random.normal(key, (fan_in, 4, hidden)) * jnp.array([gate, gate, candidate, gate])[:, None]
+    rows = inputs + hidden
+    gate, candidate = hidden**-0.5, 5 / 3 * (2.0 / (rows + hidden)) ** 0.5
+    weights = jax.random.normal(key, (rows, 4, hidden)) * jnp.array([gate, gate, candidate, gate])[:, None]
     return weights[:inputs], weights[inputs:]
 
 
