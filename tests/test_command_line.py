@@ -372,6 +372,7 @@ def test_a_text_that_was_edited_or_is_gone(here, capsys, monkeypatch):
     assert "poem.txt" in refused(capsys, here, "resume", "poem")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("assignment", ["data=text:poem.txt", "arms.lstm.cell=cells.py:fine"])
 def test_a_run_may_be_resumed_from_another_folder(here, capsys, monkeypatch, assignment):
     (here / "poem.txt").write_text("a rose is a rose is a rose. " * 60)

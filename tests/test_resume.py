@@ -113,7 +113,17 @@ def expect(reference: dict, config, directory: Path) -> None:
         assert sorted(left) == [*kept, f"step_{steps:08d}"]
 
 
-@pytest.mark.parametrize("moment", [0, 7, 9], ids=["before", "epoch's end", "second epoch"])
+SLOW = pytest.mark.slow
+
+
+@pytest.mark.parametrize(
+    "moment",
+    [
+        pytest.param(0, id="before", marks=SLOW),
+        pytest.param(7, id="epoch's end", marks=SLOW),
+        pytest.param(9, id="second epoch"),
+    ],
+)
 def test_ctrl_c_and_resume(reference, tmp_path, moment):
     directory = tmp_path / "run"
     before = signal.getsignal(signal.SIGINT)
@@ -184,7 +194,10 @@ def half_removed(path, *args, **kwargs):
     raise Killed
 
 
-@pytest.mark.parametrize("where", ["between metrics and checkpoint", "before deleting", "while deleting", "summary"])
+@pytest.mark.parametrize(
+    "where",
+    ["between metrics and checkpoint", "before deleting", "while deleting", pytest.param("summary", marks=SLOW)],
+)
 def test_killed_inside_a_save(reference, tmp_path, monkeypatch, where):
     directory = tmp_path / "run"
     if where == "between metrics and checkpoint":

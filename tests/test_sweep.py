@@ -78,7 +78,10 @@ def test_twelve_runs_over_four_devices_equal_the_same_runs_on_one(split, twelve,
     assert_equal(trained(split, twelve, devices=4, chunk=1), on_one_device)
 
 
-@pytest.mark.parametrize(("devices", "chunk"), [(1, 12), (4, 3), (2, 4), (4, 2)])
+@pytest.mark.parametrize(
+    ("devices", "chunk"),
+    [(1, 12), (4, 3), pytest.param(2, 4, marks=pytest.mark.slow), pytest.param(4, 2, marks=pytest.mark.slow)],
+)
 def test_chunks_change_nothing_but_rounding(split, twelve, on_one_device, devices, chunk):
     """Six steps of Adam: products in another order move a weight by some 1e-5."""
     assert_close(trained(split, twelve, devices, chunk), on_one_device, rtol=2e-3, atol=2e-4)
