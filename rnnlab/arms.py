@@ -9,20 +9,22 @@ from typing import Any, NamedTuple
 import jax
 
 from rnnlab.cells import cell_factory, factory_options, make_cell, stack
-from rnnlab.config import Arm, Config, Option, check_numbers
-from rnnlab.errors import InputError, unknown
-from rnnlab.model import make_model
-from rnnlab.optim import make_optimiser, optimiser_options
+from rnnlab.config import NUMBERS, Arm, Config, Option, check_numbers
+from rnnlab.errors import InputError, choose, unknown
+from rnnlab.model import EMBEDDING_INITIALISERS, Dropout, make_model
+from rnnlab.optim import make_optimiser, optimiser_options, step_decay
+from rnnlab.probes import choose_probes
 from rnnlab.tasks import TASKS
-from rnnlab.train import Recipe
-from rnnlab.types import Array, Cell, Dataset, Key
+from rnnlab.train import BATCHES, Recipe
+from rnnlab.types import Array, Cell, Dataset, Key, Model
 
 OPTIMIZER = "optimizer_"  # prefixes the optimiser's swept numbers, so that its eps and a cell's do not meet
 
 
 # Names that the records and tables give to something else; a swept option is a column too.
-RESERVED = {"learning_rate", "clip_norm", "experiment", "arm", "seed", "epoch", "step", "split", "metric", "value"}
+RESERVED = {*NUMBERS, "experiment", "arm", "seed", "epoch", "step", "split", "metric", "value"}
 RESERVED |= {"runs", "dead", "epochs", "metrics"}
+DROPOUT = {"dropout": "inputs", "recurrent_dropout": "recurrent", "readout_dropout": "readout"}
 
 
 class Plan(NamedTuple):
@@ -42,6 +44,9 @@ def plan_arms(config: Config) -> dict[str, Plan]:
     Raises InputError for unknown cells and options, values of the wrong type and values that a cell refuses.
     """
     config.check()
+    choose("batches", config.batches, BATCHES)
+    choose("embedding_init", config.embedding_init, EMBEDDING_INITIALISERS)
+    choose_probes(config.probes)
     factories = {name: cell_factory(arm.cell) for name, arm in config.arms.items()}
     for option in config.options:
         if not any(option in factory_options(factory) for factory in factories.values()):
@@ -57,7 +62,7 @@ def plan_arms(config: Config) -> dict[str, Plan]:
         for combination in combinations(plan.numbers):  # a cell checks concrete numbers; traced ones it cannot
             try:
                 _cell(plan, combination, None)
-                _optimiser(config, plan, combination)
+                _optimiser(config, plan, combination, steps=1)
             except InputError as error:
                 raise InputError(f"arms.{name}: {error}") from error
     return plans
@@ -75,9 +80,7 @@ def _plan(config: Config, name: str, arm: Arm, factory: Callable[..., Cell]) -> 
         if option not in optimizer_accepted:
             raise unknown(f"optimizer_options: option of {config.optimizer}", option, optimizer_accepted)
     optimizer_fixed, optimizer_swept = _split("optimizer_options", config.optimizer_options, optimizer_accepted)
-    numbers = {"learning_rate": tuple(config.learning_rate)}
-    if config.clip_norm:
-        numbers["clip_norm"] = tuple(config.clip_norm)
+    numbers = _numbers(config, name, arm)
     numbers |= {OPTIMIZER + option: values for option, values in optimizer_swept.items()}
     for option, values in swept.items():
         if option in RESERVED or option.startswith(OPTIMIZER):
@@ -87,6 +90,19 @@ def _plan(config: Config, name: str, arm: Arm, factory: Callable[..., Cell]) -> 
     for option, values in optimizer_swept.items():
         check_numbers(f"optimizer_options.{option}", values)
     return Plan(arm, arm.hidden or config.hidden, fixed, tuple(swept), optimizer_fixed, numbers)
+
+
+def _numbers(config: Config, name: str, arm: Arm) -> dict[str, tuple[float, ...]]:
+    """The arm's own numbers, and the experiment's where it has none; without those that are not used at all."""
+    for number, value in arm.numbers.items():
+        if number not in NUMBERS:
+            raise unknown(f"arms.{name}.numbers", number, NUMBERS)
+        _check_type(f"arms.{name}.numbers.{number}", value, 0.0)
+    own = {number: value if isinstance(value, tuple) else (float(value),) for number, value in arm.numbers.items()}
+    for number, values in own.items():
+        check_numbers(f"arms.{name}.numbers.{number}", values, NUMBERS[number])
+    every = {number: own.get(number, tuple(getattr(config, number))) for number in NUMBERS}
+    return {number: values for number, values in every.items() if values}
 
 
 def _split(
@@ -135,10 +151,36 @@ def _cell(plan: Plan, numbers: Mapping[str, Array], key: Key | None) -> Cell:
     return layers[0] if len(layers) == 1 else stack(layers)
 
 
-def _optimiser(config: Config, plan: Plan, numbers: Mapping[str, Array]) -> Any:
+def _optimiser(config: Config, plan: Plan, numbers: Mapping[str, Array], steps: int) -> Any:
     swept = {name.removeprefix(OPTIMIZER): v for name, v in numbers.items() if name.startswith(OPTIMIZER)}
-    clip = numbers.get("clip_norm")
-    return make_optimiser(config.optimizer, numbers["learning_rate"], clip_norm=clip, **plan.optimizer_fixed, **swept)
+    rate: Any = numbers["learning_rate"]
+    return make_optimiser(
+        config.optimizer,
+        step_decay(rate, config.decay, config.decay_every * steps) if config.decay_every else rate,
+        clip_norm=numbers.get("clip_norm"),
+        weight_decay=numbers.get("weight_decay"),
+        **plan.optimizer_fixed,
+        **swept,
+    )
+
+
+def arm_model(config: Config, plan: Plan, dataset: Dataset, numbers: Mapping[str, Array], key: Key | None) -> Model:
+    """The model of one arm; ``key`` of a training step, None in evaluation, where nothing is dropped."""
+    rates = {field: numbers[name] for name, field in DROPOUT.items() if name in numbers}
+    dropout = None
+    if key is not None and rates:
+        key, key_dropout = jax.random.split(key)
+        dropout = Dropout(key_dropout, **rates)
+    return make_model(
+        _cell(plan, numbers, key),
+        dataset.input_size,
+        dataset.output_size,
+        every_step=TASKS[dataset.task].every_step,
+        embedding=config.embedding if dataset.vocabulary is not None else 0,
+        embedding_init=config.embedding_init,
+        scale=dataset.scale,
+        dropout=dropout,
+    )
 
 
 def make_recipe(config: Config, plan: Plan, dataset: Dataset) -> Recipe:
@@ -152,22 +194,16 @@ def make_recipe(config: Config, plan: Plan, dataset: Dataset) -> Recipe:
             f"steps_per_epoch: {config.steps_per_epoch} is out of range; accepted: 0 to {most}, a pass over the data"
         )
     task = TASKS[dataset.task]
-
-    def model(numbers: Mapping[str, Array], key: Key | None) -> Any:
-        return make_model(
-            _cell(plan, numbers, key),
-            dataset.input_size,
-            dataset.output_size,
-            every_step=task.every_step,
-            embedding=config.embedding if dataset.vocabulary is not None else 0,
-            scale=dataset.scale,
-        )
-
+    if config.batches == "contiguous" and not task.every_step:
+        raise InputError(f"batches: contiguous, but {dataset.name} is no text to go on in; accepted: shuffled, drawn")
+    steps = config.steps_per_epoch or most
     return Recipe(
-        model,
-        lambda numbers: _optimiser(config, plan, numbers),
+        lambda numbers, key: arm_model(config, plan, dataset, numbers, key),
+        lambda numbers: _optimiser(config, plan, numbers, steps),
         task,
         config.batch,
-        config.steps_per_epoch or most,
+        steps,
         config.eval_batch,
+        config.batches,
+        choose_probes(config.probes),
     )

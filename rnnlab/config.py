@@ -1,17 +1,17 @@
-"""An experiment in words: frozen dataclasses, overrides by path, a JSON round trip, a hash. No JAX."""
+"""An experiment in words: frozen dataclasses, a JSON round trip, a hash. No JAX."""
 
 import dataclasses
 import hashlib
 import json
 import math
 import struct
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, fields, replace
-from typing import Any, TypeVar, get_args, get_origin, get_type_hints
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any, NamedTuple, TypeVar
 
-from rnnlab.errors import InputError, unknown
+from rnnlab.errors import InputError
 
-FORMAT = 1  # of config.json and of the run directory; a change that old code cannot read raises it
+FORMAT = 2  # of config.json and of the run directory; a change that old code cannot read raises it
 
 Option = bool | int | float | str | tuple[float, ...]  # several numbers are swept: each gets runs of its own
 
@@ -24,6 +24,7 @@ class Arm:
     hidden: int = 0  # 0: the experiment's
     layers: int = 1
     options: Mapping[str, Option] = field(default_factory=dict)
+    numbers: Mapping[str, Option] = field(default_factory=dict)  # of NUMBERS, where they are not the experiment's
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,8 @@ class Config:
     experiment: str
     arms: Mapping[str, Arm]
     data: str
+    data_options: Mapping[str, Option] = field(default_factory=dict)  # what the data set's loader takes
+    protocol: str = ""  # which of the study's PROTOCOLS gave the values that follow
     seeds: tuple[int, ...] = (0, 1, 2, 3)
     epochs: int = 10
     batch: int = 32
@@ -41,10 +44,19 @@ class Config:
     optimizer: str = "adam"
     optimizer_options: Mapping[str, Option] = field(default_factory=dict)
     clip_norm: tuple[float, ...] = ()  # largest global gradient norm; none: no clipping
+    weight_decay: tuple[float, ...] = ()  # decoupled (AdamW): times the learning rate, off every weight; none: no decay
+    dropout: tuple[float, ...] = ()  # part of the inputs (embedded ids) that is dropped, one mask for all time steps
+    recurrent_dropout: tuple[float, ...] = ()  # part of h that a step does not see, one mask for all time steps
+    readout_dropout: tuple[float, ...] = ()  # part of h that the readout does not see
+    decay_every: int = 0  # epochs after which the learning rate is multiplied by decay; 0: never
+    decay: float = 0.1
     options: Mapping[str, Option] = field(default_factory=dict)  # for every arm whose cell takes them
     window: int = 32  # T of texts
     embedding: int = 0  # dimensions of embedded ids; 0: one-hot
+    embedding_init: str = "glorot_uniform"
+    batches: str = "shuffled"  # shuffled: each example once an epoch; drawn: each batch anew; contiguous: carry kept
     steps_per_epoch: int = 0  # 0: the whole training split
+    probes: tuple[str, ...] = ()  # of rnnlab.probes, measured after every epoch
     eval_batch: int = 500
     chunk: int = 0  # runs that a device trains side by side; 0: 1 on a CPU, elsewhere all
     keep_every: int = 0  # epochs between parameters that are kept for analysis; 0: none
@@ -65,11 +77,35 @@ class Config:
             raise InputError(f"seeds: {list(self.seeds)}; accepted: one seed or more, each once")
         if not all(0 <= seed < 2**32 for seed in self.seeds):
             raise InputError(f"seeds: {list(self.seeds)}; accepted: whole numbers from 0 to {2**32 - 1}")
-        check_numbers("learning_rate", self.learning_rate, positive=True)
-        if self.clip_norm:
-            check_numbers("clip_norm", self.clip_norm, positive=True)
-        check_numbers("save_seconds", (self.save_seconds,), positive=True)
+        for name, kind in NUMBERS.items():
+            if (values := getattr(self, name)) or name == "learning_rate":
+                check_numbers(name, values, kind)
+        check_numbers("decay", (self.decay,), POSITIVE)
+        check_numbers("save_seconds", (self.save_seconds,), POSITIVE)
 
+
+class Kind(NamedTuple):
+    """What numbers are accepted: ``least <= number < below``, or ``least < number`` where ``above``."""
+
+    words: str
+    least: float = -math.inf
+    below: float = math.inf
+    above: bool = False
+
+
+POSITIVE = Kind("numbers above 0", 0, above=True)
+FINITE = Kind("finite numbers")
+RATE = Kind("numbers from 0, below 1", 0, 1)
+
+# The fields that ride the run axis: several values of one are swept, and an arm may have its own.
+NUMBERS = {
+    "learning_rate": POSITIVE,
+    "clip_norm": POSITIVE,
+    "weight_decay": Kind("numbers from 0", 0),
+    "dropout": RATE,
+    "recurrent_dropout": RATE,
+    "readout_dropout": RATE,
+}
 
 MOST = 2**31 - 1  # of every whole number: what an int32 on a device holds
 
@@ -79,6 +115,7 @@ _LEAST = {
     "hidden": 1,
     "window": 1,
     "embedding": 0,
+    "decay_every": 0,
     "steps_per_epoch": 0,
     "eval_batch": 1,
     "chunk": 0,
@@ -93,98 +130,17 @@ def _at_least(name: str, value: int, least: int) -> None:
         raise InputError(f"{name}: {value} is out of range; accepted: a whole number from {least} to {MOST}")
 
 
-def check_numbers(name: str, values: tuple[float, ...], *, positive: bool = False) -> None:
-    """Raise InputError unless there are ``values`` that are finite and differ as float32 (what devices see)."""
-    kind = "numbers above 0" if positive else "finite numbers"
+def check_numbers(name: str, values: tuple[float, ...], kind: Kind = FINITE) -> None:
+    """Raise InputError unless there are ``values`` of ``kind`` that differ as float32 (what devices see)."""
     try:
         ridden = [struct.unpack("f", struct.pack("f", value))[0] for value in values]
-    except OverflowError:
+    except (OverflowError, struct.error):
         ridden = []
     ok = bool(ridden) and len(set(ridden)) == len(ridden) and all(math.isfinite(number) for number in ridden)
-    if not ok or (positive and min(ridden) <= 0):
+    ok = ok and all(kind.least <= number < kind.below for number in ridden)
+    if not ok or (kind.above and min(ridden) <= kind.least):
         shown = ", ".join(f"{value:g}" for value in values) or "nothing"
-        raise InputError(f"{name}: {shown} is out of range; accepted: {kind}, one or more, that differ in float32")
-
-
-def select_arms(config: AnyConfig, names: Iterable[str]) -> AnyConfig:
-    """``config`` with only the named arms, in that order."""
-    chosen = {}
-    for name in names:
-        if name not in config.arms:
-            raise unknown("arms", name, config.arms)
-        chosen[name] = config.arms[name]
-    return replace(config, arms=chosen)
-
-
-def override(config: AnyConfig, assignment: str) -> AnyConfig:
-    """``config`` with one ``path=value`` applied; the value is read as the field's type says."""
-    path, equals, text = assignment.partition("=")
-    if not equals:
-        raise InputError(f"--set: {assignment!r} is not an assignment; accepted: path=value")
-    return _override(config, path, path.split("."), text)
-
-
-def _override(node: Any, path: str, keys: list[str], text: str) -> Any:
-    key, rest = keys[0], keys[1:]
-    if isinstance(node, Mapping):  # arms: named parts
-        if key not in node:
-            raise unknown(f"--set {path}: arms", key, node)
-        if not rest:
-            raise InputError(f"--set {path}: names a whole arm; accepted: {path}.FIELD, of {_names(node[key])}")
-        return {**node, key: _override(node[key], path, rest, text)}
-    hints = get_type_hints(type(node))
-    if key not in hints or key == "experiment":
-        raise unknown("--set", path, [name for name in hints if name != "experiment"])
-    value, hint = getattr(node, key), hints[key]
-    if isinstance(value, Mapping) and hint == Mapping[str, Option]:
-        if len(rest) != 1:
-            raise InputError(f"--set {path}: accepted: {key}.NAME=value")
-        return replace(node, **{key: {**value, rest[0]: _guess(text)}})
-    if isinstance(value, Mapping):
-        if not rest:
-            raise InputError(f"--set {path}: accepted: {path}.NAME.FIELD=value with NAME of {', '.join(value)}")
-        return replace(node, **{key: _override(value, path, rest, text)})
-    if rest:
-        raise InputError(f"--set {path}: {key} has no parts; accepted: {key}=value")
-    return replace(node, **{key: _parse(path, hint, text)})
-
-
-def _names(node: Any) -> str:
-    return ", ".join(f.name for f in fields(node))
-
-
-def _parse(path: str, hint: Any, text: str) -> Any:
-    """``text`` as the type ``hint``, one of int, float, bool, str and tuples of them."""
-    if get_origin(hint) is tuple:
-        item = get_args(hint)[0]
-        return tuple(_parse(path, item, part) for part in text.split(",") if part.strip())
-    if hint is str:
-        return text
-    if hint is bool:
-        if text.lower() not in ("true", "false"):
-            raise InputError(f"{path}: {text!r} is not accepted; accepted: true or false")
-        return text.lower() == "true"
-    try:
-        return hint(text)
-    except ValueError:
-        kind = "a whole number" if hint is int else "a number"
-        raise InputError(f"{path}: {text!r} is not accepted; accepted: {kind}") from None
-
-
-def _guess(text: str) -> Option:
-    """An option's value, whose type only the cell knows: true, false, a number, several numbers, or a word."""
-    if text.lower() in ("true", "false"):
-        return text.lower() == "true"
-    try:
-        if "," in text:
-            return tuple(float(part) for part in text.split(",") if part.strip())
-        return int(text)
-    except ValueError:
-        pass  # not whole: the next line decides
-    try:
-        return float(text)
-    except ValueError:
-        return text
+        raise InputError(f"{name}: {shown} is out of range; accepted: {kind.words}, one or more, that differ in float32")
 
 
 def to_json(config: Config) -> str:
@@ -209,9 +165,10 @@ def from_json(text: str, kind: type[AnyConfig]) -> AnyConfig:
         raise InputError(f"config.json: fields {', '.join(odd)} do not belong to this version; accepted: a run of it")
     try:
         values["arms"] = {
-            name: Arm(**{**arm, "options": _options(arm["options"])}) for name, arm in values["arms"].items()
+            name: Arm(**{**arm, "options": _options(arm["options"]), "numbers": _options(arm["numbers"])})
+            for name, arm in values["arms"].items()
         }
-        for name in ("options", "optimizer_options"):
+        for name in ("options", "optimizer_options", "data_options"):
             values[name] = _options(values[name])
         whole: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in values.items()}
         config = kind(**whole)

@@ -87,6 +87,8 @@ class Training:
         sweep = make_sweep(self.recipe, self.runs, mesh, chunk, self.dataset.train.targets.shape[0])
         splits = {name: place(getattr(self.dataset, name), mesh) for name in ("train", "validation", "test")}
         state = self._restore(sweep) if self.position.step else sweep.init()
+        if not self.position.step:
+            self._probe(sweep, splits, state, epoch=0)
         while self.position.epoch <= self.config.epochs:
             state, finished = self._epoch(sweep, splits, state)
             if not finished:
@@ -130,20 +132,37 @@ class Training:
         return state, True
 
     def _close_epoch(self, sweep: Sweep, splits: Mapping[str, Split], state: TrainState) -> TrainState:
-        sums = {"train": state.sums} | {name: sweep.evaluate(state, splits[name]) for name in ("validation", "test")}
-        task, epoch, step = self.recipe.task, self.position.epoch, self.position.step
+        held_out = ("test",) if self.dataset.validation_is_test else ("validation", "test")
+        sums = {"train": state.sums} | {name: sweep.evaluate(state, splits[name]) for name in held_out}
+        epoch, step = self.position.epoch, self.position.step
         died = np.asarray(state.died)[: sweep.asked]
         alive = died < 0
-        for split, value in sums.items():
-            found = task.metrics(Sums(*(np.asarray(leaf)[: sweep.asked][alive] for leaf in value)))
-            numbers = {name: column[alive] for name, column in self.runs.numbers.items()}
-            self.metrics.add(self.name, self.runs.seed[alive], numbers, epoch, step, split, found)
-            if split == "validation" and alive.any():
-                self._note = f"validation loss {np.mean(found['loss']):.4f}"
+        found = {
+            split: self.recipe.task.metrics(Sums(*(np.asarray(leaf)[: sweep.asked][alive] for leaf in value)))
+            for split, value in sums.items()
+        }
+        found[held_out[0]]["gap"] = found[held_out[0]]["loss"] - found["train"]["loss"]
+        for split, values in found.items():
+            self._add(alive, epoch, split, values)
+        if alive.any():
+            self._note = f"{held_out[0]} loss {np.mean(found[held_out[0]]['loss']):.4f}"
+        self._probe(sweep, splits, state, epoch)
         now = ~alive & (died >= step - self.recipe.steps)  # in this epoch
-        numbers = {name: column[now] for name, column in self.runs.numbers.items()}
-        self.metrics.add(self.name, self.runs.seed[now], numbers, epoch, step, "train", {records.DIED: died[now]})
-        return sweep.close_epoch(state, sums["validation"], epoch)
+        self._add(now, epoch, "train", {records.DIED: died[now]})
+        return sweep.close_epoch(state, sums[held_out[0]], epoch)
+
+    def _probe(self, sweep: Sweep, splits: Mapping[str, Split], state: TrainState, epoch: int) -> None:
+        """What the probes measure on a fixed batch of the validation split, before training (epoch 0) too."""
+        if self.recipe.probes:
+            alive = np.asarray(state.died)[: sweep.asked] < 0
+            found = sweep.probe(state, splits["validation"])
+            values = {name: np.asarray(leaf)[: sweep.asked][alive] for name, leaf in found.items()}
+            self._add(alive, epoch, "validation", values)
+
+    def _add(self, which: np.ndarray, epoch: int, split: str, values: Mapping[str, np.ndarray]) -> None:
+        """Rows for the runs ``which [R] bool``."""
+        numbers = {name: column[which] for name, column in self.runs.numbers.items()}
+        self.metrics.add(self.name, self.runs.seed[which], numbers, epoch, self.position.step, split, values)
 
     def _save(self, sweep: Sweep, state: TrainState) -> None:
         self.arms[self.name]["seconds"] = self.position.seconds
@@ -155,7 +174,12 @@ class Training:
     def _write_summary(self) -> None:
         complete = self.position.done and self.name == list(self.config.arms)[-1]
         document = summarise(
-            self.metrics.table, self.recipe.task, self.arms, experiment=self.config.experiment, complete=complete
+            self.metrics.table,
+            self.recipe.task,
+            self.arms,
+            experiment=self.config.experiment,
+            complete=complete,
+            validation_is_test=self.dataset.validation_is_test,
         )
         records.write_json(self.directory / "summary.json", document)
 

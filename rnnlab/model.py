@@ -1,12 +1,21 @@
 """Embedding -> cell -> readout."""
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 
-from rnnlab.types import Array, Cell, Key, Model, Params
+from rnnlab.cells.dropout import drop, drop_recurrent
+from rnnlab.errors import InputError, choose
+from rnnlab.types import Array, Carry, Cell, Key, Model, Params
 from rnnlab.unroll import unroll
+
+EMBEDDING_INITIALISERS: dict[str, Callable[[Key, tuple[int, int]], Array]] = {
+    "glorot_uniform": jax.nn.initializers.glorot_uniform(),
+    "keras_uniform": lambda key, shape: jax.random.uniform(key, shape, minval=-0.05, maxval=0.05),
+    "normal": jax.nn.initializers.normal(1.0),  # PyTorch's
+}
 
 
 class ModelParams(NamedTuple):
@@ -18,42 +27,86 @@ class ModelParams(NamedTuple):
     b: Array
 
 
+class Dropout(NamedTuple):
+    """Which part of what is dropped while training, 0 <= rate < 1 each, None for no dropout; and the key of a step.
+
+    Inputs and recurrence have one mask for all time steps (Gal & Ghahramani 2016), as Keras's layers have.
+    """
+
+    key: Key
+    inputs: Array | None = None
+    recurrent: Array | None = None
+    readout: Array | None = None
+
+
 def make_model(
-    cell: Cell, input_size: int, output_size: int, *, every_step: bool, embedding: int = 0, scale: float = 1.0
+    cell: Cell,
+    input_size: int,
+    output_size: int,
+    *,
+    every_step: bool,
+    embedding: int = 0,
+    embedding_init: str = "glorot_uniform",
+    scale: float = 1.0,
+    dropout: Dropout | None = None,
 ) -> Model:
     """A model of batch-major inputs: features ``[B, T, D]`` or ids ``[B, T]``.
 
     It answers with logits ``[B, C]`` from the last valid step, or ``[B, T, C]`` from every step. Ids are embedded in
     ``embedding`` dimensions, or with 0 enter the cell as one-hot rows (a gather, never a product). Features are
-    multiplied by ``scale``. The readout starts Glorot-uniform with zero bias, as Keras's Dense does; the embedding
-    Glorot-uniform.
+    multiplied by ``scale``. The readout starts Glorot-uniform with zero bias, as Keras's Dense does. ``dropout``
+    acts where it is given: in training, not in evaluation.
     """
-    glorot = jax.nn.initializers.glorot_uniform()
+    init_table = EMBEDDING_INITIALISERS[choose("embedding_init", embedding_init, EMBEDDING_INITIALISERS)]
+    init_readout = jax.nn.initializers.glorot_uniform()
 
     def init(key: Key) -> ModelParams:
         key_embedding, key_cell, key_readout = jax.random.split(key, 3)
-        table = glorot(key_embedding, (input_size, embedding)) if embedding else None
         return ModelParams(
-            table,
+            init_table(key_embedding, (input_size, embedding)) if embedding else None,
             cell.init(key_cell, embedding or input_size),
-            glorot(key_readout, (cell.hidden_size, output_size)),
+            init_readout(key_readout, (cell.hidden_size, output_size)),
             jnp.zeros(output_size),
         )
 
-    def apply(params: ModelParams, inputs: Array, lengths: Array | None = None) -> Array:
+    def time_major(params: ModelParams, inputs: Array) -> Array:
         xs = jnp.swapaxes(inputs, 0, 1)  # the one transposition: time-major from here
-        is_ids = xs.ndim == 2
-        if is_ids and params.embedding is not None:
-            xs = params.embedding[xs]
-        elif not is_ids:
-            xs = xs.astype(jnp.promote_types(jnp.float32, params.w.dtype)) * scale
-        _, hs_TBH = unroll(cell, params.cell, xs, lengths=lengths)
-        if every_step:
-            return jnp.swapaxes(hs_TBH @ params.w, 0, 1) + params.b
-        if lengths is None:
-            last = hs_TBH[-1]
-        else:
-            last = jnp.take_along_axis(hs_TBH, jnp.maximum(lengths - 1, 0)[None, :, None], axis=0)[0]
-        return last @ params.w + params.b
+        if xs.ndim > 2:
+            return xs.astype(jnp.promote_types(jnp.float32, params.w.dtype)) * scale
+        return xs if params.embedding is None else params.embedding[xs]
 
-    return Model(init, apply)
+    def initial_carry(params: ModelParams, batch: int) -> Carry:
+        return cell.initial_carry(params.cell, (batch,))
+
+    def apply(
+        params: ModelParams, inputs: Array, lengths: Array | None = None, carry: Carry | None = None
+    ) -> tuple[Carry, Array]:
+        xs, dropped = time_major(params, inputs), cell
+        if dropout is not None:
+            key_inputs, key_recurrent, key_readout = jax.random.split(dropout.key, 3)
+        if dropout is not None and dropout.inputs is not None:
+            if xs.ndim == 2:
+                raise InputError("dropout: one-hot ids cannot be dropped in part; accepted: with an embedding")
+            xs = xs * drop(key_inputs, xs.shape[1:], dropout.inputs)
+        if dropout is not None and dropout.recurrent is not None:
+            dropped = drop_recurrent(cell, key_recurrent, dropout.recurrent, initial_carry(params, len(inputs)))
+        carry, hs_TBH = unroll(dropped, params.cell, xs, carry, lengths=lengths)
+        if every_step:
+            out = hs_TBH
+        elif lengths is None:
+            out = hs_TBH[-1]
+        else:
+            out = jnp.take_along_axis(hs_TBH, jnp.maximum(lengths - 1, 0)[None, :, None], axis=0)[0]
+        if dropout is not None and dropout.readout is not None:
+            out = out * drop(key_readout, out.shape, dropout.readout)
+        logits = out @ params.w
+        return carry, (jnp.swapaxes(logits, 0, 1) if every_step else logits) + params.b
+
+    def carries(params: ModelParams, inputs: Array) -> Carry:
+        def step(carry: Carry, x: Array) -> tuple[Carry, Carry]:
+            after, _ = cell.step(params.cell, carry, x)
+            return after, after
+
+        return jax.lax.scan(step, initial_carry(params, len(inputs)), time_major(params, inputs))[1]
+
+    return Model(init, apply, initial_carry, carries)

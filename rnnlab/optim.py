@@ -4,10 +4,11 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import jax
 import optax
 
 from rnnlab.errors import check_number, choose, unknown
-from rnnlab.types import Array
+from rnnlab.types import Array, Params
 
 
 def adam(
@@ -56,16 +57,44 @@ def optimiser_options(name: str) -> Mapping[str, inspect.Parameter]:
     return {option: parameter for option, parameter in parameters.items() if option != "learning_rate"}
 
 
+def step_decay(learning_rate: Array, factor: float, steps: int) -> optax.Schedule:
+    """The learning rate multiplied by ``factor`` after every ``steps`` training steps."""
+    return lambda count: learning_rate * factor ** (count // steps)
+
+
 def make_optimiser(
-    name: str, learning_rate: Array, *, clip_norm: Array | None = None, **options: Any
+    name: str,
+    learning_rate: Array | optax.Schedule,
+    *,
+    clip_norm: Array | None = None,
+    weight_decay: Array | None = None,
+    **options: Any,
 ) -> optax.GradientTransformation:
     """The optimiser called ``name``; gradients are first clipped to a global norm of ``clip_norm`` if given.
 
+    ``weight_decay`` takes that part of every weight, times the learning rate, off it in every step, beside the
+    gradient's update (Loshchilov & Hutter, Decoupled weight decay, 2019); biases, fields called b..., stay.
     Raises InputError for an unknown name or option.
     """
     accepted = optimiser_options(name)
     for option in options:
         if option not in accepted:
             raise unknown(f"option of optimizer {name}", option, accepted)
-    optimiser = OPTIMISERS[name](learning_rate, **options)
-    return optimiser if clip_norm is None else optax.chain(optax.clip_by_global_norm(clip_norm), optimiser)
+    chain = [] if clip_norm is None else [optax.clip_by_global_norm(clip_norm)]
+    if weight_decay is None:
+        chain.append(OPTIMISERS[name](learning_rate, **options))
+    else:
+        chain += [
+            OPTIMISERS[name](1.0, **options),
+            optax.add_decayed_weights(-weight_decay, mask=_are_weights),
+            optax.scale_by_learning_rate(learning_rate, flip_sign=False),
+        ]
+    return chain[0] if len(chain) == 1 else optax.chain(*chain)
+
+
+def _are_weights(params: Params) -> Params:
+    return jax.tree_util.tree_map_with_path(lambda path, _: not _name(path[-1]).startswith("b"), params)
+
+
+def _name(entry: Any) -> str:
+    return str(getattr(entry, "name", getattr(entry, "key", "")))

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import jax
 
-from rnnlab.arms import Plan, make_recipe, plan_arms
+from rnnlab.arms import DROPOUT, Plan, make_recipe, plan_arms
 from rnnlab.cells import is_file_cell
 from rnnlab.config import Config
 from rnnlab.data import load_dataset
@@ -32,13 +32,15 @@ def prepare(config: Config) -> Prepared:
     dataset = load_dataset(config.data, window=config.window)
     recipes = {name: make_recipe(config, plan, dataset) for name, plan in plans.items()}
     for name, recipe in recipes.items():
-        if not is_file_cell(config.arms[name].cell):
+        if not is_file_cell(config.arms[name].cell) and not DROPOUT.keys() & plans[name].numbers.keys():
             continue
-        try:  # a user's cell that cannot be traced fails here, not after hours
+        try:  # what cannot be traced (a user's cell, dropout where it does not belong) fails here, not after hours
             _trace(plans[name], recipe, config, dataset)
-        except InputError:
-            raise
+        except InputError as error:
+            raise InputError(f"arms.{name}: {error}") from error
         except Exception as error:
+            if not is_file_cell(config.arms[name].cell):
+                raise
             reason = (str(error).splitlines() or [""])[0][:200]
             raise InputError(
                 f"arms.{name}: cell {config.arms[name].cell} fails: {type(error).__name__}: {reason}"
@@ -49,10 +51,14 @@ def prepare(config: Config) -> Prepared:
 def identity(prepared: Prepared) -> dict[str, Any]:
     """What identifies the data and the users' cells, as JSON: a resume with others is refused."""
     data = prepared.dataset
+    words = None if data.vocabulary is None else list(data.vocabulary)
     sizes = {name: len(getattr(data, name).targets) for name in ("train", "validation", "test")}
     cells = sorted({arm.cell for arm in prepared.config.arms.values() if is_file_cell(arm.cell)})
     hashes = {cell: hashlib.sha256(Path(cell.rpartition(":")[0]).read_bytes()).hexdigest() for cell in cells}
-    return {"name": data.name, "examples": sizes, "source": dict(data.source), "cells": hashes}
+    model = {"task": data.task, "input_size": data.input_size, "output_size": data.output_size, "scale": data.scale}
+    return {
+        "name": data.name, "examples": sizes, "source": dict(data.source), "cells": hashes, **model, "vocabulary": words,
+    }  # fmt: skip
 
 
 def abstract_state(plan: Plan, recipe: Recipe, config: Config) -> TrainState:

@@ -10,6 +10,8 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from rnnlab import records
 from rnnlab.errors import InputError
 from rnnlab.progress import duration
@@ -124,6 +126,8 @@ def loss_curves(found: Sequence[Group]) -> list[dict[str, Any]]:
             if values is None:
                 continue
             for column, epoch in enumerate(group.epochs):
+                if np.isnan(values[:, column]).all():  # before training only probes measure
+                    continue
                 interval = mean_interval(values[~group.died, column])
                 numbers = {name: group.numbers.get(name, "") for name in names}
                 points.append({"arm": group.arm, **numbers, "split": split, "epoch": int(epoch), **interval._asdict()})
@@ -149,7 +153,8 @@ def draw_curves(points: Sequence[Mapping[str, Any]], title: str) -> bytes:
     sweeps = list(dict.fromkeys(tuple(point[name] for name in names) for point in points)) or [()]
     arms = list(dict.fromkeys(point["arm"] for point in points))
     palette = matplotlib.colormaps["tab10" if len(arms) <= 10 else "tab20"]
-    splits = ("train", "validation")
+    held_out = "validation" if any(point["split"] == "validation" for point in points) else "test"
+    splits = ("train", held_out)
     rows, columns = (len(splits), len(sweeps)) if len(sweeps) > 1 else (1, len(splits))
     figure = Figure(figsize=(2.2 + 4.2 * columns, 0.8 + 3.2 * rows), layout="constrained", dpi=110)
     axes = figure.subplots(rows, columns, sharex=True, sharey="row" if len(sweeps) > 1 else True, squeeze=False)

@@ -26,3 +26,13 @@ def epoch_order(seed: Array, epoch: Array, examples: int) -> Array:
     It depends on the seed alone, so that two arms at one seed see the same batches.
     """
     return jax.random.permutation(jax.random.fold_in(stream_key("data", seed), epoch), examples)
+
+
+def epoch_draws(seed: Array, epoch: Array, examples: int, steps: int, batch: int) -> Array:
+    """Batches ``[steps, batch] int32``, each drawn anew: no example twice in a batch, whatever the others hold."""
+    key = jax.random.fold_in(stream_key("data", seed), epoch)
+
+    def draw(step: Array) -> Array:
+        return jax.random.permutation(jax.random.fold_in(key, step), examples)[:batch]
+
+    return jax.lax.map(draw, jax.numpy.arange(steps))

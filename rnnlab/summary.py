@@ -51,32 +51,47 @@ def groups(table: pa.Table) -> list[Group]:
     return found
 
 
-def final_values(group: Group, task: Task) -> dict[str, np.ndarray]:
+def final_values(group: Group, task: Task, *, validation_is_test: bool = False) -> dict[str, np.ndarray]:
     """What stands for each run ``[n]`` at the end; NaN for a run that died, which is counted, not averaged.
 
     ``test_X_at_best_validation`` is the honest number; ``best_test_X_over_epochs`` is selected on the test split, as
-    several papers report it, and says so in its name.
+    several papers report it, and says so in its name. A protocol that validates on test has no best validation:
+    there ``last_test_X``, which nothing has selected, takes its place.
     """
     metric = task.headline
     blank = np.full((len(group.seeds), len(group.epochs)), np.nan)
-    validation_loss = group.values.get(("validation", "loss"), blank)
     test, train = group.values.get(("test", metric), blank), group.values.get(("train", "loss"), blank)
-    values = {
-        f"test_{metric}_at_best_validation": stats.at_best_validation(validation_loss, test),
-        f"best_test_{metric}_over_epochs": stats.best_over_epochs(test, task.higher_is_better),
-        "best_validation_loss": stats.best_over_epochs(validation_loss, higher_is_better=False),
-        "last_train_loss": stats.last_epoch(train),
-    }
+    validation_loss = group.values.get(("validation", "loss"), blank)
+    best_test = {f"best_test_{metric}_over_epochs": stats.best_over_epochs(test, task.higher_is_better)}
+    if validation_is_test:
+        values = {headline(task, validation_is_test=True): stats.last_epoch(test)} | best_test
+    else:
+        honest = stats.at_best_validation(validation_loss, test)
+        values = {headline(task, validation_is_test=False): honest} | best_test
+        values["best_validation_loss"] = stats.best_over_epochs(validation_loss, higher_is_better=False)
+    values["last_train_loss"] = stats.last_epoch(train)
     return {name: np.where(group.died, np.nan, value) for name, value in values.items()}
 
 
+def headline(task: Task, *, validation_is_test: bool) -> str:
+    """The name of the number that stands for a run: the honest one of the protocol."""
+    return f"last_test_{task.headline}" if validation_is_test else f"test_{task.headline}_at_best_validation"
+
+
 def summarise(
-    table: pa.Table, task: Task, arms: Mapping[str, Mapping[str, Any]], *, experiment: str, complete: bool
+    table: pa.Table,
+    task: Task,
+    arms: Mapping[str, Mapping[str, Any]],
+    *,
+    experiment: str,
+    complete: bool,
+    validation_is_test: bool = False,
 ) -> dict[str, Any]:
     """The document of summary.json. ``arms`` has what is known of each arm beside its metrics (parameters, seconds)."""
     rows = []
     for group in groups(table):
-        intervals = {name: stats.mean_interval(value) for name, value in final_values(group, task).items()}
+        final = final_values(group, task, validation_is_test=validation_is_test)
+        intervals = {name: stats.mean_interval(value) for name, value in final.items()}
         rows.append(
             {
                 "arm": group.arm,
@@ -90,7 +105,7 @@ def summarise(
     return {
         "experiment": experiment,
         "complete": complete,
-        "headline": f"test_{task.headline}_at_best_validation",
+        "headline": headline(task, validation_is_test=validation_is_test),
         "arms": {name: dict(known) for name, known in arms.items()},
         "results": rows,
     }

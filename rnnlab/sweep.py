@@ -90,6 +90,7 @@ class Sweep(NamedTuple):
     plan: Callable[[int], Array]  # epoch -> [R, S, B]
     train: Callable[[TrainState, Array, Split, int, int], TrainState]  # (state, plan, split, start, stop)
     evaluate: Callable[[TrainState, Split], Sums]
+    probe: Callable[[TrainState, Split], dict[str, Array]]
     close_epoch: Callable[[TrainState, Sums, int], TrainState]
     compiled_texts: Callable[[Split], dict[str, str]]  # the compiled programs, for those who want to read them
 
@@ -126,6 +127,14 @@ def make_sweep(recipe: train.Recipe, runs: Run, mesh: Mesh, chunk: int, examples
 
         return mapped(one)((state.params, runs), split)
 
+    @jax.jit
+    def probe(state: TrainState, runs: Run, split: Split) -> dict[str, Array]:
+        def one(item: tuple[Any, Run], split: Split) -> dict[str, Array]:
+            params, run = item
+            return train.probe(recipe, run, params, split)
+
+        return mapped(one)((state.params, runs), split)
+
     @partial(jax.jit, donate_argnums=0)
     def close_epoch(state: TrainState, validation: Sums, epoch: Array) -> TrainState:
         def one(item: tuple[TrainState, Sums], epoch: Array) -> TrainState:
@@ -143,6 +152,7 @@ def make_sweep(recipe: train.Recipe, runs: Run, mesh: Mesh, chunk: int, examples
             "plan": plan.lower(padded, zero),
             "train": train_steps.lower(state, padded, order, split, zero, zero),
             "evaluate": evaluate.lower(state, padded, split),
+            "probe": probe.lower(state, padded, split),
             "close_epoch": close_epoch.lower(state, sums, zero),
         }
         return {name: program.compile().as_text() or "" for name, program in lowered.items()}
@@ -156,6 +166,7 @@ def make_sweep(recipe: train.Recipe, runs: Run, mesh: Mesh, chunk: int, examples
             state, padded, order, split, jnp.int32(start), jnp.int32(stop)
         ),
         evaluate=lambda state, split: evaluate(state, padded, split),
+        probe=lambda state, split: probe(state, padded, split),
         close_epoch=lambda state, validation, epoch: close_epoch(state, validation, jnp.int32(epoch)),
         compiled_texts=compiled_texts,
     )

@@ -7,8 +7,13 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from rnnlab.rng import epoch_order, stream_key
-from rnnlab.types import Array, Best, Key, Model, Params, Run, Split, Sums, Task, TrainState
+from rnnlab.rng import epoch_draws, epoch_order, stream_key
+from rnnlab.types import Array, Best, Carry, Key, Model, Params, Run, Split, Sums, Task, TrainState
+
+BATCHES = ("shuffled", "drawn", "contiguous")
+
+
+Probe = Callable[[Model, Task, Params, Split], dict[str, Array]]
 
 
 class Recipe(NamedTuple):
@@ -20,18 +25,31 @@ class Recipe(NamedTuple):
     batch: int  # examples in a training step
     steps: int  # training steps in an epoch
     eval_batch: int  # examples at once in an evaluation
+    batches: str = "shuffled"  # of BATCHES: how an epoch's examples are laid out
+    probes: tuple[Probe, ...] = ()
 
 
 def init_state(recipe: Recipe, run: Run) -> TrainState:
     """The state before the first step; initial values from the seed's stream ``init``."""
-    params = recipe.make_model(run.numbers, None).init(stream_key("init", run.seed))
+    model = recipe.make_model(run.numbers, None)
+    params = model.init(stream_key("init", run.seed))
     best = Best(params, loss=jnp.float32(jnp.inf), epoch=jnp.int32(0))
     opt_state = recipe.make_optimiser(run.numbers).init(params)
-    return TrainState(params, opt_state, jnp.int32(0), jnp.int32(-1), _no_sums(), best)
+    carry = model.initial_carry(params, recipe.batch) if recipe.batches == "contiguous" else None
+    return TrainState(params, opt_state, jnp.int32(0), jnp.int32(-1), _no_sums(), best, carry)
 
 
 def epoch_plan(recipe: Recipe, run: Run, epoch: Array, examples: int) -> Array:
-    """Which examples each step of an epoch takes, ``[S, B] int32``; the ragged end of the order is left out."""
+    """Which examples each step of an epoch takes, ``[S, B] int32``.
+
+    "shuffled": every example at most once; the ragged end of the order is left out. "drawn": each batch at random
+    without replacement, whatever the others hold. "contiguous": the examples, which lie end to end in a text, as B
+    streams, so that an example goes on where the one before it in its row of the plan ended.
+    """
+    if recipe.batches == "drawn":
+        return epoch_draws(run.seed, epoch, examples, recipe.steps, recipe.batch)
+    if recipe.batches == "contiguous":
+        return jnp.arange(recipe.steps)[:, None] + jnp.arange(recipe.batch) * (examples // recipe.batch)
     order = epoch_order(run.seed, epoch, examples)
     return order[: recipe.steps * recipe.batch].reshape(recipe.steps, recipe.batch)
 
@@ -49,13 +67,14 @@ def train_steps(
     def step(s: Array, state: TrainState) -> TrainState:
         batch = _take(split, plan[s])
         model = recipe.make_model(run.numbers, jax.random.fold_in(dropout_key, state.step))
+        before = _fresh_at(s == 0, state.carry, lambda: model.initial_carry(state.params, recipe.batch))
 
-        def mean_loss(params: Params) -> tuple[Array, Sums]:
-            logits = model.apply(params, batch.inputs, batch.lengths)
+        def mean_loss(params: Params) -> tuple[Array, tuple[Sums, Carry]]:
+            carry, logits = model.apply(params, batch.inputs, batch.lengths, before)
             sums = recipe.task.sums(logits, batch.targets, jnp.ones(batch.targets.shape, jnp.float32))
-            return sums.loss / sums.count, sums
+            return sums.loss / sums.count, (sums, None if before is None else carry)
 
-        (loss, sums), gradient = jax.value_and_grad(mean_loss, has_aux=True)(state.params)
+        (loss, (sums, carry)), gradient = jax.value_and_grad(mean_loss, has_aux=True)(state.params)
         updates, opt_state = optimiser.update(gradient, state.opt_state, state.params)
         after = TrainState(
             optax.apply_updates(state.params, updates),
@@ -64,6 +83,7 @@ def train_steps(
             state.died,
             jax.tree.map(jnp.add, state.sums, sums),
             state.best,
+            carry,
         )
         finite = jnp.isfinite(loss)
         for leaf in jax.tree.leaves(gradient):
@@ -76,20 +96,37 @@ def train_steps(
 
 
 def evaluate(recipe: Recipe, run: Run, params: Params, split: Split) -> Sums:
-    """Sums over a whole split, ``eval_batch`` examples at a time; the padding of the last batch weighs nothing."""
+    """Sums over a whole split, one batch of examples at a time; the padding of the last batch weighs nothing.
+
+    With contiguous batches the split is read as the training text is: in B streams that hand their carry on.
+    """
     model = recipe.make_model(run.numbers, None)
     examples = split.targets.shape[0]
-    batch = min(recipe.eval_batch, examples)
+    streams = recipe.batches == "contiguous"
+    batch = min(recipe.batch if streams else recipe.eval_batch, examples)
+    steps = -(-examples // batch)
 
-    def add(index: Array, sums: Sums) -> Sums:
-        rows = index * batch + jnp.arange(batch)
+    def add(index: Array, state: tuple[Sums, Carry]) -> tuple[Sums, Carry]:
+        sums, carry = state
+        rows = index + jnp.arange(batch) * steps if streams else index * batch + jnp.arange(batch)
         part = _take(split, jnp.minimum(rows, examples - 1))
         valid = (rows < examples).astype(jnp.float32)
         weights = jnp.broadcast_to(valid.reshape(-1, *[1] * (part.targets.ndim - 1)), part.targets.shape)
-        logits = model.apply(params, part.inputs, part.lengths)
-        return jax.tree.map(jnp.add, sums, recipe.task.sums(logits, part.targets, weights))
+        after, logits = model.apply(params, part.inputs, part.lengths, carry)
+        return jax.tree.map(jnp.add, sums, recipe.task.sums(logits, part.targets, weights)), after if streams else None
 
-    return jax.lax.fori_loop(0, -(-examples // batch), add, _no_sums())
+    carry = model.initial_carry(params, batch) if streams else None
+    return jax.lax.fori_loop(0, steps, add, (_no_sums(), carry))[0]
+
+
+def probe(recipe: Recipe, run: Run, params: Params, split: Split) -> dict[str, Array]:
+    """What the recipe's probes measure on the first batch of ``split``, by name."""
+    model = recipe.make_model(run.numbers, None)
+    batch = jax.tree.map(lambda leaf: leaf[: recipe.batch], split)
+    found: dict[str, Array] = {}
+    for measure in recipe.probes:
+        found |= measure(model, recipe.task, params, batch)
+    return found
 
 
 def close_epoch(state: TrainState, validation: Sums, epoch: Array) -> TrainState:
@@ -103,6 +140,11 @@ def close_epoch(state: TrainState, validation: Sums, epoch: Array) -> TrainState
 
 def _no_sums() -> Sums:
     return Sums(jnp.float32(0), jnp.float32(0), jnp.float32(0))
+
+
+def _fresh_at(start: Array, carry: Carry, initial: Callable[[], Carry]) -> Carry:
+    """``carry``, or the initial one where ``start``; None where none is handed on."""
+    return None if carry is None else jax.tree.map(lambda new, old: jnp.where(start, new, old), initial(), carry)
 
 
 def _take(split: Split, rows: Array) -> Split:

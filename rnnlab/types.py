@@ -71,10 +71,13 @@ class Task(NamedTuple):
 
 
 class Model(NamedTuple):
-    """Embedding -> cells -> readout, batch-major outside."""
+    """Embedding -> cell -> readout, batch-major outside."""
 
     init: Callable[[Key], Params]
-    apply: Callable[[Params, Array, Array | None], Array]  # (params, inputs [B, T(, D)], lengths [B]) -> logits
+    # (params, inputs [B, T(, D)], lengths [B] or None, carry or None: the cell's own) -> (carry, logits)
+    apply: Callable[[Params, Array, Array | None, Carry | None], tuple[Carry, Array]]
+    initial_carry: Callable[[Params, int], Carry]  # (params, B)
+    carries: Callable[[Params, Array], Carry]  # (params, inputs) -> the carry after every step, leaves [T, B, ...]
 
 
 class Run(NamedTuple):
@@ -101,3 +104,4 @@ class TrainState(NamedTuple):
     died: Array  # int32, the step whose loss or gradient was first not finite; -1 while alive
     sums: Sums  # of the training split, over the current epoch
     best: Best
+    carry: Carry  # with contiguous batches, the cell's after the last step; else None

@@ -13,8 +13,8 @@ from rnnlab.types import Array, Cell, Key
 
 
 class CerebralParams(NamedTuple):
-    """Paths in the order upper, lower; gates in the order i, f, c~, o: ``w [D, 2, 4, H]``, ``u [H, 2, 4, H]``,
-    ``b [2, 4, H]``."""
+    """Paths in the order upper, lower; gates in the order i, f, c~, o: ``w [D, P, 4, H]``, ``u [H, P, 4, H]``,
+    ``b [P, 4, H]``. P is 2, with ``paths="tied"`` 1."""
 
     w: Array
     u: Array
@@ -22,14 +22,14 @@ class CerebralParams(NamedTuple):
 
 
 class CerebralCarry(NamedTuple):
-    """``c [..., 2, H]`` of both paths, ``h [..., H]`` shared."""
+    """``c [..., P, H]`` of the paths, ``h [..., H]`` shared."""
 
     c: Array
     h: Array
 
 
 class CerebralGates(NamedTuple):
-    """What a step decided, each ``[..., 2, H]``."""
+    """What a step decided, each ``[..., P, H]``."""
 
     i: Array
     f: Array
@@ -69,15 +69,16 @@ def cerebral_lstm(
         h_t = U_o * tanh(U_c) + L_o * tanh(L_c)
 
     ``paths`` says how the two start (section 4.1): "independent" draws, "identical" values, or "noise": identical
-    plus Gaussian noise of standard deviation ``eps`` on every weight and bias of the lower path.
+    plus Gaussian noise of standard deviation ``eps`` on every weight and bias of the lower path. "tied" has one path
+    whose output counts twice: what identical paths are in exact arithmetic, from the same initial values.
 
     Paper: Kumar, Cerebral LSTM, 2020, section 4; package cerebral_lstm 1.1.1.
-    Shapes: x [..., D], c [..., 2, H], h [..., H].
+    Shapes: x [..., D], c [..., P, H], h [..., H].
     Departures: the package perturbs paths that happen to be drawn alike; here only ``paths="noise"`` does.
-    Parameters: 8*(D*H + H*H + H).
+    Parameters: 8*(D*H + H*H + H), half of it tied.
     """
     act, squash = make_activation(activation), gate_activation(gate)
-    choose("paths", paths, ("independent", "identical", "noise"))
+    choose("paths", paths, ("independent", "identical", "noise", "tied"))
     check_number("eps", eps)
     printed = choose("form", form, ("code", "printed")) == "printed"
     if (w_init == "author") != (u_init == "author"):
@@ -101,6 +102,8 @@ def cerebral_lstm(
     def init(key: Key, inputs: int) -> CerebralParams:
         key_upper, key_lower = jax.random.split(key)
         upper = draw(key_upper, inputs)
+        if paths == "tied":
+            return CerebralParams(upper.w[:, None], upper.u[:, None], upper.b[None])
         lower = draw(key_lower, inputs) if paths == "independent" else upper
         if paths == "noise":
             lower = perturb(key_lower, upper)
@@ -109,16 +112,16 @@ def cerebral_lstm(
         )
 
     def initial_carry(params: CerebralParams, batch: tuple[int, ...]) -> CerebralCarry:
-        return CerebralCarry(zeros(params.u, *batch, 2, hidden), zeros(params.u, *batch, hidden))
+        return CerebralCarry(zeros(params.u, *batch, params.b.shape[0], hidden), zeros(params.u, *batch, hidden))
 
     def gates(params: CerebralParams, carry: CerebralCarry, x: Array) -> CerebralGates:
-        z = dot(x, params.w) + dot(carry.h, params.u) + params.b  # [..., 2, 4, H]
+        z = dot(x, params.w) + dot(carry.h, params.u) + params.b  # [..., P, 4, H]
         return CerebralGates(squash(z[..., 0, :]), squash(z[..., 1, :]), squash(z[..., 3, :]), act(z[..., 2, :]))
 
     def step(params: CerebralParams, carry: CerebralCarry, x: Array) -> tuple[CerebralCarry, Array]:
         i, f, o, candidate = gates(params, carry, x)
         c = f * (candidate if printed else carry.c) + i * candidate
-        h = jnp.sum(o * act(c), axis=-2)
+        h = jnp.sum(o * act(c), axis=-2) * (2 / c.shape[-2])
         return CerebralCarry(c, h), h
 
     return Cell(init, initial_carry, step, gates=gates, hidden_size=hidden)
