@@ -109,9 +109,7 @@ def test_digits_split_is_pinned():
     again = data.load_dataset("digits")
     train, validation, test = digits.split_indices(np.arange(60) % 3)
     assert (len(train), list(validation), list(test)) == (42, PINNED_VALIDATION, PINNED_TEST)
-    assert store.sha256(again.test.inputs.tobytes()) == store.sha256(
-        data.load_dataset("digits").test.inputs.tobytes()
-    )
+    assert store.sha256(again.test.inputs.tobytes()) == store.sha256(data.load_dataset("digits").test.inputs.tobytes())
     assert json.loads(json.dumps(again.source)) == again.source
 
 
@@ -207,7 +205,7 @@ def test_an_unknown_name_is_told_what_is_accepted():
 def test_what_is_embedded_needs_no_preparation(tmp_path):
     assert data.prepare("digits", None) == "digits: nothing is to be prepared"
     assert data.prepare("text:x", None) == "text:x: nothing is to be prepared"
-    assert "accepted for: mnist" in error_of(data.prepare, "pydoc", tmp_path)
+    assert "accepted for: imdb, mnist, moes_tavern, tiny_shakespeare" in error_of(data.prepare, "pydoc", tmp_path)
 
 
 def test_data_dir_is_the_environment_variable_or_the_cache(monkeypatch):

@@ -95,6 +95,9 @@ def _archive(path: Path) -> Iterator[tuple[str, str, bytes | None]]:
                 continue
             stream = archive.extractfile(member) if member.isreg() and member.size <= LARGEST else None
             yield folder, rest, None if stream is None else stream.read()
+        # The end of a tar comes before the end of its file: only there are gzip's checksum and length compared.
+        while archive.fileobj is not None and archive.fileobj.read(LARGEST):
+            pass
 
 
 def _extracted(path: Path) -> Iterator[tuple[str, str, bytes | None]]:
