@@ -18,10 +18,10 @@ TEXT_FORM = "text:PATH"
 
 
 class DataRow(NamedTuple):
-    """A data set. ``load`` takes its options by name. ``prepare`` and ``is_prepared`` are None where nothing is to be prepared."""
+    """A data set. ``prepare`` and ``is_prepared`` are None where nothing is to be prepared."""
 
     line: str
-    load: Callable[..., Dataset]
+    load: Callable[..., Dataset]  # its keyword-only parameters are the options
     prepare: Callable[[Path | None], str] | None = None
     is_prepared: Callable[[], bool] | None = None
 

@@ -37,7 +37,7 @@ def digest(texts: dict[str, str]) -> str:
 
 
 def read_reviews(source: Path) -> Reviews:
-    """The reviews in ``source``: a .tar.gz archive, ``aclImdb`` itself, its parent, or a folder with one aclImdb*.tar.gz.
+    """The reviews in ``source``: an archive, ``aclImdb`` itself, its parent, or a folder with one aclImdb*.tar.gz.
 
     Accepted is exactly ``REVIEWS`` files ``N_R.txt`` of non-empty UTF-8 text in each of train/neg, train/pos, test/neg
     and test/pos, no N twice in a folder, and nothing else in there; other folders are ignored. Otherwise InputError.

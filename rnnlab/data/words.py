@@ -68,8 +68,8 @@ def encode_reviews(train: Sequence[str], others: Sequence[Sequence[str]], option
             f"accepted: 1 to {counts.max(initial=0):,}"
         )
     names = list(numbers)
-    frequent = [number for number in np.flatnonzero(counts >= options.min_count)]
-    frequent.sort(key=lambda number: (-counts[number], names[number]))
+    eligible = np.flatnonzero(counts >= options.min_count)
+    frequent = sorted(eligible, key=lambda number: (-counts[number], names[number]))
     size = len(frequent) + len(RESERVED) if options.vocabulary == "all" else options.vocabulary
     _check_range("vocabulary", size, len(RESERVED) + 1, len(RESERVED) + len(frequent), "or 'all'")
     chosen = frequent[: size - len(RESERVED)]
