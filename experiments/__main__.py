@@ -58,7 +58,7 @@ def _parser() -> argparse.ArgumentParser:
     data = command("data", _data, "the data sets; prepare one")
     data.add_argument("name", nargs="?", metavar="NAME", help="the data set to prepare")
     data.add_argument("--from", dest="source", type=Path, metavar="DIR",
-                      help="a folder that holds its original files; for imdb and texts the archive or file itself too")  # fmt: skip
+                      help="a folder that holds its original files; imdb and texts: or the file itself")  # fmt: skip
 
     run = command("run", _run, "train an experiment's arms from many initial values")
     run.add_argument("name", metavar="NAME", help="an experiment, as `list` shows them")

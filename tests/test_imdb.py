@@ -294,6 +294,7 @@ def test_examples_are_the_first_of_both_splits(kept, whole_vocabulary):
     first = reviews_of(everything, everything.train)[:21]
     assert sorted(reviews_of(held, held.train) + reviews_of(held, held.validation)) == sorted(first)
     assert sorted(held.validation.targets.tolist()) == [0, 1]
+    assert len(data.load_dataset("imdb", vocabulary=5, examples=40).test.targets) == 40
     for examples in (-1, 1, 19, 41):
         line = error_of(data.load_dataset, "imdb", examples=examples)
         assert line == f"data_options.examples: {examples} is out of range; accepted: 20 to 40, or 0 for all"

@@ -57,6 +57,10 @@ def test_ids_go_by_frequency_in_the_training_part_and_ties_by_the_alphabet():
     assert all(part.inputs.dtype == np.int32 and part.lengths is None for part in encoded.parts)
 
 
+def test_ties_go_by_the_alphabet_in_whatever_order_words_appear():
+    assert encode_reviews(["m z b a y", "é"], [], Options("all", 4)).words[3:] == ("a", "b", "m", "y", "z", "é")
+
+
 def test_the_vocabulary_counts_the_reserved_ids():
     encoded = encode_reviews(TRAIN, [OTHER], Options(5, 4))
     assert encoded.words == ("<pad>", "<start>", "<unknown>", "film", "good")
