@@ -57,14 +57,15 @@ def _parser() -> argparse.ArgumentParser:
     cells.add_argument("--markdown", action="store_true", help="the table as Markdown")
     data = command("data", _data, "the data sets; prepare one")
     data.add_argument("name", nargs="?", metavar="NAME", help="the data set to prepare")
-    data.add_argument("--from", dest="source", type=Path, metavar="DIR", help="a folder that holds its original files")
+    data.add_argument("--from", dest="source", type=Path, metavar="DIR",
+                      help="a folder that holds its original files; imdb and texts: or the file itself")  # fmt: skip
 
     run = command("run", _run, "train an experiment's arms from many initial values")
     run.add_argument("name", metavar="NAME", help="an experiment, as `list` shows them")
     run.add_argument("--seeds", metavar="N or A:B", help="the first N seeds, or seeds A to B-1")
     run.add_argument("--arms", metavar="A,B,...", help="these arms only, in this order")
     run.add_argument("--epochs", metavar="N", help="passes over the training split (or over steps_per_epoch steps)")
-    run.add_argument("--data", metavar="NAME", help="another data set: digits, mnist, pydoc, text:PATH")
+    run.add_argument("--data", metavar="NAME", help="another data set: a name that `data` shows, or text:PATH")
     run.add_argument("--cell", metavar="CELL", action="append", default=[],
                      help="one more arm: a name that `cells` shows, or path/to/file.py:function")  # fmt: skip
     run.add_argument("--out", type=Path, metavar="DIR", help="the run's directory (default runs/NAME/date-time)")

@@ -10,7 +10,7 @@ import jax
 from rnnlab.arms import DROPOUT, Plan, make_recipe, plan_arms
 from rnnlab.cells import is_file_cell
 from rnnlab.config import Config
-from rnnlab.data import load_dataset
+from rnnlab.data import dataset_options, load_dataset
 from rnnlab.errors import InputError
 from rnnlab.sweep import grid
 from rnnlab.train import Recipe, epoch_plan, evaluate, init_state, train_steps
@@ -29,7 +29,8 @@ class Prepared(NamedTuple):
 def prepare(config: Config) -> Prepared:
     """Load the data and check everything. Raises InputError; nothing has been written then."""
     plans = plan_arms(config)
-    dataset = load_dataset(config.data, window=config.window)
+    window = {"window": config.window} if "window" in dataset_options(config.data) else {}
+    dataset = load_dataset(config.data, **window)
     recipes = {name: make_recipe(config, plan, dataset) for name, plan in plans.items()}
     for name, recipe in recipes.items():
         if not is_file_cell(config.arms[name].cell) and not DROPOUT.keys() & plans[name].numbers.keys():

@@ -4,7 +4,7 @@ R runs, T time, B batch, D input, H hidden, G gates, P paths, L layers, V vocabu
 S steps of an epoch. A name with three axes or more carries them as a suffix: ``xs_TBD``.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -49,7 +49,8 @@ class Dataset(NamedTuple):
     test: Split
     source: Mapping[str, Any]  # what identifies the data: hashes of the source, how it was split
     scale: float = 1.0  # features are multiplied by this on the device (1/255 for bytes)
-    vocabulary: str | None = None  # characters in the order of their ids
+    vocabulary: Sequence[str] | None = None  # characters or words in the order of their ids
+    validation_is_test: bool = False  # a paper's protocol: what validates is the official test split
 
 
 class Sums(NamedTuple):

@@ -93,7 +93,7 @@ def test_digits_splits_are_disjoint_cover_everything_and_keep_the_classes():
 def test_digits_are_the_images_of_their_labels_at_full_scale():
     from sklearn.datasets import load_digits
 
-    bunch, loaded = load_digits(), data.load_dataset("digits", window=3)
+    bunch, loaded = load_digits(), data.load_dataset("digits")
     known = {image.tobytes(): label for image, label in zip(bunch.images, bunch.target, strict=True)}
     for split in (loaded.train, loaded.validation, loaded.test):
         assert split.inputs.dtype == np.uint8
@@ -106,12 +106,10 @@ def test_digits_are_the_images_of_their_labels_at_full_scale():
 
 def test_digits_split_is_pinned():
     """Seeds are compared across machines and years: the split must be this one."""
-    again = data.load_dataset("digits", window=1)
+    again = data.load_dataset("digits")
     train, validation, test = digits.split_indices(np.arange(60) % 3)
     assert (len(train), list(validation), list(test)) == (42, PINNED_VALIDATION, PINNED_TEST)
-    assert store.sha256(again.test.inputs.tobytes()) == store.sha256(
-        data.load_dataset("digits", window=9).test.inputs.tobytes()
-    )
+    assert store.sha256(again.test.inputs.tobytes()) == store.sha256(data.load_dataset("digits").test.inputs.tobytes())
     assert json.loads(json.dumps(again.source)) == again.source
 
 
@@ -207,7 +205,7 @@ def test_an_unknown_name_is_told_what_is_accepted():
 def test_what_is_embedded_needs_no_preparation(tmp_path):
     assert data.prepare("digits", None) == "digits: nothing is to be prepared"
     assert data.prepare("text:x", None) == "text:x: nothing is to be prepared"
-    assert "accepted for: mnist" in error_of(data.prepare, "pydoc", tmp_path)
+    assert "accepted for: imdb, mnist, moes_tavern, tiny_shakespeare" in error_of(data.prepare, "pydoc", tmp_path)
 
 
 def test_data_dir_is_the_environment_variable_or_the_cache(monkeypatch):
@@ -237,7 +235,7 @@ def test_mnist_prepares_and_loads_in_the_official_order_without_tensorflow(tiny,
     monkeypatch.delitem(sys.modules, "tensorflow", raising=False)
     line = data.prepare("mnist", tiny.folder)
     assert str(home) in line
-    loaded = data.load_dataset("mnist", window=1)
+    loaded = data.load_dataset("mnist")
     assert capfd.readouterr() == ("", "")
     assert "tensorflow" not in sys.modules
     images, labels = tiny.arrays["test"]
@@ -258,7 +256,7 @@ def test_mnist_prepares_and_loads_in_the_official_order_without_tensorflow(tiny,
 def test_mnist_downloads_through_tfds_where_nothing_is_prepared(tiny, home, monkeypatch, capfd):
     with serving(tiny.folder) as address:
         monkeypatch.setattr(mnist, "URL", address)
-        loaded = data.load_dataset("mnist", window=1)
+        loaded = data.load_dataset("mnist")
     np.testing.assert_array_equal(loaded.test.inputs, tiny.arrays["test"][0])
     assert capfd.readouterr() == ("", "")
     assert [path.name for path in (home / "rnnlab_mnist").iterdir()] == ["1.0.0"]
@@ -296,7 +294,7 @@ class serving:  # noqa: N801 (used as a context manager)
 
 def test_no_network_is_told_at_once_with_the_way_out(home, offline):
     start = time.monotonic()
-    for call in (functools.partial(data.load_dataset, window=1), functools.partial(data.prepare, source=None)):
+    for call in (data.load_dataset, functools.partial(data.prepare, source=None)):
         line = error_of(call, "mnist")
         assert "Network is unreachable" in line
         assert "python -m experiments data mnist --from DIR" in line
@@ -346,17 +344,17 @@ def test_damaged_prepared_files_are_told_and_prepared_anew(tiny, home):
     info = folder / "dataset_info.json"
     for damage, path in ((truncate, record), (Path.unlink, record), (truncate, info)):
         damage(path)
-        line = error_of(data.load_dataset, "mnist", window=1)
+        line = error_of(data.load_dataset, "mnist")
         assert "damaged" in line
         assert "python -m experiments data mnist --from DIR" in line
         assert "mnist: prepared" in data.prepare("mnist", tiny.folder)
-        np.testing.assert_array_equal(data.load_dataset("mnist", window=1).test.inputs, tiny.arrays["test"][0])
+        np.testing.assert_array_equal(data.load_dataset("mnist").test.inputs, tiny.arrays["test"][0])
 
 
 def test_sound_files_with_other_images_are_told(tiny, monkeypatch):
     data.prepare("mnist", tiny.folder)
     monkeypatch.setitem(mnist.CONTENT, "train", store.sha256(b"the official images"))
-    assert "the train images are not the official ones" in error_of(data.load_dataset, "mnist", window=1)
+    assert "the train images are not the official ones" in error_of(data.load_dataset, "mnist")
 
 
 @pytest.mark.parametrize("failure", [OSError(28, "No space left on device"), RuntimeError("write() failed: disk")])
@@ -379,13 +377,13 @@ def test_a_disk_that_fails_leaves_nothing_that_looks_prepared(tiny, home, offlin
     (home / "rnnlab_mnist" / "1.0.0").mkdir()  # and a folder that TFDS would take for finished work
     data.prepare("mnist", tiny.folder)
     assert [path.name for path in (home / "rnnlab_mnist").iterdir()] == ["1.0.0"]
-    assert len(data.load_dataset("mnist", window=1).train.targets) == 33
+    assert len(data.load_dataset("mnist").train.targets) == 33
 
 
 @pytest.mark.skipif(not REAL, reason="RNNLAB_TEST_MNIST names no folder with the four official MNIST files")
 def test_the_official_mnist_files():
     data.prepare("mnist", Path(str(REAL)))
-    loaded = data.load_dataset("mnist", window=1)
+    loaded = data.load_dataset("mnist")
     assert [len(split.targets) for split in (loaded.train, loaded.validation, loaded.test)] == [55_000, 5_000, 10_000]
     # Class counts and first labels as the official files are known to have them.
     train = np.bincount(loaded.train.targets) + np.bincount(loaded.validation.targets)

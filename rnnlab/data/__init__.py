@@ -1,15 +1,18 @@
-"""The data sets: ``load_dataset(name, window=T)`` for a row of ``DATASETS`` or ``text:PATH``."""
+"""The data sets: ``load_dataset(name, **options)`` for a row of ``DATASETS`` or ``text:PATH``."""
 
-from collections.abc import Callable
+import functools
+import inspect
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from rnnlab.data import digits, mnist, text
+from rnnlab.data import corpora, digits, imdb, mnist, text
+from rnnlab.data.options import check_options, options_of
 from rnnlab.data.store import data_dir
 from rnnlab.errors import InputError, unknown
 from rnnlab.types import Dataset
 
-__all__ = ["DATASETS", "DataRow", "data_dir", "describe", "load_dataset", "prepare"]
+__all__ = ["DATASETS", "DataRow", "data_dir", "dataset_options", "describe", "load_dataset", "prepare"]
 
 TEXT_FORM = "text:PATH"
 
@@ -18,15 +21,30 @@ class DataRow(NamedTuple):
     """A data set. ``prepare`` and ``is_prepared`` are None where nothing is to be prepared."""
 
     line: str
-    load: Callable[[int], Dataset]
+    load: Callable[..., Dataset]  # its keyword-only parameters are the options
     prepare: Callable[[Path | None], str] | None = None
     is_prepared: Callable[[], bool] | None = None
 
 
 DATASETS: dict[str, DataRow] = {
     "digits": DataRow("1,797 handwritten digits, 8x8, row by row (scikit-learn)", digits.load),
+    "imdb": DataRow(
+        "50,000 film reviews, positive or negative, word by word", imdb.load, imdb.prepare, imdb.is_prepared
+    ),
     "mnist": DataRow("70,000 handwritten digits, 28x28, row by row", mnist.load, mnist.prepare, mnist.is_prepared),
+    "moes_tavern": DataRow(
+        "0.3 million characters spoken in Moe's Tavern",
+        corpora.load_moes_tavern,
+        corpora.preparer("moes_tavern"),
+        corpora.asker("moes_tavern"),
+    ),
     "pydoc": DataRow("0.5 million characters of English, Python's own reference text", text.load_pydoc),
+    "tiny_shakespeare": DataRow(
+        "1.1 million characters of Shakespeare's plays",
+        corpora.load_tiny_shakespeare,
+        corpora.preparer("tiny_shakespeare"),
+        corpora.asker("tiny_shakespeare"),
+    ),
 }
 
 
@@ -39,15 +57,20 @@ def describe() -> list[tuple[str, str, str]]:
     return [*rows, (TEXT_FORM, "any UTF-8 text file, character by character", "prepared")]
 
 
-def load_dataset(name: str, *, window: int) -> Dataset:
-    """The data set of that name, in its three fixed splits; shapes are in the module of each.
+def dataset_options(name: str) -> Mapping[str, inspect.Parameter]:
+    """The options of that data set, with their defaults: what its loader documents. InputError for an unknown name."""
+    return options_of(_loader(name))
 
-    ``window`` is T, the length in characters of the windows of a text; images do not use it. What is to be prepared
-    and is not is downloaded. InputError for an unknown name and for data that cannot be had; one line says why.
+
+def load_dataset(name: str, **options: Any) -> Dataset:
+    """The data set of that name, in its three fixed splits; shapes and options are in the module of each.
+
+    What is to be prepared and is not is downloaded. InputError for an unknown name or option, a value of the wrong kind
+    or out of range, and for data that cannot be had; one line says why.
     """
-    if name.startswith("text:"):
-        return text.load_file(name, window)
-    return _row(name).load(window)
+    load = _loader(name)
+    check_options(name, load, options)
+    return load(**options)
 
 
 def prepare(name: str, source: Path | None) -> str:
@@ -63,6 +86,10 @@ def prepare(name: str, source: Path | None) -> str:
         able = ", ".join(key for key, other in DATASETS.items() if other.prepare is not None)
         raise InputError(f"from: {name} needs no files and takes none; accepted for: {able}")
     return f"{name}: nothing is to be prepared"
+
+
+def _loader(name: str) -> Callable[..., Dataset]:
+    return functools.partial(text.load_file, name) if name.startswith("text:") else _row(name).load
 
 
 def _row(name: str) -> DataRow:

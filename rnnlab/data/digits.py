@@ -25,8 +25,8 @@ def split_indices(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarra
     return train, validation, test
 
 
-def load(window: int) -> Dataset:
-    """Inputs ``[N, 8, 8]`` uint8 in 0..16, rows of an image as steps; targets ``[N]`` int32. ``window`` is not used."""
+def load() -> Dataset:
+    """Inputs ``[N, 8, 8]`` uint8 in 0..16, rows of an image as steps; targets ``[N]`` int32."""
     from sklearn.datasets import load_digits
 
     bunch = load_digits()

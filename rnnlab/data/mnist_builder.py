@@ -1,16 +1,14 @@
 """MNIST through TFDS. Imported late: it imports tensorflow_datasets, never TensorFlow."""
 
-import contextlib
 import gzip
-import io
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import tensorflow_datasets as tfds
 
-tfds.display_progress_bar(False)
+from rnnlab.data import tfds_files
 
 with tfds.core.registered.skip_registration():
 
@@ -52,24 +50,13 @@ with tfds.core.registered.skip_registration():
                 yield index, {"image": image, "label": int(label), "index": index}
 
 
-def fetch(url: str, files: Iterable[str], target: Path) -> None:
-    """Downloads ``url + file`` for every file, to ``target/file``."""
-    paths = tfds.download.DownloadManager(download_dir=target).download({file: url + file for file in files})
-    for file, path in paths.items():
-        Path(path).rename(target / file)
-
-
 def write(root: Path, source: Path, scratch: Path) -> None:
     """Prepares under ``root`` from the files in ``source``; what TFDS wants to keep meanwhile goes to ``scratch``."""
-    config = tfds.download.DownloadConfig(manual_dir=source)
-    with contextlib.redirect_stdout(io.StringIO()):  # TFDS prints what it does
-        RnnlabMnist(data_dir=root, file_format="array_record").download_and_prepare(
-            download_dir=scratch, download_config=config
-        )
+    tfds_files.write(RnnlabMnist(data_dir=root, file_format="array_record"), scratch, source)
 
 
 def read(root: Path, split: str) -> tuple[np.ndarray, np.ndarray]:
     """Images ``[N, 28, 28]`` uint8 and labels ``[N]`` uint8 of one split, in the official order."""
-    records = RnnlabMnist(data_dir=root, file_format="array_record").as_data_source(split)
-    rows = sorted(records.__getitems__(list(range(len(records)))), key=lambda row: row["index"])
+    examples = tfds_files.read(RnnlabMnist(data_dir=root, file_format="array_record"), split)
+    rows = sorted(examples, key=lambda row: row["index"])
     return np.stack([row["image"] for row in rows]), np.array([row["label"] for row in rows], np.uint8)

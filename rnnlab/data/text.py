@@ -29,7 +29,7 @@ def from_text(name: str, text: str, digest: str, window: int) -> Dataset:
     InputError for a window below 1, a text of one distinct character, and one too short for a window in every part.
     """
     if window < 1:
-        raise InputError(f"window: {window} characters; accepted: 1 or more")
+        raise InputError(f"data_options.window: {window} characters; accepted: 1 or more")
     needed = HELD_OUT * (window + 1)
     if len(text) < needed:
         raise InputError(
@@ -54,7 +54,7 @@ def from_text(name: str, text: str, digest: str, window: int) -> Dataset:
     )
 
 
-def load_pydoc(window: int) -> Dataset:
+def load_pydoc(*, window: int = 32) -> Dataset:
     """The English reference text of ``pydoc_data.topics``, topics in sorted order. It differs by Python version."""
     from pydoc_data.topics import topics
 
@@ -62,7 +62,7 @@ def load_pydoc(window: int) -> Dataset:
     return from_text("pydoc", text, sha256(text.encode()), window)
 
 
-def load_file(name: str, window: int) -> Dataset:
+def load_file(name: str, *, window: int = 32) -> Dataset:
     """The text file of ``name``, which is ``text:PATH``. ``source["sha256"]`` is of the file's bytes.
 
     A byte order mark is dropped and CRLF becomes LF. InputError for a file that is missing, empty or not UTF-8 text.
