@@ -11,10 +11,12 @@ from pathlib import Path
 from typing import NoReturn
 
 import experiments
-from rnnlab.config import Arm, Config, from_json, override, parse_document, select_arms
-from rnnlab.errors import InputError
+from rnnlab.config import Arm, Config, from_json, parse_document
+from rnnlab.errors import InputError, choose
+from rnnlab.overrides import override, select_arms
 
 MOST_SEEDS = 100_000
+PROTOCOL = "protocol="
 
 
 class _Parser(argparse.ArgumentParser):
@@ -115,6 +117,10 @@ def _configuration(options: argparse.Namespace) -> Config:
     """The study's configuration with the command's changes, from the coarsest to the finest."""
     study = experiments.study(options.name)
     config: Config = study.CONFIG
+    chosen = [value for value in options.set if value.startswith(PROTOCOL)]
+    for name in (value.removeprefix(PROTOCOL) for value in chosen):
+        protocols = getattr(study, "PROTOCOLS", {})
+        config = replace(config, protocol=choose("protocol", name, protocols), **protocols[name])
     if options.quick:
         config = replace(config, **study.QUICK)
     for cell in options.cell:
@@ -125,16 +131,26 @@ def _configuration(options: argparse.Namespace) -> Config:
     if options.arms is not None:
         config = select_arms(config, [arm for arm in options.arms.split(",") if arm])
     if options.data is not None:
-        config = replace(config, data=options.data)
+        config = _with_data(config, options.data)
     if options.seeds is not None:
         config = replace(config, seeds=_seeds(options.seeds))
     if options.epochs is not None:
         config = override(config, f"epochs={options.epochs}")
     for assignment in options.set:
-        config = override(config, assignment)
+        if assignment not in chosen:
+            config = override(config, assignment)
     config = _resolve_paths(config)
     config.check()
     return config
+
+
+def _with_data(config: Config, name: str) -> Config:
+    """``config`` on another data set, with those of its data options that the other takes too."""
+    from rnnlab.data import dataset_options
+
+    accepted = dataset_options(name)
+    kept = {option: value for option, value in config.data_options.items() if option in accepted}
+    return replace(config, data=name, data_options=kept)
 
 
 def _resolve_paths(config: Config) -> Config:

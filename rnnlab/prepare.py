@@ -13,6 +13,7 @@ from rnnlab.config import Config
 from rnnlab.data import dataset_options, load_dataset
 from rnnlab.errors import InputError
 from rnnlab.sweep import grid
+from rnnlab.tasks import TASKS
 from rnnlab.train import Recipe, epoch_plan, evaluate, init_state, train_steps
 from rnnlab.types import Dataset, Run, Split, Sums, TrainState
 
@@ -29,8 +30,7 @@ class Prepared(NamedTuple):
 def prepare(config: Config) -> Prepared:
     """Load the data and check everything. Raises InputError; nothing has been written then."""
     plans = plan_arms(config)
-    window = {"window": config.window} if "window" in dataset_options(config.data) else {}
-    dataset = load_dataset(config.data, **window)
+    dataset = load_dataset(config.data, **_data_options(config))
     recipes = {name: make_recipe(config, plan, dataset) for name, plan in plans.items()}
     for name, recipe in recipes.items():
         if not is_file_cell(config.arms[name].cell) and not DROPOUT.keys() & plans[name].numbers.keys():
@@ -49,16 +49,24 @@ def prepare(config: Config) -> Prepared:
     return Prepared(config, plans, recipes, dataset)
 
 
+def _data_options(config: Config) -> dict[str, Any]:
+    """What the loader takes: the config's own, and its window where the data is a text."""
+    if "window" in config.data_options:
+        raise InputError(f"data_options.window: {config.data_options['window']}; accepted: --set window=T")
+    window = {"window": config.window} if "window" in dataset_options(config.data) else {}
+    return {**config.data_options, **window}
+
+
 def identity(prepared: Prepared) -> dict[str, Any]:
     """What identifies the data and the users' cells, as JSON: a resume with others is refused."""
     data = prepared.dataset
-    words = None if data.vocabulary is None else list(data.vocabulary)
+    letters = None if data.vocabulary is None or not TASKS[data.task].every_step else list(data.vocabulary)
     sizes = {name: len(getattr(data, name).targets) for name in ("train", "validation", "test")}
     cells = sorted({arm.cell for arm in prepared.config.arms.values() if is_file_cell(arm.cell)})
     hashes = {cell: hashlib.sha256(Path(cell.rpartition(":")[0]).read_bytes()).hexdigest() for cell in cells}
     model = {"task": data.task, "input_size": data.input_size, "output_size": data.output_size, "scale": data.scale}
     return {
-        "name": data.name, "examples": sizes, "source": dict(data.source), "cells": hashes, **model, "vocabulary": words,
+        "name": data.name, "examples": sizes, "source": dict(data.source), "cells": hashes, **model, "vocabulary": letters,
     }  # fmt: skip
 
 

@@ -7,8 +7,9 @@ from dataclasses import replace
 import pytest
 
 import experiments
-from rnnlab.config import FORMAT, Arm, Config, config_hash, from_json, override, select_arms, to_json
+from rnnlab.config import FORMAT, Arm, Config, config_hash, from_json, to_json
 from rnnlab.errors import InputError
+from rnnlab.overrides import override, select_arms
 
 BASE = Config(
     experiment="probe",
@@ -29,7 +30,9 @@ OTHER = {
     "epochs": 11, "batch": 33, "hidden": 101, "learning_rate": (1e-3, 1 / 3 + 1e-16), "optimizer": "sgd",
     "optimizer_options": {"b1": (0.1, 0.3), "eps": 1e-8}, "clip_norm": (), "options": {"w_init": "orthogonal"},
     "window": 33, "embedding": 1, "steps_per_epoch": 1, "eval_batch": 501, "chunk": 1, "keep_every": 1,
-    "save_seconds": 31.0,
+    "save_seconds": 31.0, "data_options": {"length": 3}, "protocol": "tf1", "weight_decay": (0.1,), "dropout": (0.1,),
+    "recurrent_dropout": (0.1,), "readout_dropout": (0.1,), "decay_every": 1, "decay": 0.5, "batches": "drawn",
+    "embedding_init": "normal", "probes": ("paths",),
 }  # fmt: skip
 
 
