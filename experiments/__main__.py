@@ -109,7 +109,7 @@ def _data(options: argparse.Namespace) -> int:
         raise InputError("--from: needs the data set's name; accepted: data NAME --from DIR")
     else:
         for name, line, status in data.describe():
-            print(f"{name:12} {line} [{status}]")
+            print(f"{name:16} {line} [{status}]")
     return 0
 
 
