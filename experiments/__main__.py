@@ -8,7 +8,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import experiments
 from rnnlab.config import Arm, Config, from_json, parse_document
@@ -161,7 +161,9 @@ def _resolve_paths(config: Config) -> Config:
     for name, arm in config.arms.items():
         path, colon, function = arm.cell.rpartition(":")
         arms[name] = replace(arm, cell=f"{Path(path).expanduser().resolve()}:{function}") if colon else arm
-    return replace(config, data=data, arms=arms)
+    reference = getattr(config, "reference", "")
+    found = {"reference": str(Path(reference).expanduser().resolve())} if reference else {}
+    return replace(config, data=data, arms=arms, **found)
 
 
 def _seeds(text: str) -> tuple[int, ...]:
@@ -209,6 +211,7 @@ def _train(config: Config, directory: Path, *, new: bool) -> int:
     if new:
         run.check_new(directory)
     prepared = prepare(config)
+    _curves(config)  # a reference that cannot be read is told now, not after the training
     terminal = Terminal()
     try:
         complete = (run.start if new else run.resume)(prepared, directory, terminal)
@@ -231,15 +234,22 @@ def _report(options: argparse.Namespace) -> int:
 
 
 def _write_report(directory: Path) -> int:
-    from rnnlab.report import text_table, write_report
+    from rnnlab.report import write_report
 
     config = _recorded(directory)
     study = experiments.study(config.experiment)
-    published = getattr(study, "PUBLISHED", None) if config.data == study.CONFIG.data else None
-    summary = write_report(directory, published)
-    print(text_table(summary, published), end="")
-    print(f"report: {directory / 'report.html'}   figure: {directory / 'figures' / 'loss_curves.png'}")
+    own = config.data == study.CONFIG.data
+    report = write_report(directory, getattr(study, "PUBLISHED", None) if own else None, _curves(config))
+    print(report.text, end="")
+    figures = "   ".join(f"figure: {figure}" for figure in report.figures)
+    print(f"report: {directory / 'report.html'}   {figures}")
     return 0
+
+
+def _curves(config: Config) -> Sequence[Any]:
+    """The curves that the study's paper published, for the arms and data of this run."""
+    study = experiments.study(config.experiment)
+    return study.published_curves(config) if hasattr(study, "published_curves") else ()
 
 
 if __name__ == "__main__":

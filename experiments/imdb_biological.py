@@ -8,8 +8,8 @@ Settings:  embedding -> 128 units -> 2 classes, 15 epochs, categorical cross-ent
 Not given: embedding width, optimiser, batch, dropout. Those of the Keras example that it follows: embedding 128, Adam
            1e-3, batch 32; its dropout of 0.2 on inputs and recurrence is --set dropout=0.2 recurrent_dropout=0.2.
 Numbers:   both models plateau at about 80 % validation accuracy (B1); the LSTM nears 100 % training accuracy, the
-           biological one clearly less (B2), with a smaller gap between validation and training loss (B3, metric gap) and
-           a validation loss that rises far less (B4).
+           biological one clearly less (B2), with a smaller gap between validation and training loss (B3, metric
+           gap) and a validation loss that rises far less (B4).
 Departures: 2,500 of the training reviews are held out for validation. The paper validates on the test split: that is
            --set protocol=validate_on_test, whose table has no "at best validation".
 
@@ -18,10 +18,10 @@ Sweeps:    --set arms.biological.options.delta=1e-4,1e-3,1e-2,1e-1,1        the 
            --set arms.biological.options.noise=0.01                        Gaussian noise on it, the paper's future work
 """
 
-from rnnlab.config import Arm, Config
+from rnnlab.config import Arm, Config, Option
 
 KERAS = {"w_init": "keras_glorot_uniform", "u_init": "keras_orthogonal"}
-DATA = {"vocabulary": 2000, "length": 100, "padding": "front", "keep": "last"}
+DATA: dict[str, Option] = {"vocabulary": 2000, "length": 100, "padding": "front", "keep": "last"}
 
 CONFIG = Config(
     experiment="imdb_biological",

@@ -8,11 +8,11 @@ import json
 from collections.abc import Mapping, Sequence
 from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from rnnlab import records
+from rnnlab import published, records
 from rnnlab.errors import InputError
 from rnnlab.progress import duration
 from rnnlab.stats import mean_interval
@@ -98,22 +98,38 @@ def text_table(summary: Mapping[str, Any], published: Published | None = None) -
     return captured.get()
 
 
-def write_report(directory: Path, published: Published | None = None) -> dict[str, Any]:
-    """Write figures/ (PNG with the data behind it as CSV) and report.html; return the summary.
+class Report(NamedTuple):
+    """What was written, and what a terminal shows of it."""
 
-    Raises InputError if a file of the run is missing or unreadable.
+    summary: dict[str, Any]
+    text: str
+    figures: list[Path]
+
+
+def write_report(directory: Path, numbers: Published | None = None, curves: Sequence[published.Curve] = ()) -> Report:
+    """Write figures/ (PNG with the data behind it as CSV) and report.html.
+
+    ``numbers`` and ``curves`` are the paper's. Raises InputError if a file of the run is missing or unreadable.
     """
     summary = read_summary(directory)
     environment = records.read_json(directory / "env.json")
     config = records.read_text(directory / "config.json")
     found = groups(records.read_metrics(directory / "metrics.parquet"))
-    curves = loss_curves(found)
-    records.write_whole(directory / "figures" / "loss_curves.csv", _csv(curves).encode())
-    picture = draw_curves(curves, title=f"{summary['experiment']}: mean over seeds and its 95 % interval")
-    records.write_whole(directory / "figures" / "loss_curves.png", picture)
-    page = _page(summary, table(summary, published), picture, environment, config)
+    points = loss_curves(found)
+    title = f"{summary['experiment']}: mean over seeds and its 95 % interval"
+    pictures = {"loss_curves": (points, draw_curves(points, title), "Training and held-out loss of every arm by epoch")}
+    text = text_table(summary, numbers)
+    if beside := published.beside(curves, found):
+        name = "Ours by epoch beside the published curves"
+        pictures["published_curves"] = (beside, published.draw(beside, title), name)
+        text += published.text(beside)
+    for name, (rows, picture, _) in pictures.items():
+        records.write_whole(directory / "figures" / f"{name}.csv", _csv(rows).encode())
+        records.write_whole(directory / "figures" / f"{name}.png", picture)
+    shown = {f"{words}; the numbers are in figures/{name}.csv": png for name, (_, png, words) in pictures.items()}
+    page = _page(summary, table(summary, numbers), shown, environment, config)
     records.write_whole(directory / "report.html", page.encode())
-    return summary
+    return Report(summary, text, [directory / "figures" / f"{name}.png" for name in pictures])
 
 
 def loss_curves(found: Sequence[Group]) -> list[dict[str, Any]]:
@@ -210,7 +226,7 @@ summary { font-weight: bold; padding: .5rem 0; cursor: pointer; }
 def _page(
     summary: Mapping[str, Any],
     results: tuple[list[str], list[list[str]]],
-    picture: bytes,
+    pictures: Mapping[str, bytes],
     environment: Any,
     config: str,
 ) -> str:
@@ -219,7 +235,10 @@ def _page(
     body = "".join("<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
     title = html.escape(f"rnnlab: {summary['experiment']}")
     state = "" if summary["complete"] else "<p><strong>Unfinished.</strong> What is shown is what was saved so far.</p>"
-    image = base64.b64encode(picture).decode()
+    images = "\n".join(
+        f'<img alt="{html.escape(words)}" src="data:image/png;base64,{base64.b64encode(picture).decode()}">'
+        for words, picture in pictures.items()
+    )
     return f"""<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
 <title>{title}</title><style>{_STYLE}</style></head><body>
@@ -227,8 +246,7 @@ def _page(
 <table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>
 <p>Mean and half width of the 95 % interval over seeds (Student t). A run whose loss went non-finite is counted under
 <em>dead</em> and enters no mean.</p>
-<img alt="Training and validation loss by epoch for every arm; the numbers are in figures/loss_curves.csv"
-src="data:image/png;base64,{image}">
+{images}
 <details><summary>Configuration</summary><pre>{html.escape(config)}</pre></details>
 <details><summary>Environment</summary><pre>{html.escape(json.dumps(environment, indent=2))}</pre></details>
 </body></html>

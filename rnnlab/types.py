@@ -53,6 +53,16 @@ class Dataset(NamedTuple):
     validation_is_test: bool = False  # a paper's protocol: what validates is the official test split
 
 
+class Curve(NamedTuple):
+    """What a paper or its author reports of one arm over training."""
+
+    label: str
+    arm: str  # ours that it is set beside
+    split: str
+    metric: str
+    values: Mapping[int, float]  # by epoch, counted from 1
+
+
 class Sums(NamedTuple):
     """What metrics are made of: sums over examples (or characters), divided once, outside."""
 

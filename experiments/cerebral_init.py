@@ -1,0 +1,46 @@
+r"""What happens to the two paths of a Cerebral LSTM that start alike.
+
+Paper:     Kumar, Cerebral LSTM, 2020, section 4.1.
+Claims:    C3 with identical initial values "early training updates are similar, but divergence may occur over time"; C4
+           different values give faster convergence and lower loss.
+Expected:  with identical values both paths compute the same function and get the same gradient, so in exact arithmetic
+           they stay identical for ever, and the cell is an LSTM whose output counts twice. Only rounding can part them.
+Arms:      identical; noise: identical plus Gaussian noise of size eps on every weight of the lower path, eps from 1e-8
+           to 1e-1 (a number that rides the run axis); independent draws; lstm_doubled: one path whose output counts
+           twice, from the very initial values of identical.
+Measured:  before training and after every epoch, on a fixed batch of the validation text: param_distance (Euclidean
+           norm of the difference of the paths' parameters), state_distance (root mean square difference of their cell
+           states), gradient_cosine (of the loss with respect to the two paths).
+Settings:  the paper's optimiser and rate (Adagrad, 0.05) and initial values (the author's package), smaller: 64 units,
+           on Python's reference text. The paper's: --data moes_tavern --set hidden=512 batch=128 window=20.
+
+Command:   python -m experiments run cerebral_init
+"""
+
+from rnnlab.config import Arm, Config
+
+EPS = tuple(10.0**exponent for exponent in range(-8, 0))
+
+CONFIG = Config(
+    experiment="cerebral_init",
+    arms={
+        "identical": Arm("cerebral_lstm", options={"paths": "identical"}),
+        "noise": Arm("cerebral_lstm", options={"paths": "noise", "eps": EPS}),
+        "independent": Arm("cerebral_lstm", options={"paths": "independent"}),
+        "lstm_doubled": Arm("cerebral_lstm", options={"paths": "tied"}),
+    },
+    data="pydoc",
+    seeds=tuple(range(8)),
+    epochs=20,
+    steps_per_epoch=100,
+    batch=32,
+    window=32,
+    hidden=64,
+    optimizer="adagrad",
+    optimizer_options={"initial_accumulator": 0.1},
+    learning_rate=(0.05,),
+    probes=("paths",),
+    keep_every=5,
+)
+
+QUICK = {"seeds": (0, 1), "epochs": 2, "steps_per_epoch": 5, "hidden": 16}

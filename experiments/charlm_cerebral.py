@@ -1,0 +1,131 @@
+r"""The Cerebral LSTM against one LSTM and two stacked ones, on the characters of Moe's Tavern.
+
+Paper:     Kumar, Cerebral LSTM, 2020, section 5.
+Task:      the next character; Moe's Tavern, 305,190 characters, 89 distinct, in windows of 20 cut end to end.
+Settings:  state size 512, learning rate 0.05, Adagrad, batch 128, 500 epochs, Xavier.
+Numbers:   the paper has the training loss only. Its author published every epoch's (Figs. 12-14): give the folder with
+           single_lstm.txt, 2stack_lstm.txt and proposed_model.txt as --set reference=DIR, and they are drawn and
+           printed beside ours. Here bits per character on held-out text come with it.
+Claims:    C1 Cerebral lies below one LSTM from the start and at 500 epochs; C2 it beats two stacked LSTMs. Both compare
+           unequal parameter counts, so lstm-wide, an LSTM of as many parameters as the Cerebral, is a control.
+
+Protocols (--set protocol=NAME):
+  tf1       (default) what a public TensorFlow-1 tutorial does whose log has the format of the author's, a hypothesis:
+            characters embedded in 512 dimensions, Glorot-uniform; an epoch is 100 batches, each drawn anew from the
+            windows; the state starts at zero in every window; LSTM gates without biases; Xavier limits of a tensor
+            [4, 512, 512], half of the per-gate Glorot limit; Adagrad's accumulator starts at 0.1.
+  standard  what one would do today: one-hot characters, the text as 32 streams whose state is handed on (truncated
+            backpropagation over 50 characters), Adam 2e-3, gradients clipped to 1, forget bias 1.
+Departures: 90 % of the text is trained on, 5 % validates, 5 % tests; the paper trained on all. The tutorial's
+           stacked variant adds one bias to c and one to h per layer: left out. The author's log counts epochs from 0,
+           we from 1.
+           The Cerebral LSTM keeps its biases, as in the author's package.
+
+Command:   python -m experiments run charlm_cerebral --epochs 20 --seeds 2 --set reference=DIR
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rnnlab.config import Arm, Config
+from rnnlab.errors import InputError
+
+if TYPE_CHECKING:
+    from rnnlab.types import Curve
+
+XAVIER = {"w_init": "tf1_xavier", "u_init": "tf1_xavier"}
+FILES = {"lstm": "single_lstm.txt", "lstm-stacked": "2stack_lstm.txt", "cerebral": "proposed_model.txt"}
+
+
+@dataclass(frozen=True)
+class CharConfig(Config):
+    """A config with the folder of the author's loss curves."""
+
+    reference: str = ""
+
+
+TF1: dict[str, Any] = {
+    "arms": {
+        "lstm": Arm("lstm", options={"bias": False, **XAVIER}),
+        "lstm-stacked": Arm("lstm", layers=2, options={"bias": False, **XAVIER}),
+        "cerebral": Arm("cerebral_lstm", options=XAVIER),
+        "lstm-wide": Arm("lstm", hidden=797, options={"bias": False, **XAVIER}),
+    },
+    "epochs": 500,
+    "batch": 128,
+    "window": 20,
+    "embedding": 512,
+    "batches": "drawn",
+    "steps_per_epoch": 100,
+    "optimizer": "adagrad",
+    "optimizer_options": {"initial_accumulator": 0.1, "eps": 0.0},
+    "learning_rate": (0.05,),
+    "clip_norm": (),
+}
+
+STANDARD: dict[str, Any] = {
+    "arms": {
+        "lstm": Arm("lstm"),
+        "lstm-stacked": Arm("lstm", layers=2),
+        "cerebral": Arm(
+            "cerebral_lstm", options={"forget_bias": 1.0, "w_init": "glorot_uniform", "u_init": "orthogonal"}
+        ),
+        "lstm-wide": Arm("lstm", hidden=738),
+    },
+    "epochs": 20,
+    "batch": 32,
+    "window": 50,
+    "embedding": 0,
+    "batches": "contiguous",
+    "steps_per_epoch": 0,
+    "optimizer": "adam",
+    "optimizer_options": {},
+    "learning_rate": (2e-3,),
+    "clip_norm": (1.0,),
+}
+
+PROTOCOLS = {"tf1": TF1, "standard": STANDARD}
+
+CONFIG = CharConfig(
+    experiment="charlm_cerebral",
+    data="moes_tavern",
+    protocol="tf1",
+    seeds=(0, 1, 2, 3),
+    hidden=512,
+    eval_batch=128,
+    keep_every=50,
+    **TF1,
+)
+
+QUICK = {"data": "pydoc", "seeds": (0, 1), "epochs": 2, "steps_per_epoch": 3, "hidden": 16, "embedding": 8, "batch": 16}
+
+
+def published_curves(config: CharConfig) -> Sequence["Curve"]:
+    """The author's training losses from ``config.reference``; none if it is not given.
+
+    Raises InputError for a folder or file that is missing, or a line that is not ``[epoch] loss : number``.
+    """
+    return [_read(Path(config.reference), arm) for arm in FILES if arm in config.arms] if config.reference else []
+
+
+def _read(folder: Path, arm: str) -> "Curve":
+    from rnnlab.types import Curve
+
+    path = folder / FILES[arm]
+    try:
+        lines = path.read_text(encoding="utf-8").split("\n")
+    except (OSError, UnicodeDecodeError) as error:
+        wanted = ", ".join(FILES.values())
+        raise InputError(f"reference: {path} cannot be read ({error}); accepted: a folder with {wanted}") from error
+    values = {}
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        match = re.fullmatch(r"\[(\d+)\] loss : (\d+(?:\.\d+)?(?:e-?\d+)?)", line.strip())
+        if match is None:
+            raise InputError(f"reference: {path}, line {number}: {line[:60]!r}; accepted: '[epoch] loss : number'")
+        values[int(match[1]) + 1] = float(match[2])
+    return Curve(f"author: {arm}", arm, "train", "loss", values)

@@ -1,0 +1,54 @@
+r"""The Cerebral LSTM against the LSTM on film reviews, as its author compares them.
+
+Source:    the repository of Kumar, Cerebral LSTM, 2020 (the comparison is not in the paper).
+Task:      IMDB, the first 5,000 reviews; 1,000 words without stop words; the first 69 tokens, padding in front.
+Settings:  embedding 10, 16 units, dropout 0.3 before the readout, Adam 1e-3, divided by 10 every 4 epochs, batch 1,
+           gradients clipped to 5.
+Numbers:   validation accuracy 78.64 % (Cerebral) and 78.0 % (LSTM); in the table's column "paper".
+Protocols (--set protocol=NAME): batched (default), batches of 32; printed, batch 1, as the author ran it.
+Departures: his 5,000 come from another order of the same reviews; scikit-learn's stop words instead of NLTK's; 500
+           of the 5,000 validate and the first 5,000 test reviews test; a softmax over two classes. Epochs are not given: 8.
+
+Command:   python -m experiments run imdb_cerebral
+"""
+
+from rnnlab.config import Arm, Config, Option
+
+DATA: dict[str, Option] = {
+    "vocabulary": 1003,  # padding, start, unknown and 1,000 words
+    "length": 69,
+    "keep": "first",
+    "stop_words": False,
+    "start": False,
+    "unknown": "drop",
+    "examples": 5000,
+}
+
+CONFIG = Config(
+    experiment="imdb_cerebral",
+    arms={
+        "lstm": Arm("lstm", options={"w_init": "torch_uniform", "u_init": "torch_uniform", "forget_bias": 0.0}),
+        "cerebral": Arm("cerebral_lstm"),
+    },
+    data="imdb",
+    data_options=DATA,
+    protocol="batched",
+    seeds=tuple(range(8)),
+    epochs=8,
+    batch=32,
+    hidden=16,
+    embedding=10,
+    embedding_init="normal",
+    optimizer="adam",
+    learning_rate=(1e-3,),
+    clip_norm=(5.0,),
+    readout_dropout=(0.3,),
+    decay=0.1,
+    decay_every=4,
+)
+
+PROTOCOLS = {"batched": {"batch": 32}, "printed": {"batch": 1}}
+
+QUICK = {"data_options": {**DATA, "vocabulary": 300, "length": 20, "examples": 400}, "seeds": (0, 1), "epochs": 2}
+
+PUBLISHED = {("lstm", 1e-3): 0.78, ("cerebral", 1e-3): 0.7864}
