@@ -162,7 +162,7 @@ def _resolve_paths(config: Config) -> Config:
         path, colon, function = arm.cell.rpartition(":")
         arms[name] = replace(arm, cell=f"{Path(path).expanduser().resolve()}:{function}") if colon else arm
     reference = getattr(config, "reference", "")
-    found = {"reference": str(Path(reference).expanduser().resolve())} if reference else {}
+    found: Any = {"reference": str(Path(reference).expanduser().resolve())} if reference else {}
     return replace(config, data=data, arms=arms, **found)
 
 
@@ -247,9 +247,10 @@ def _write_report(directory: Path) -> int:
 
 
 def _curves(config: Config) -> Sequence[Any]:
-    """The curves that the study's paper published, for the arms and data of this run."""
+    """The curves that the study's paper published, for the arms of this run; none where it has other data."""
     study = experiments.study(config.experiment)
-    return study.published_curves(config) if hasattr(study, "published_curves") else ()
+    curves = study.published_curves(config) if hasattr(study, "published_curves") else ()
+    return curves if config.data == study.CONFIG.data else ()
 
 
 if __name__ == "__main__":

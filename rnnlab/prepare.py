@@ -65,9 +65,8 @@ def identity(prepared: Prepared) -> dict[str, Any]:
     cells = sorted({arm.cell for arm in prepared.config.arms.values() if is_file_cell(arm.cell)})
     hashes = {cell: hashlib.sha256(Path(cell.rpartition(":")[0]).read_bytes()).hexdigest() for cell in cells}
     model = {"task": data.task, "input_size": data.input_size, "output_size": data.output_size, "scale": data.scale}
-    return {
-        "name": data.name, "examples": sizes, "source": dict(data.source), "cells": hashes, **model, "vocabulary": letters,
-    }  # fmt: skip
+    known = {"name": data.name, "examples": sizes, "source": dict(data.source), "cells": hashes}
+    return {**known, **model, "vocabulary": letters}
 
 
 def abstract_state(plan: Plan, recipe: Recipe, config: Config) -> TrainState:

@@ -11,8 +11,9 @@ ROOT = Path(__file__).resolve().parent.parent
 
 # In the order in which data flows; data and cells are folders.
 ROOMS = [
-    "errors", "types", "config", "overrides", "rng", "data", "cells", "adapters", "unroll", "model", "tasks", "optim",
-    "train", "sweep", "probes", "arms", "records", "checkpoint", "stats", "summary", "progress", "prepare", "loop", "run", "published", "report",
+    "errors", "types", "config", "overrides", "rng", "data", "cells", "adapters", "unroll", "model", "tasks",
+    "optim", "train", "sweep", "probes", "arms", "records", "checkpoint", "stats", "summary", "progress", "prepare",
+    "loop", "run", "published", "report",
 ]  # fmt: skip
 
 
