@@ -7,8 +7,8 @@ Expected:  with identical values both paths compute the same function and get th
            they stay identical for ever, and the cell is an LSTM whose output counts twice. Only rounding can part them.
 Arms:      identical; noise: identical plus Gaussian noise of size eps on every weight of the lower path, eps from 1e-8
            to 1e-1 (a number that rides the run axis); independent draws; lstm_doubled: one path whose output counts
-           twice, from the very initial values of identical. Its gradient is that of both paths together, twice as large:
-           with Adagrad, whose accumulator starts at 0.1, its first steps are somewhat larger than theirs.
+           twice, from the very initial values of identical. Its gradient is that of both paths together, twice
+           as large: with Adagrad, whose accumulator starts at 0.1, its first steps are larger than theirs.
 Measured:  before training and after every epoch, on a fixed batch of the validation text: param_distance (Euclidean
            norm of the difference of the paths' parameters), state_distance (root mean square difference of their cell
            states), gradient_cosine (of the loss with respect to the two paths).

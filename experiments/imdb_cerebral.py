@@ -7,7 +7,7 @@ Settings:  embedding 10, 16 units, dropout 0.3 before the readout, Adam 1e-3, di
 Numbers:   validation accuracy 78.64 % (Cerebral) and 78.0 % (LSTM); in the table's column "paper".
 Protocols (--set protocol=NAME): batched (default), batches of 32; printed, batch 1, as the author ran it.
 Departures: his 5,000 come from another order of the same reviews; scikit-learn's stop words instead of NLTK's; 500
-           of the 5,000 validate and the first 5,000 test reviews test; a softmax over two classes. Epochs, not given: 8.
+           of the 5,000 validate, the first 5,000 test reviews test; a softmax over two classes. Epochs: not given, 8.
 
 Command:   python -m experiments run imdb_cerebral
 """

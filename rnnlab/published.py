@@ -124,7 +124,11 @@ def draw(records: Sequence[Mapping[str, Any]], title: str) -> bytes:
         axes.set(xlabel="epoch", ylabel=f"{panel[0]} {panel[1]}".replace("_", " "))
         axes.xaxis.get_major_locator().set_params(integer=True)
         axes.grid(alpha=0.25)
-        axes.legend(frameon=False, fontsize=8)
+    handles: dict[str, Any] = {}
+    for axes in figure.axes:
+        drawn, names = axes.get_legend_handles_labels()
+        handles |= dict(zip(names, drawn, strict=True))
+    figure.legend(handles.values(), handles.keys(), loc="outside right center", frameon=False, fontsize=9)
     figure.suptitle(title, size=11)
     target = io.BytesIO()
     figure.savefig(target, format="png")

@@ -1,22 +1,17 @@
 """Tables, figures and one self-contained page from what a run left behind."""
 
 import base64
-import csv
 import html
-import io
 import json
 from collections.abc import Mapping, Sequence
-from itertools import product
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from rnnlab import published, records
 from rnnlab.errors import InputError
+from rnnlab.figures import csv_text, draw_curves, draw_probes, loss_curves, probe_curves
 from rnnlab.progress import duration
-from rnnlab.stats import mean_interval
-from rnnlab.summary import Group, groups
+from rnnlab.summary import groups
 
 Published = Mapping[tuple[str, float], float]  # (arm, learning rate) -> the paper's number
 
@@ -118,97 +113,20 @@ def write_report(directory: Path, numbers: Published | None = None, curves: Sequ
     points = loss_curves(found)
     title = f"{summary['experiment']}: mean over seeds and its 95 % interval"
     pictures = {"loss_curves": (points, draw_curves(points, title), "Training and held-out loss of every arm by epoch")}
+    if probed := probe_curves(found):
+        pictures["probes"] = (probed, draw_probes(probed, title), "What the probes measured, by epoch")
     text = text_table(summary, numbers)
     if beside := published.beside(curves, found):
         name = "Ours by epoch beside the published curves"
         pictures["published_curves"] = (beside, published.draw(beside, title), name)
         text += published.text(beside)
     for name, (rows, picture, _) in pictures.items():
-        records.write_whole(directory / "figures" / f"{name}.csv", _csv(rows).encode())
+        records.write_whole(directory / "figures" / f"{name}.csv", csv_text(rows).encode())
         records.write_whole(directory / "figures" / f"{name}.png", picture)
     shown = {f"{words}; the numbers are in figures/{name}.csv": png for name, (_, png, words) in pictures.items()}
     page = _page(summary, table(summary, numbers), shown, environment, config)
     records.write_whole(directory / "report.html", page.encode())
     return Report(summary, text, [directory / "figures" / f"{name}.png" for name in pictures])
-
-
-def loss_curves(found: Sequence[Group]) -> list[dict[str, Any]]:
-    """One record for each group, split and epoch: mean, low, high and n of the loss in nats over living runs."""
-    names = list(dict.fromkeys(name for group in found for name in group.numbers))
-    points = []
-    for group in found:
-        for split in ("train", "validation", "test"):
-            values = group.values.get((split, "loss"))
-            if values is None:
-                continue
-            for column, epoch in enumerate(group.epochs):
-                if np.isnan(values[:, column]).all():  # before training only probes measure
-                    continue
-                interval = mean_interval(values[~group.died, column])
-                numbers = {name: group.numbers.get(name, "") for name in names}
-                points.append({"arm": group.arm, **numbers, "split": split, "epoch": int(epoch), **interval._asdict()})
-    return points
-
-
-def _csv(points: Sequence[Mapping[str, Any]]) -> str:
-    text = io.StringIO()
-    writer = csv.DictWriter(text, points[0] if points else ["arm"], lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(points)
-    return text.getvalue()
-
-
-def draw_curves(points: Sequence[Mapping[str, Any]], title: str) -> bytes:
-    """A PNG of the training and the validation loss: a pair of panels for each combination of swept numbers."""
-    import matplotlib
-    from matplotlib.figure import Figure
-
-    fixed = ("arm", "split", "epoch", "mean", "low", "high", "n")
-    names = [name for name in (points[0] if points else {}) if name not in fixed]
-    names = [name for name in names if len({point[name] for point in points}) > 1]
-    sweeps = list(dict.fromkeys(tuple(point[name] for name in names) for point in points)) or [()]
-    arms = list(dict.fromkeys(point["arm"] for point in points))
-    palette = matplotlib.colormaps["tab10" if len(arms) <= 10 else "tab20"]
-    held_out = "validation" if any(point["split"] == "validation" for point in points) else "test"
-    splits = ("train", held_out)
-    rows, columns = (len(splits), len(sweeps)) if len(sweeps) > 1 else (1, len(splits))
-    figure = Figure(figsize=(2.2 + 4.2 * columns, 0.8 + 3.2 * rows), layout="constrained", dpi=110)
-    axes = figure.subplots(rows, columns, sharex=True, sharey="row" if len(sweeps) > 1 else True, squeeze=False)
-    for panel, (split, numbers) in zip(axes.flat, product(splits, sweeps), strict=True):
-        for index, arm in enumerate(arms):
-            here = [
-                point
-                for point in points
-                if (point["arm"], point["split"], tuple(point[name] for name in names)) == (arm, split, numbers)
-            ]
-            if not here:
-                continue
-            epochs = [point["epoch"] for point in here]
-            panel.plot(
-                epochs,
-                [point["mean"] for point in here],
-                ("-", "--")[index // palette.N % 2],
-                color=palette(index % palette.N),
-                label=f"{arm} (n={max(point['n'] for point in here)})",
-                linewidth=1.6,
-                marker="o" if len(epochs) == 1 else None,
-            )
-            low, high = [point["low"] for point in here], [point["high"] for point in here]
-            panel.fill_between(epochs, low, high, color=palette(index % palette.N), alpha=0.2, linewidth=0)
-        panel.grid(alpha=0.25)
-        panel.xaxis.get_major_locator().set_params(integer=True)
-        panel.set(xlabel="epoch", ylabel=f"{split} loss (nats)")
-        known = [f"{name}={value:g}" for name, value in zip(names, numbers, strict=True) if value != ""]
-        panel.set_title(", ".join(known), size=9)
-    handles: dict[str, Any] = {}
-    for panel in axes.flat:
-        shown, labels = panel.get_legend_handles_labels()
-        handles |= dict(zip(labels, shown, strict=True))
-    figure.legend(handles.values(), handles.keys(), loc="outside right center", frameon=False, fontsize=9)
-    figure.suptitle(title, size=11)
-    target = io.BytesIO()
-    figure.savefig(target, format="png")
-    return target.getvalue()
 
 
 _STYLE = """

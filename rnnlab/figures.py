@@ -1,0 +1,141 @@
+"""The figures of a run: curves with bands as PNG, and the data behind them."""
+
+import csv
+import io
+from collections.abc import Callable, Mapping, Sequence
+from itertools import product
+from typing import Any
+
+import numpy as np
+
+from rnnlab.records import DIED
+from rnnlab.stats import mean_interval
+from rnnlab.summary import Group
+
+OF_TASKS = {"loss", "accuracy", "bits_per_character", "gap", DIED}  # every other metric comes from a probe
+
+
+def loss_curves(found: Sequence[Group]) -> list[dict[str, Any]]:
+    """One record for each group, split and epoch: mean, low, high and n of the loss in nats over living runs."""
+    points = _curves(found, lambda split, metric: metric == "loss")
+    return [{name: value for name, value in point.items() if name != "metric"} for point in points]
+
+
+def probe_curves(found: Sequence[Group]) -> list[dict[str, Any]]:
+    """The same of every metric that a probe measured (rnnlab.probes), epoch 0 included."""
+    return _curves(found, lambda split, metric: metric not in OF_TASKS)
+
+
+def _curves(found: Sequence[Group], wanted: Callable[[str, str], bool]) -> list[dict[str, Any]]:
+    names = list(dict.fromkeys(name for group in found for name in group.numbers))
+    points = []
+    for group in found:
+        for (split, metric), values in group.values.items():
+            if not wanted(split, metric):
+                continue
+            for column, epoch in enumerate(group.epochs):
+                if np.isnan(values[:, column]).all():  # before training only probes measure
+                    continue
+                known = {"arm": group.arm, **{name: group.numbers.get(name, "") for name in names}}
+                interval = mean_interval(values[~group.died, column])
+                points.append({**known, "split": split, "metric": metric, "epoch": int(epoch), **interval._asdict()})
+    return points
+
+
+def csv_text(points: Sequence[Mapping[str, Any]]) -> str:
+    """Records that share their keys, as CSV with a header."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, points[0] if points else ["arm"], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(points)
+    return text.getvalue()
+
+
+def draw_curves(points: Sequence[Mapping[str, Any]], title: str) -> bytes:
+    """A PNG of the training and the validation loss: a pair of panels for each combination of swept numbers."""
+    import matplotlib
+    from matplotlib.figure import Figure
+
+    fixed = ("arm", "split", "epoch", "mean", "low", "high", "n")
+    names = [name for name in (points[0] if points else {}) if name not in fixed]
+    names = [name for name in names if len({point[name] for point in points}) > 1]
+    sweeps = list(dict.fromkeys(tuple(point[name] for name in names) for point in points)) or [()]
+    arms = list(dict.fromkeys(point["arm"] for point in points))
+    palette = matplotlib.colormaps["tab10" if len(arms) <= 10 else "tab20"]
+    held_out = "validation" if any(point["split"] == "validation" for point in points) else "test"
+    splits = ("train", held_out)
+    rows, columns = (len(splits), len(sweeps)) if len(sweeps) > 1 else (1, len(splits))
+    figure = Figure(figsize=(2.2 + 4.2 * columns, 0.8 + 3.2 * rows), layout="constrained", dpi=110)
+    axes = figure.subplots(rows, columns, sharex=True, sharey="row" if len(sweeps) > 1 else True, squeeze=False)
+    for panel, (split, numbers) in zip(axes.flat, product(splits, sweeps), strict=True):
+        for index, arm in enumerate(arms):
+            here = [
+                point
+                for point in points
+                if (point["arm"], point["split"], tuple(point[name] for name in names)) == (arm, split, numbers)
+            ]
+            if not here:
+                continue
+            epochs = [point["epoch"] for point in here]
+            panel.plot(
+                epochs,
+                [point["mean"] for point in here],
+                ("-", "--")[index // palette.N % 2],
+                color=palette(index % palette.N),
+                label=f"{arm} (n={max(point['n'] for point in here)})",
+                linewidth=1.6,
+                marker="o" if len(epochs) == 1 else None,
+            )
+            low, high = [point["low"] for point in here], [point["high"] for point in here]
+            panel.fill_between(epochs, low, high, color=palette(index % palette.N), alpha=0.2, linewidth=0)
+        panel.grid(alpha=0.25)
+        panel.xaxis.get_major_locator().set_params(integer=True)
+        panel.set(xlabel="epoch", ylabel=f"{split} loss (nats)")
+        known = [f"{name}={value:g}" for name, value in zip(names, numbers, strict=True) if value != ""]
+        panel.set_title(", ".join(known), size=9)
+    handles: dict[str, Any] = {}
+    for panel in axes.flat:
+        shown, labels = panel.get_legend_handles_labels()
+        handles |= dict(zip(labels, shown, strict=True))
+    figure.legend(handles.values(), handles.keys(), loc="outside right center", frameon=False, fontsize=9)
+    figure.suptitle(title, size=11)
+    target = io.BytesIO()
+    figure.savefig(target, format="png")
+    return target.getvalue()
+
+
+def draw_probes(points: Sequence[Mapping[str, Any]], title: str) -> bytes:
+    """A PNG: a panel a metric, a line for each arm and combination of swept numbers, with its band.
+
+    Distances are drawn on a logarithmic scale, where zero lies on the lower edge.
+    """
+    import matplotlib
+    from matplotlib.figure import Figure
+
+    fixed = ("arm", "split", "metric", "epoch", "mean", "low", "high", "n")
+    names = [name for name in points[0] if name not in fixed]
+    names = [name for name in names if len({point[name] for point in points}) > 1]
+    metrics = list(dict.fromkeys(point["metric"] for point in points))
+    lines = list(dict.fromkeys((point["arm"], *(point[name] for name in names)) for point in points))
+    figure = Figure(figsize=(2.4 + 4.0 * len(metrics), 4.0), layout="constrained", dpi=110)
+    palette = matplotlib.colormaps["viridis" if len(lines) > 10 else "tab10"]
+    colours = [palette(i / max(1, len(lines) - 1)) if len(lines) > 10 else palette(i) for i in range(len(lines))]
+    for axes, metric in zip(figure.subplots(1, len(metrics), squeeze=False).flat, metrics, strict=True):
+        here = [point for point in points if point["metric"] == metric]
+        for line, colour in zip(lines, colours, strict=True):
+            mine = [point for point in here if (point["arm"], *(point[name] for name in names)) == line]
+            swept = " ".join(f"{n}={v:g}" for n, v in zip(names, line[1:], strict=True) if v != "")
+            x, label = [point["epoch"] for point in mine], f"{line[0]} {swept}".strip()
+            axes.plot(x, [point["mean"] for point in mine], color=colour, label=label, linewidth=1.6)
+            low, high = [point["low"] for point in mine], [point["high"] for point in mine]
+            axes.fill_between(x, low, high, color=colour, alpha=0.15, linewidth=0)
+        if metric.endswith("distance") and any(point["mean"] > 0 for point in here):
+            axes.set_yscale("log", nonpositive="clip")
+        axes.set(xlabel="epoch", ylabel=metric.replace("_", " "))
+        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.grid(alpha=0.25)
+    figure.legend(*axes.get_legend_handles_labels(), loc="outside right center", frameon=False, fontsize=8)
+    figure.suptitle(title, size=11)
+    target = io.BytesIO()
+    figure.savefig(target, format="png")
+    return target.getvalue()
