@@ -144,13 +144,12 @@ def _dataset(directory: Path, environment: Any) -> Dataset:
         vocabulary = () if letters is None and "distinct_words" in source else letters
         if letters is not None and len(letters) != told["input_size"]:
             raise InputError(f"vocabulary: {len(letters)} characters; accepted: {told['input_size']}")
-        parts = {
-            name: Split(None, jax.ShapeDtypeStruct((int(sizes[name]),), np.int32))
-            for name in ("train", "validation", "test")
-        }
+        train, validation, test = (
+            Split(None, jax.ShapeDtypeStruct((int(sizes[name]),), np.int32)) for name in ("train", "validation", "test")
+        )
         return Dataset(
-            told["name"], told["task"], int(told["input_size"]), int(told["output_size"]), **parts, source=source,
-            scale=float(told["scale"]), vocabulary=vocabulary,
+            told["name"], told["task"], int(told["input_size"]), int(told["output_size"]),
+            train, validation, test, source=source, scale=float(told["scale"]), vocabulary=vocabulary,
         )  # fmt: skip
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         reason = str(error) if isinstance(error, InputError) else f"{type(error).__name__}: {error}"
