@@ -93,7 +93,9 @@ def _text(run: SavedRun, arm: str, options: argparse.Namespace, arms: list[str])
     key = jax.random.fold_in(stream_key("sample", jnp.uint32(seed)), _whole("--key", options.key, 0, LAST_KEY))
     params = run.params(arm, seed, epoch, **numbers)
     ids = jnp.array([letters.index(letter) for letter in prompt])
-    added = generate(run.model(arm, **numbers), params, ids, key, length, temperature, top_k)
+    model = run.model(arm, **numbers)
+    write = jax.jit(lambda params, ids, key: generate(model, params, ids, key, length, temperature, top_k))
+    added = write(params, ids, key)
     return prompt + "".join(letters[i] for i in added.tolist())
 
 

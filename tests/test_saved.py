@@ -191,8 +191,8 @@ def test_a_swept_option_of_the_cell_makes_the_model(tmp_path):
     saved = untrained(tmp_path, config, identity(prepare(config)))
     with pytest.raises(InputError, match=r"delta: arm bio has runs with several; accepted: name one of 0\.1, 0\.9"):
         saved.model("bio")
-    params = saved.model("bio", delta=0.1).init(jax.random.key(0))
-    xs = np.random.default_rng(0).normal(size=(1, 8, 8)).astype(np.float32)
+    params = jax.jit(saved.model("bio", delta=0.1).init)(jax.random.key(0))
+    xs = np.random.default_rng(0).normal(size=(1, 3, 8)).astype(np.float32)
     first, second = (saved.model("bio", delta=delta).apply(params, 16 * xs, None, None)[1] for delta in (0.1, 0.9))
     assert not np.allclose(first, second)
     assert saved.numbers("bio") == {"learning_rate": (1e-2, 0.3), "delta": (0.1, 0.9)}
@@ -201,8 +201,9 @@ def test_a_swept_option_of_the_cell_makes_the_model(tmp_path):
 
 @pytest.mark.parametrize(("source", "embedded"), [({"distinct_words": 50}, True), ({}, False)])
 def test_words_are_embedded_though_env_does_not_list_them(tmp_path, source, embedded):
-    told = {"name": "imdb", "task": "classification", "input_size": 20, "output_size": 2, "scale": 1.0,
-            "source": source, "vocabulary": None, "examples": {"train": 40, "validation": 20, "test": 20}, "cells": {}}  # fmt: skip
+    sizes = {"train": 40, "validation": 20, "test": 20}
+    told = {"name": "imdb", "task": "classification", "input_size": 20, "output_size": 2, "scale": 1.0, "cells": {}}
+    told |= {"source": source, "vocabulary": None, "examples": sizes}
     saved = untrained(tmp_path, replace(CONFIG, data="imdb", embedding=5, batches="shuffled"), told)
     params = jax.eval_shape(saved.model("stacked").init, jax.random.key(0))
     assert (params.embedding is not None) == embedded
