@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import experiments
+from experiments import _sample
 from rnnlab.config import Arm, Config, from_json, parse_document
 from rnnlab.errors import InputError, choose
 from rnnlab.overrides import override, select_arms
@@ -79,6 +80,8 @@ def _parser() -> argparse.ArgumentParser:
     resume.add_argument("directory", type=Path, metavar="DIR", help="the run's directory")
     report = command("report", _report, "write a run's table, figures and page anew")
     report.add_argument("directories", type=Path, nargs="+", metavar="DIR", help="a run's directory")
+    sample = command("sample", _sample.show, "write text with the language models of a run")
+    _sample.add_arguments(sample)
     return parser
 
 

@@ -77,6 +77,11 @@ def load_epoch(directory: Path, abstract: Any, epoch: int) -> Any:
     return _load(directory / f"epoch_{epoch:06d}", abstract)
 
 
+def kept_epochs(directory: Path) -> list[int]:
+    """The epochs that ``load_epoch`` finds, in their order."""
+    return sorted(int(p.name[6:]) for p in directory.glob("epoch_*") if p.name[6:].isdigit())
+
+
 def _load(path: Path, abstract: Any) -> Any:
     _verify(path)
     place = jax.sharding.SingleDeviceSharding(jax.devices()[0])

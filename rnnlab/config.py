@@ -153,7 +153,11 @@ def to_json(config: Config) -> str:
 
 def config_hash(config: Config) -> str:
     """16 hexadecimal digits that differ when any field does."""
-    canonical = json.dumps(dataclasses.asdict(config))  # in order: the arms' order is that of tables and of training
+    return _digest(dataclasses.asdict(config))
+
+
+def _digest(values: Mapping[str, Any]) -> str:
+    canonical = json.dumps(values)  # in order: the arms' order is that of tables and of training
     return hashlib.sha256(canonical.encode()).hexdigest()[:16]
 
 
@@ -161,24 +165,43 @@ def from_json(text: str, kind: type[AnyConfig]) -> AnyConfig:
     """The config of ``kind`` that ``to_json`` wrote. Raises InputError if it is not whole, unaltered and of FORMAT."""
     document = parse_document(text)
     known = {f.name for f in fields(kind)}
-    values = document["config"]
-    if set(values) != known:
-        odd = sorted(set(values) ^ known)
+    if set(document["config"]) != known:
+        odd = sorted(set(document["config"]) ^ known)
         raise InputError(f"config.json: fields {', '.join(odd)} do not belong to this version; accepted: a run of it")
+    config = _build(document["config"], kind)
+    _check_hash(document, config_hash(config))
+    return config
+
+
+def base_from_json(text: str) -> tuple[Config, str]:
+    """What every experiment has of a config that ``to_json`` wrote, without its study's own fields; and its hash.
+
+    For those who do not know the study. Raises InputError as ``from_json``; an altered field of the study too.
+    """
+    document = parse_document(text)
+    values, known = document["config"], [f.name for f in fields(Config)]
+    _check_hash(document, _digest(values))
+    if missing := sorted(set(known) - set(values)):
+        raise InputError(f"config.json: no fields {', '.join(missing)}; accepted: a run of this version")
+    return _build({name: values[name] for name in known}, Config), document["hash"]
+
+
+def _check_hash(document: Mapping[str, Any], found: str) -> None:
+    if found != document["hash"]:
+        raise InputError(f"config.json: was altered: hash {found}, recorded {document['hash']}")
+
+
+def _build(values: Mapping[str, Any], kind: type[AnyConfig]) -> AnyConfig:
     try:
-        values["arms"] = {
+        arms = {
             name: Arm(**{**arm, "options": _options(arm["options"]), "numbers": _options(arm["numbers"])})
             for name, arm in values["arms"].items()
         }
-        for name in ("options", "optimizer_options", "data_options"):
-            values[name] = _options(values[name])
+        options = {name: _options(values[name]) for name in ("options", "optimizer_options", "data_options")}
         whole: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in values.items()}
-        config = kind(**whole)
+        return kind(**{**whole, "arms": arms, **options})
     except (TypeError, KeyError, AttributeError) as error:
         raise InputError(f"config.json: not readable by this version ({error}); accepted: a run of it") from error
-    if config_hash(config) != document["hash"]:
-        raise InputError(f"config.json: was altered: hash {config_hash(config)}, recorded {document['hash']}")
-    return config
 
 
 def parse_document(text: str) -> dict[str, Any]:

@@ -5,7 +5,7 @@ import jax
 from rnnlab.errors import InputError
 from rnnlab.types import Array, Key
 
-STREAMS = {"init": 0, "data": 1, "dropout": 2}
+STREAMS = {"init": 0, "data": 1, "dropout": 2, "sample": 3}
 
 
 def stream_key(stream: str, seed: Array) -> Key:

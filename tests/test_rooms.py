@@ -13,7 +13,7 @@ ROOT = Path(__file__).resolve().parent.parent
 ROOMS = [
     "errors", "types", "config", "overrides", "rng", "data", "cells", "adapters", "unroll", "model", "tasks",
     "optim", "train", "sweep", "probes", "arms", "records", "checkpoint", "stats", "summary", "progress", "prepare",
-    "loop", "run", "figures", "published", "report",
+    "loop", "saved", "sampling", "run", "figures", "published", "report",
 ]  # fmt: skip
 
 

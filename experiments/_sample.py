@@ -1,0 +1,154 @@
+"""The command ``sample``: its options checked, its text printed.
+
+Arms follow one another under a line each rather than side by side: a column of a table would wrap the text where the
+model did not, and what is printed could be neither copied nor compared.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rnnlab.config import MOST
+from rnnlab.errors import InputError, choose, unknown
+
+if TYPE_CHECKING:  # JAX takes its time
+    from rnnlab.saved import SavedRun
+
+ALL = "all"
+LONGEST = 1_000_000  # characters of a text
+LAST_KEY = 2**32 - 1
+
+OPTIONS = (
+    ("--arm", "NAME", None, "an arm, or all: one after another (default: the only one)"),
+    ("--seed", "N", None, "one of the run's seeds (default: its first)"),
+    ("--prompt", "TEXT", None, "what the text begins with (default: a line break, or else the first character known)"),
+    ("--length", "N", "400", "characters to add (default 400)"),
+    ("--temperature", "X", "1", "below 1: likelier characters, 0: always the likeliest (default 1)"),
+    ("--top-k", "K", "0", "draw among the K likeliest characters only, 0: all (default 0)"),
+    ("--epoch", "EPOCH", "best", "best by validation, last, or the number of one that keep_every kept (default best)"),
+    ("--key", "N", "0", "another number gives another text, the same one the same (default 0)"),
+)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Give ``parser`` what ``show`` takes."""
+    parser.add_argument("directory", type=Path, metavar="DIR", help="the run's directory; it need not be finished")
+    for name, shown, default, told in OPTIONS:
+        parser.add_argument(name, metavar=shown, default=default, help=told)
+    told = "which of the swept numbers, where the run has several, as in learning_rate=1e-3"
+    parser.add_argument("--set", metavar="NAME=VALUE", nargs="+", action="extend", default=[], help=told)
+
+
+def show(options: argparse.Namespace) -> int:
+    """Print a prompt and what a trained language model goes on with, character by character. Needs no data set."""
+    from rnnlab.saved import load_run
+
+    run = load_run(options.directory)
+    if run.dataset.task != "language_modelling" or not run.dataset.vocabulary:
+        raise InputError(
+            f"{options.directory}: its task is {run.dataset.task}; accepted: a run of a language model (of a text)"
+        )
+    arms, left_out = _arms(run, options)
+    texts = {arm: _text(run, arm, options, arms) for arm in arms}
+    if left_out:
+        print(f"no checkpoint yet, left out: {', '.join(left_out)}", file=sys.stderr)
+    for arm, text in texts.items():
+        _print(text if options.arm != ALL else f"--- {arm} ---\n{text}\n")
+    return 0
+
+
+def _arms(run: SavedRun, options: argparse.Namespace) -> tuple[list[str], list[str]]:
+    """The arms that are asked for, and those that ``all`` leaves out since nothing of them is saved."""
+    names = list(run.config.arms)
+    if options.arm == ALL:
+        saved = [name for name in names if run.saved(name)]
+        if not saved:
+            raise InputError(f"checkpoint: none in {options.directory} yet; accepted: a run that saved one")
+        return saved, [name for name in names if name not in saved]
+    if options.arm is None and len(names) > 1:
+        raise InputError(f"--arm: the run has several; accepted: {', '.join([*names, ALL])}")
+    return [names[0] if options.arm is None else choose("--arm", options.arm, [*names, ALL])], []
+
+
+def _text(run: SavedRun, arm: str, options: argparse.Namespace, arms: list[str]) -> str:
+    """The prompt and what the arm's model adds."""
+    import jax
+    import jax.numpy as jnp
+
+    from rnnlab.rng import stream_key
+    from rnnlab.sampling import generate
+
+    letters = list(run.dataset.vocabulary or ())
+    numbers = _numbers(run, arm, options.set, arms)
+    seed = run.config.seeds[0] if options.seed is None else _whole("--seed", options.seed, 0, LAST_KEY)
+    epoch = _whole("--epoch", options.epoch, 0, MOST) if options.epoch.isdecimal() else options.epoch
+    length = _whole("--length", options.length, 1, LONGEST)
+    top_k = _whole("--top-k", options.top_k, 0, len(letters))
+    temperature = _temperature(options.temperature)
+    prompt = _prompt(options.prompt, letters)
+    key = jax.random.fold_in(stream_key("sample", jnp.uint32(seed)), _whole("--key", options.key, 0, LAST_KEY))
+    params = run.params(arm, seed, epoch, **numbers)
+    ids = jnp.array([letters.index(letter) for letter in prompt])
+    model = run.model(arm, **numbers)
+    write = jax.jit(lambda params, ids, key: generate(model, params, ids, key, length, temperature, top_k))
+    added = write(params, ids, key)
+    return prompt + "".join(letters[i] for i in added.tolist())
+
+
+def _prompt(given: str | None, letters: list[str]) -> str:
+    if given is None:
+        return "\n" if "\n" in letters else letters[0]
+    if not given:
+        raise InputError("--prompt: is empty; accepted: one character or more of the run's vocabulary")
+    if foreign := sorted(set(given) - set(letters)):
+        shown, known = " ".join(map(repr, foreign[:10])), repr("".join(letters[:200]))
+        raise InputError(f"--prompt: {shown} not in the run's vocabulary; accepted: characters of {known}")
+    return given
+
+
+def _numbers(run: SavedRun, arm: str, assignments: list[str], arms: list[str]) -> dict[str, float]:
+    """The numbers that are named for the arm; one of them may belong to other arms only."""
+    found = {}
+    for assignment in assignments:
+        name, equals, text = assignment.partition("=")
+        if not equals:
+            raise InputError(f"--set: {assignment!r} is not an assignment; accepted: name=value")
+        accepted = sorted({number for other in arms for number in run.numbers(other)})
+        if name not in accepted:
+            raise unknown("--set", name, accepted)
+        if name in run.numbers(arm):
+            found[name] = _number(f"--set {name}", text)
+    return found
+
+
+def _whole(name: str, text: str, least: int, most: int) -> int:
+    try:
+        if least <= (number := int(text)) <= most:
+            return number
+    except ValueError:
+        pass  # said below
+    raise InputError(f"{name}: {text!r} is not accepted; accepted: a whole number from {least} to {most}")
+
+
+def _number(name: str, text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise InputError(f"{name}: {text!r} is not accepted; accepted: a number") from None
+
+
+def _temperature(text: str) -> float:
+    number = _number("--temperature", text)
+    if not 0 <= number < math.inf:
+        raise InputError(f"--temperature: {text!r} is not accepted; accepted: a finite number from 0")
+    return number
+
+
+def _print(text: str) -> None:
+    """As the terminal can show it: a character that its encoding lacks becomes a question mark."""
+    encoding = sys.stdout.encoding or "utf-8"
+    print(text.encode(encoding, "replace").decode(encoding))
