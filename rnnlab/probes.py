@@ -16,7 +16,7 @@ def paths(model: Model, task: Task, params: Params, batch: Split) -> dict[str, A
     over batch, time and units of the difference of their cell states c. ``gradient_cosine``: of the gradients of the
     mean loss on the batch with respect to the two.
     """
-    if not isinstance(params.cell, CerebralParams) or params.cell.b.shape[0] != 2:
+    if not isinstance(params.cell, CerebralParams) or params.cell.u.shape[1] != 2:
         return {}
 
     def mean_loss(cell: CerebralParams) -> Array:
@@ -37,8 +37,8 @@ def paths(model: Model, task: Task, params: Params, batch: Split) -> dict[str, A
 
 def _by_path(cell: CerebralParams) -> tuple[Array, Array]:
     """All numbers of each path as one vector."""
-    leaves = (cell.w[:, 0], cell.u[:, 0], cell.b[0]), (cell.w[:, 1], cell.u[:, 1], cell.b[1])
-    upper, lower = (jnp.concatenate([leaf.ravel() for leaf in path]) for path in leaves)
+    by_path = [jnp.moveaxis(leaf, 1, 0) for leaf in (cell.w, cell.u)] + ([] if cell.b is None else [cell.b])
+    upper, lower = (jnp.concatenate([leaf[path].ravel() for leaf in by_path]) for path in (0, 1))
     return upper, lower
 
 

@@ -14,11 +14,11 @@ from rnnlab.types import Array, Cell, Key
 
 class CerebralParams(NamedTuple):
     """Paths in the order upper, lower; gates in the order i, f, c~, o: ``w [D, P, 4, H]``, ``u [H, P, 4, H]``,
-    ``b [P, 4, H]``. P is 2, with ``paths="tied"`` 1."""
+    ``b [P, 4, H]`` or None. P is 2, with ``paths="tied"`` 1."""
 
     w: Array
     u: Array
-    b: Array
+    b: Array | None
 
 
 class CerebralCarry(NamedTuple):
@@ -57,6 +57,7 @@ def cerebral_lstm(
     form: str = "code",
     activation: str = "tanh",
     gate: str = "sigmoid",
+    bias: bool = True,
     forget_bias: float = 0.0,
     w_init: str = "author",
     u_init: str = "author",
@@ -71,6 +72,7 @@ def cerebral_lstm(
     ``paths`` says how the two start (section 4.1): "independent" draws, "identical" values, or "noise": identical
     plus Gaussian noise of standard deviation ``eps`` on every weight and bias of the lower path. "tied" has one path
     whose output counts twice: what identical paths are in exact arithmetic, from the same initial values.
+    ``bias=False`` has no biases at all.
 
     Paper: Kumar, Cerebral LSTM, 2020, section 4; package cerebral_lstm 1.1.1.
     Shapes: x [..., D], c [..., P, H], h [..., H].
@@ -93,29 +95,33 @@ def cerebral_lstm(
             w, u = _author(key_w, inputs, hidden)
         else:
             w, u = init_w(key_w, (inputs, 4, hidden)), init_u(key_u, (hidden, 4, hidden))
-        return CerebralParams(w, u, zeros(w, 4, hidden).at[1].set(forget_bias))
+        return CerebralParams(w, u, zeros(w, 4, hidden).at[1].set(forget_bias) if bias else None)
 
     def perturb(key: Key, path: CerebralParams) -> CerebralParams:
-        keys = CerebralParams(*jax.random.split(key, len(path)))
+        key_w, key_u, key_b = jax.random.split(key, 3)
+        keys = CerebralParams(key_w, key_u, key_b if bias else None)
         return jax.tree.map(lambda k, p: p + eps * jax.random.normal(k, p.shape, p.dtype), keys, path)
 
     def init(key: Key, inputs: int) -> CerebralParams:
         key_upper, key_lower = jax.random.split(key)
         upper = draw(key_upper, inputs)
         if paths == "tied":
-            return CerebralParams(upper.w[:, None], upper.u[:, None], upper.b[None])
+            return CerebralParams(upper.w[:, None], upper.u[:, None], None if upper.b is None else upper.b[None])
         lower = draw(key_lower, inputs) if paths == "independent" else upper
         if paths == "noise":
             lower = perturb(key_lower, upper)
         return CerebralParams(
-            jnp.stack([upper.w, lower.w], 1), jnp.stack([upper.u, lower.u], 1), jnp.stack([upper.b, lower.b])
+            jnp.stack([upper.w, lower.w], 1),
+            jnp.stack([upper.u, lower.u], 1),
+            jnp.stack([upper.b, lower.b]) if bias else None,
         )
 
     def initial_carry(params: CerebralParams, batch: tuple[int, ...]) -> CerebralCarry:
-        return CerebralCarry(zeros(params.u, *batch, params.b.shape[0], hidden), zeros(params.u, *batch, hidden))
+        return CerebralCarry(zeros(params.u, *batch, params.u.shape[1], hidden), zeros(params.u, *batch, hidden))
 
     def gates(params: CerebralParams, carry: CerebralCarry, x: Array) -> CerebralGates:
-        z = dot(x, params.w) + dot(carry.h, params.u) + params.b  # [..., P, 4, H]
+        z = dot(x, params.w) + dot(carry.h, params.u)  # [..., P, 4, H]
+        z = z if params.b is None else z + params.b
         return CerebralGates(squash(z[..., 0, :]), squash(z[..., 1, :]), squash(z[..., 3, :]), act(z[..., 2, :]))
 
     def step(params: CerebralParams, carry: CerebralCarry, x: Array) -> tuple[CerebralCarry, Array]:
