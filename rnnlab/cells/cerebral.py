@@ -113,7 +113,7 @@ def cerebral_lstm(
         return CerebralParams(
             jnp.stack([upper.w, lower.w], 1),
             jnp.stack([upper.u, lower.u], 1),
-            jnp.stack([upper.b, lower.b]) if bias else None,
+            None if upper.b is None or lower.b is None else jnp.stack([upper.b, lower.b]),
         )
 
     def initial_carry(params: CerebralParams, batch: tuple[int, ...]) -> CerebralCarry:
