@@ -10,6 +10,7 @@ import pytest
 from rnnlab.cells import make_cell
 from rnnlab.model import make_model
 from rnnlab.optim import make_optimiser
+from rnnlab.probes import paths
 from rnnlab.sweep import default_chunk, device_mesh, grid, make_sweep, over_runs, pad_runs, place
 from rnnlab.tasks import TASKS
 from rnnlab.train import Recipe
@@ -121,11 +122,12 @@ def test_one_seed_starts_alike_at_every_rate(twelve):
 @pytest.mark.parametrize("chunk", [1, 3])
 def test_the_compiled_program_has_no_collectives(split, twelve, chunk):
     mesh = device_mesh(12, jax.devices()[:4])
-    made = make_sweep(recipe(), twelve, mesh, chunk, EXAMPLES)
+    probed = recipe("cerebral_lstm")._replace(probes=(paths,))
+    made = make_sweep(probed, twelve, mesh, chunk, EXAMPLES)
     names = "all-reduce|all-gather|all-to-all|reduce-scatter|collective-permute|collective-broadcast|send|recv"
     collective = re.compile(rf"\b({names})(-start)?\(")
     texts = made.compiled_texts(place(split, mesh))
-    assert set(texts) == {"plan", "train", "evaluate", "close_epoch"}
+    assert set(texts) == {"plan", "train", "evaluate", "probe", "close_epoch"}
     for name, text in texts.items():
         assert "fusion" in text or "while" in text, name  # it is a compiled program at all
         assert not collective.search(text), name

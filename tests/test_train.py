@@ -85,7 +85,7 @@ def test_training_is_plain_gradient_descent(split):
     for rows in np.asarray(plan):
 
         def loss(p, rows=rows):
-            logits = model.apply(p, split.inputs[rows], None)
+            _, logits = model.apply(p, split.inputs[rows])
             return -jnp.mean(jnp.take_along_axis(jax.nn.log_softmax(logits), split.targets[rows][:, None], 1))
 
         value, gradient = jax.value_and_grad(loss)(params)
@@ -123,7 +123,7 @@ def test_evaluation_counts_every_example_once(split):
     r = recipe()
     params = init_state(r, run()).params
     sums = evaluate(r, run(), params, split)
-    logits = r.make_model({}, None).apply(params, split.inputs, None)
+    _, logits = r.make_model({}, None).apply(params, split.inputs)
     whole = TASK.sums(logits, split.targets, jnp.ones(40))
     np.testing.assert_allclose([float(x) for x in sums], [float(x) for x in whole], rtol=1e-5)
     assert sums.count == 40
