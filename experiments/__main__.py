@@ -5,10 +5,10 @@ import os
 import shlex
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import experiments
 from rnnlab.config import Arm, Config, from_json, parse_document
@@ -120,9 +120,9 @@ def _configuration(options: argparse.Namespace) -> Config:
     chosen = [value for value in options.set if value.startswith(PROTOCOL)]
     for name in (value.removeprefix(PROTOCOL) for value in chosen):
         protocols = getattr(study, "PROTOCOLS", {})
-        config = replace(config, protocol=choose("protocol", name, protocols), **protocols[name])
+        config = replace(study.CONFIG, protocol=choose("protocol", name, protocols), **protocols[name])
     if options.quick:
-        config = replace(config, **study.QUICK)
+        config = _quick(config, study.QUICK)
     for cell in options.cell:
         name = cell.rpartition(":")[2]
         if name in config.arms:
@@ -142,6 +142,13 @@ def _configuration(options: argparse.Namespace) -> Config:
     config = _resolve_paths(config)
     config.check()
     return config
+
+
+def _quick(config: Config, changes: Mapping[str, Any]) -> Config:
+    """``config`` with a study's QUICK, whose data options join those of a protocol: they do not replace them."""
+    if "data" in changes:
+        config = _with_data(config, changes["data"])
+    return replace(config, **{**changes, "data_options": {**config.data_options, **changes.get("data_options", {})}})
 
 
 def _with_data(config: Config, name: str) -> Config:

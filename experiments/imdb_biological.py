@@ -8,8 +8,8 @@ Settings:  embedding -> 128 units -> 2 classes, 15 epochs, categorical cross-ent
 Not given: embedding width, optimiser, batch, dropout. Those of the Keras example that it follows: embedding 128, Adam
            1e-3, batch 32; its dropout of 0.2 on inputs and recurrence is --set dropout=0.2 recurrent_dropout=0.2.
 Numbers:   both models plateau at about 80 % validation accuracy (B1); the LSTM nears 100 % training accuracy, the
-           biological one clearly less (B2), with a smaller gap between validation and training loss (B3, metric gap) and
-           a validation loss that rises far less (B4).
+           biological one clearly less (B2), with a smaller gap between validation and training loss (B3, metric gap),
+           and a validation loss that rises far less (B4).
 Departures: 2,500 of the training reviews are held out for validation. The paper validates on the test split: that is
            --set protocol=validate_on_test, whose table has no "at best validation".
 

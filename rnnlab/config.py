@@ -140,7 +140,9 @@ def check_numbers(name: str, values: tuple[float, ...], kind: Kind = FINITE) -> 
     ok = ok and all(kind.least <= number < kind.below for number in ridden)
     if not ok or (kind.above and min(ridden) <= kind.least):
         shown = ", ".join(f"{value:g}" for value in values) or "nothing"
-        raise InputError(f"{name}: {shown} is out of range; accepted: {kind.words}, one or more, that differ in float32")
+        raise InputError(
+            f"{name}: {shown} is out of range; accepted: {kind.words}, one or more, that differ in float32"
+        )
 
 
 def to_json(config: Config) -> str:

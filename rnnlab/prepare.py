@@ -66,7 +66,8 @@ def identity(prepared: Prepared) -> dict[str, Any]:
     hashes = {cell: hashlib.sha256(Path(cell.rpartition(":")[0]).read_bytes()).hexdigest() for cell in cells}
     model = {"task": data.task, "input_size": data.input_size, "output_size": data.output_size, "scale": data.scale}
     return {
-        "name": data.name, "examples": sizes, "source": dict(data.source), "cells": hashes, **model, "vocabulary": letters,
+        "name": data.name, "examples": sizes, "source": dict(data.source), "cells": hashes, **model,
+        "vocabulary": letters,
     }  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""What is measured inside a model after every epoch, beside its loss. Pure functions of (model, task, params, batch)."""
+"""What is measured inside a model after every epoch, beside its loss: functions of (model, task, params, batch)."""
 
 import jax
 import jax.numpy as jnp

@@ -167,7 +167,8 @@ def biological_lstm(delta=0.001, activation="tanh", gate="sigmoid"):
 
 
 def cerebral_lstm(form="code", activation="tanh", gate="sigmoid", tied=False):
-    """Kumar: two paths, one hidden state; tied: one path that counts twice. "printed" is the paper's U_c = U_f * U_tmp + U_i * U_tmp."""
+    """Kumar: two paths, one hidden state; tied: one path that counts twice.
+    "printed" is the paper's U_c = U_f * U_tmp + U_i * U_tmp."""
     act, s = ACTS[activation], GATES[gate]
 
     def step(params, carry, x):
