@@ -80,7 +80,7 @@ def test_a_row_of_contiguous_batches_is_a_stretch_of_the_text():
 def by_hand(model, params, carry, rows):
     """One step of SGD on the windows ``rows``, the carry a constant: ``(params, carry after, loss)``."""
 
-    def loss(p):
+    def loss(p, carry, rows):
         total, after = 0.0, []
         for element, row in enumerate(rows):
             state = jax.tree.map(lambda leaf, e=element: leaf[e : e + 1], carry)
@@ -89,7 +89,7 @@ def by_hand(model, params, carry, rows):
             total -= jnp.sum(jnp.take_along_axis(jax.nn.log_softmax(logits[0]), TEXT.targets[row][:, None], 1))
         return total / (len(rows) * T), jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *after)
 
-    (value, after), gradient = jax.value_and_grad(loss, has_aux=True)(params)
+    (value, after), gradient = jax.jit(jax.value_and_grad(loss, has_aux=True))(params, carry, rows)
     return jax.tree.map(lambda p, g: p - RATE * g, params, gradient), after, value
 
 
@@ -119,12 +119,12 @@ def test_the_carry_is_handed_on_and_begins_anew_with_an_epoch():
 
 
 def test_a_frozen_run_keeps_its_carry():
-    made, one = recipe(), a_run()
+    made, one = recipe(cell="rnn"), a_run()
     plan = jnp.asarray(plan_of(made))
     died = init_state(made, one)._replace(died=jnp.int32(0))
     died = died._replace(carry=jax.tree.map(lambda leaf: leaf + 0.5, died.carry))
     assert_trees_equal(train_steps(made, one, died, plan, TEXT, 1, 3), died)
-    poisoned = recipe()._replace(make_model=lambda numbers, key: _poisoned(made.make_model(numbers, key)))
+    poisoned = made._replace(make_model=lambda numbers, key: _poisoned(made.make_model(numbers, key)))
     alive = died._replace(died=jnp.int32(-1))
     after = train_steps(poisoned, one, alive, plan, TEXT, 1, 2)
     assert after.died == 0
@@ -144,7 +144,7 @@ def test_other_batches_have_no_carry(batches):
     assert init_state(recipe(batches), a_run()).carry is None
 
 
-@pytest.mark.parametrize(("examples", "batch"), [(11, 2), (11, 4), (10, 5), (3, 8)])
+@pytest.mark.parametrize(("examples", "batch"), [(11, 4), (3, 8)])
 def test_a_contiguous_evaluation_is_one_pass_over_each_stream(examples, batch):
     """11 windows in 4 streams: three of them, and the last has only two."""
     made, one = recipe(batch=batch), a_run()

@@ -12,8 +12,8 @@ ROOT = Path(__file__).resolve().parent.parent
 # In the order in which data flows; data and cells are folders.
 ROOMS = [
     "errors", "types", "config", "overrides", "rng", "data", "cells", "adapters", "unroll", "model", "tasks", "optim",
-    "train", "sweep", "probes", "arms", "records", "checkpoint", "stats", "summary", "progress", "prepare", "loop", "run",
-    "report",
+    "train", "sweep", "probes", "arms", "records", "checkpoint", "stats", "summary", "progress", "prepare", "loop",
+    "run", "report",
 ]  # fmt: skip
 
 

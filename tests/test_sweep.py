@@ -81,7 +81,12 @@ def test_twelve_runs_over_four_devices_equal_the_same_runs_on_one(split, twelve,
 
 @pytest.mark.parametrize(
     ("devices", "chunk"),
-    [(1, 12), (4, 3), pytest.param(2, 4, marks=pytest.mark.slow), pytest.param(4, 2, marks=pytest.mark.slow)],
+    [
+        pytest.param(1, 12, marks=pytest.mark.slow),
+        (4, 3),
+        pytest.param(2, 4, marks=pytest.mark.slow),
+        pytest.param(4, 2, marks=pytest.mark.slow),
+    ],
 )
 def test_chunks_change_nothing_but_rounding(split, twelve, on_one_device, devices, chunk):
     """Six steps of Adam: products in another order move a weight by some 1e-5."""
@@ -99,6 +104,7 @@ def test_runs_that_the_devices_do_not_divide_are_padded_and_dropped(split, twelv
     assert len(jax.tree.leaves(five)[0]) == 5
 
 
+@pytest.mark.slow
 def test_the_same_again_is_bit_equal(split, twelve, on_one_device):
     assert_equal(trained(split, twelve, devices=1, chunk=1), on_one_device)
 
