@@ -18,10 +18,12 @@ Sweeps:    --set arms.biological.options.delta=1e-4,1e-3,1e-2,1e-1,1        the 
            --set arms.biological.options.noise=0.01                        Gaussian noise on it, the paper's future work
 """
 
-from rnnlab.config import Arm, Config
+from collections.abc import Mapping
+
+from rnnlab.config import Arm, Config, Option
 
 KERAS = {"w_init": "keras_glorot_uniform", "u_init": "keras_orthogonal"}
-DATA = {"vocabulary": 2000, "length": 100, "padding": "front", "keep": "last"}
+DATA: Mapping[str, Option] = {"vocabulary": 2000, "length": 100, "padding": "front", "keep": "last"}
 
 CONFIG = Config(
     experiment="imdb_biological",

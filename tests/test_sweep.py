@@ -81,12 +81,7 @@ def test_twelve_runs_over_four_devices_equal_the_same_runs_on_one(split, twelve,
 
 @pytest.mark.parametrize(
     ("devices", "chunk"),
-    [
-        pytest.param(1, 12, marks=pytest.mark.slow),
-        (4, 3),
-        pytest.param(2, 4, marks=pytest.mark.slow),
-        pytest.param(4, 2, marks=pytest.mark.slow),
-    ],
+    [(4, 3), *(pytest.param(*case, marks=pytest.mark.slow) for case in ((1, 12), (2, 4), (4, 2)))],
 )
 def test_chunks_change_nothing_but_rounding(split, twelve, on_one_device, devices, chunk):
     """Six steps of Adam: products in another order move a weight by some 1e-5."""

@@ -26,9 +26,8 @@ def drop_recurrent(cell: Cell, key: Key, rate: Array, carry: Carry) -> Cell:
     layers, tree = jax.tree.flatten(carry, is_leaf=_has_memory)
     if not all(_has_memory(layer) for layer in layers):
         raise InputError("recurrent_dropout: the cell keeps no c beside its h; accepted: cells of the LSTM family")
-    masks = tree.unflatten(
-        [drop(jax.random.fold_in(key, index), layer.h.shape, rate) for index, layer in enumerate(layers)]
-    )
+    drawn = [drop(jax.random.fold_in(key, index), layer.h.shape, rate) for index, layer in enumerate(layers)]
+    masks = jax.tree.unflatten(tree, drawn)
 
     def step(params: Params, carry: Carry, x: Array) -> tuple[Carry, Array]:
         seen = jax.tree.map(lambda part, mask: part._replace(h=part.h * mask), carry, masks, is_leaf=_has_memory)
