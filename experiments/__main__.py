@@ -5,7 +5,7 @@ import os
 import shlex
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NoReturn
@@ -123,9 +123,9 @@ def _configuration(options: argparse.Namespace) -> Config:
     chosen = [value for value in options.set if value.startswith(PROTOCOL)]
     for name in (value.removeprefix(PROTOCOL) for value in chosen):
         protocols = getattr(study, "PROTOCOLS", {})
-        config = replace(config, protocol=choose("protocol", name, protocols), **protocols[name])
+        config = replace(study.CONFIG, protocol=choose("protocol", name, protocols), **protocols[name])
     if options.quick:
-        config = replace(config, **study.QUICK)
+        config = _quick(config, study.QUICK)
     for cell in options.cell:
         name = cell.rpartition(":")[2]
         if name in config.arms:
@@ -147,13 +147,21 @@ def _configuration(options: argparse.Namespace) -> Config:
     return config
 
 
+def _quick(config: Config, changes: Mapping[str, Any]) -> Config:
+    """``config`` with a study's QUICK, whose data options join those of a protocol: they do not replace them."""
+    if "data" in changes:
+        config = _with_data(config, changes["data"])
+    return replace(config, **{**changes, "data_options": {**config.data_options, **changes.get("data_options", {})}})
+
+
 def _with_data(config: Config, name: str) -> Config:
     """``config`` on another data set, with those of its data options that the other takes too."""
     from rnnlab.data import dataset_options
 
     accepted = dataset_options(name)
     kept = {option: value for option, value in config.data_options.items() if option in accepted}
-    return replace(config, data=name, data_options=kept)
+    whole = len(kept) == len(config.data_options)  # else the protocol is no longer what its name says
+    return replace(config, data=name, data_options=kept, protocol=config.protocol if whole else "")
 
 
 def _resolve_paths(config: Config) -> Config:

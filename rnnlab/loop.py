@@ -88,6 +88,7 @@ class Training:
         splits = {name: place(getattr(self.dataset, name), mesh) for name in ("train", "validation", "test")}
         state = self._restore(sweep) if self.position.step else sweep.init()
         if not self.position.step:
+            self.metrics.forget(self.name, -1)  # those of a run that was stopped before its first step
             self._probe(sweep, splits, state, epoch=0)
         while self.position.epoch <= self.config.epochs:
             state, finished = self._epoch(sweep, splits, state)

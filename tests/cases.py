@@ -252,6 +252,13 @@ CASES = [
         gate="hard_sigmoid",
         over_time=False,
     ),
+    row(
+        "cerebral_lstm tied",
+        lambda d, h: 4 * full(d, h),
+        paper.cerebral_lstm(tied=True),
+        cell="cerebral_lstm",
+        paths="tied",
+    ),
     Case(
         "stack of lstm and gru",
         unlike_layers,

@@ -13,6 +13,7 @@ import pytest
 import experiments
 from experiments.__main__ import main
 from rnnlab import progress
+from rnnlab.config import FORMAT
 
 ROOT = Path(__file__).resolve().parent.parent
 SMALL = ["arms.lstm.cell=rnn", "hidden=4", "steps_per_epoch=4", "batch=16"]
@@ -282,7 +283,7 @@ DAMAGES = {
     "half": lambda content: content[: len(content) // 2],
     "binary": lambda content: b"\xff\x00" * 30,
     "other": lambda content: b'{"format": 9, "config": {}, "hash": ""}',
-    "format": lambda content: content.replace(b'"format": 1', b'"format": 2'),
+    "format": lambda content: content.replace(b'"format": %d' % FORMAT, b'"format": %d' % (FORMAT + 1)),
     "field": lambda content: content.replace(b'"embedding"', b'"bedding"'),
     "value": lambda content: content.replace(b'"batch": 16', b'"batch": 17'),
     "study": lambda content: content.replace(b'"quickstart"', b'"slowstart"'),

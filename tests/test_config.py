@@ -15,7 +15,7 @@ BASE = Config(
     experiment="probe",
     arms={
         "a": Arm("lstm", hidden=7, layers=2, options={"forget_bias": (0.0, 1.5), "activation": "relu"}),
-        "b": Arm("rnn", options={"deep": True, "count": 3, "rate": 0.1}),
+        "b": Arm("rnn", options={"deep": True, "count": 3, "rate": 0.1}, numbers={"dropout": 0.1, "clip_norm": (1.0,)}),
     },
     data="digits",
     seeds=(3, 5),
@@ -77,6 +77,7 @@ def test_the_hash_tells_every_field(field):
         Arm("gru", hidden=7, layers=2, options=BASE.arms["a"].options),
         Arm("lstm", hidden=7, layers=1, options=BASE.arms["a"].options),
         Arm("lstm", hidden=7, layers=2, options={"activation": "relu"}),
+        replace(BASE.arms["a"], numbers={"learning_rate": (1e-2, 2e-2), "dropout": 0.3}),
     ],
 )
 def test_the_hash_tells_every_field_of_an_arm(arm):
@@ -198,6 +199,10 @@ def test_an_override_changes_nothing_else():
         ("seeds=", "seeds"), ("seeds=1,1", "seeds"), ("seeds=-1", "seeds"), ("seeds=4294967296", "seeds"),
         ("epochs=0", "epochs"), ("batch=0", "batch"), ("window=0", "window"), ("embedding=-1", "embedding"),
         ("eval_batch=0", "eval_batch"), ("steps_per_epoch=-1", "steps_per_epoch"), ("chunk=-1", "chunk"),
+        ("dropout=1", "below 1"), ("recurrent_dropout=-0.1", "below 1"), ("readout_dropout=0.1,1.5", "below 1"),
+        ("dropout=0.99999999", "below 1"), ("weight_decay=-1", "from 0"), ("decay=0", "decay"),
+        ("decay_every=-1", "decay_every"), ("arms.a.numbers=3", "numbers.NAME"), ("data_options=3", "data_options"),
+        ("protocol=x", "protocol"),
         ("keep_every=-1", "keep_every"), ("save_seconds=0", "save_seconds"), ("save_seconds=nan", "save_seconds"),
     ],
 )  # fmt: skip
@@ -205,6 +210,15 @@ def test_a_wrong_override_names_what_is_wrong(assignment, named):
     message = refused(assignment)
     assert named in message
     assert "\n" not in message
+
+
+def test_an_arms_own_number_is_an_override_away():
+    changed = override(override(BASE, "arms.a.numbers.dropout=0.2"), "arms.a.numbers.learning_rate=1e-3,2e-3")
+    assert changed.arms["a"].numbers == {"dropout": 0.2, "learning_rate": (1e-3, 2e-3)}
+    assert changed.arms["a"].options == BASE.arms["a"].options
+    assert changed.arms["b"] == BASE.arms["b"]
+    assert override(BASE, "data_options.length=7").data_options == {"length": 7}
+    replace(BASE, dropout=(0.0, 0.5), weight_decay=(0.0,)).check()  # zero is a rate, and a decay
 
 
 @pytest.mark.parametrize("assignment", ["learning_rate=1e-60", "learning_rate=1e60", "learning_rate=0.1,0.10000000001"])

@@ -1,12 +1,17 @@
 """Optimisers against their update rules written out in NumPy."""
 
+from typing import NamedTuple
+
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 
+from rnnlab.cells import make_cell
 from rnnlab.errors import InputError
-from rnnlab.optim import OPTIMISERS, make_optimiser
+from rnnlab.model import make_model
+from rnnlab.optim import OPTIMISERS, make_optimiser, step_decay
 
 RATE = 0.03
 GRADIENTS = np.random.default_rng(2).normal(size=(6, 5)) * np.array([1, 10, 0.1, 1e-3, 3])
@@ -95,6 +100,102 @@ def walk_traced(name, rate):
         updates, state = optimiser.update(jnp.float32(gradient), state, params)
         params = params + updates
     return params
+
+
+class Layer(NamedTuple):
+    w: jax.Array
+    b_c: jax.Array
+
+
+def tree_of(draw):
+    """Weights and biases as cells, users' cells and stacks of them hold theirs."""
+    shapes = {"layers": (Layer((2, 3), (3,)), Layer((3, 1), (1,))), "kernel": (4,), "bias": (2,), "embedding": (5, 2)}
+    is_shape = lambda node: isinstance(node, tuple) and all(isinstance(n, int) for n in node)  # noqa: E731
+    return jax.tree.map(lambda shape: jnp.float32(draw.normal(size=shape)), shapes, is_leaf=is_shape)
+
+
+IS_WEIGHT = {"layers": (Layer(True, False), Layer(True, False)), "kernel": True, "bias": False, "embedding": True}
+DRAW = np.random.default_rng(3)
+START, TREES = tree_of(DRAW), [tree_of(DRAW) for _ in range(4)]
+
+
+def trained(optimiser, params=START, gradients=TREES):
+    state = optimiser.init(params)
+    for gradient in gradients:
+        updates, state = optimiser.update(gradient, state, params)
+        params = optax.apply_updates(params, updates)
+    return params
+
+
+def assert_close(ours, theirs, rtol=1e-5, atol=1e-7):
+    assert jax.tree.structure(ours) == jax.tree.structure(theirs)
+    for a, b in zip(jax.tree.leaves(ours), jax.tree.leaves(theirs), strict=True):
+        np.testing.assert_allclose(a, b, rtol=rtol, atol=atol)
+
+
+def test_weight_decay_is_adamw():
+    expected = optax.adamw(RATE, weight_decay=0.3, mask=IS_WEIGHT)
+    assert_close(trained(make_optimiser("adam", RATE, weight_decay=0.3)), trained(expected))
+
+
+@pytest.mark.parametrize("momentum", [0.0, 0.9])
+@pytest.mark.parametrize("clip", [None, 4.0])
+def test_weight_decay_of_sgd_is_beside_the_gradient(momentum, clip):
+    """``p <- p - rate * (m + decay * p)``: not in the momentum, not in the clipped norm, not off the biases."""
+    values = [np.asarray(leaf, np.float64) for leaf in jax.tree.leaves(START)]
+    decays = [0.3 * is_weight for is_weight in jax.tree.leaves(IS_WEIGHT)]
+    moments = [0.0] * len(values)
+    norms = []
+    for tree in TREES:
+        gradient = [np.asarray(leaf, np.float64) for leaf in jax.tree.leaves(tree)]
+        norms.append(np.sqrt(sum(np.sum(leaf**2) for leaf in gradient)))
+        shrink = 1 if clip is None else min(1, clip / norms[-1])
+        moments = [momentum * m + shrink * g for m, g in zip(moments, gradient, strict=True)]
+        values = [p - RATE * (m + d * p) for p, m, d in zip(values, moments, decays, strict=True)]
+    assert min(norms) > 4  # every step is clipped
+    got = trained(make_optimiser("sgd", RATE, clip_norm=clip, weight_decay=0.3, momentum=momentum))
+    assert_close(jax.tree.leaves(got), values)
+
+
+@pytest.mark.parametrize("cell", ["lstm", "gru", "biological_lstm"])
+def test_without_gradient_weights_shrink_and_biases_stay(cell):
+    model = make_model(make_cell(cell, 4, u_init="glorot_uniform"), 6, 3, every_step=True, embedding=2)
+    params = jax.tree.map(lambda leaf: leaf + 1, model.init(jax.random.key(0)))
+    nothing = [jax.tree.map(jnp.zeros_like, params)] * 2
+    after = trained(make_optimiser("sgd", 0.5, weight_decay=0.2), params, nothing)
+    for (path, new), old in zip(jax.tree.leaves_with_path(after), jax.tree.leaves(params), strict=True):
+        stays = path[-1].name in ("b", "b_n", "b_c")
+        np.testing.assert_allclose(new, old if stays else old * 0.9**2, rtol=1e-6, err_msg=str(path))
+    assert not np.array_equal(after.embedding, params.embedding)
+
+
+@pytest.mark.parametrize("decay", [None, 0.1])
+def test_the_learning_rate_falls_in_steps(decay):
+    """Six steps of SGD at rates by a table: three epochs of two steps."""
+    rates = np.array([0.2, 0.2, 0.1, 0.1, 0.05, 0.05])
+    schedule = step_decay(0.2, 0.5, 2)
+    np.testing.assert_allclose([schedule(jnp.int32(count)) for count in range(6)], rates, rtol=1e-6)
+    params = {"w": jnp.ones(5)}
+    expected = np.ones(5)
+    for rate, gradient in zip(rates, GRADIENTS, strict=True):
+        expected = expected - rate * (gradient + (decay or 0) * expected)
+    gradients = [{"w": jnp.float32(gradient)} for gradient in GRADIENTS]
+    got = trained(make_optimiser("sgd", schedule, weight_decay=decay), params, gradients)
+    np.testing.assert_allclose(got["w"], expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("name", OPTIMISERS)
+def test_weight_decay_and_a_falling_rate_ride_the_run_axis(name):
+    def of(rate, decay):
+        return trained(make_optimiser(name, step_decay(rate, 0.1, 2), weight_decay=decay))["kernel"]
+
+    rates, decays = jnp.array([0.01, 0.2, 0.01]), jnp.array([0.1, 0.1, 0.0])
+    together = jax.vmap(of)(rates, decays)
+    for rate, decay, kernel in zip(rates.tolist(), decays.tolist(), together, strict=True):
+        np.testing.assert_allclose(kernel, of(rate, decay), rtol=1e-5)
+    plain = trained(make_optimiser(name, step_decay(0.01, 0.1, 2)))["kernel"]
+    np.testing.assert_allclose(together[2], plain, rtol=1e-5)
+    assert np.abs(together[0] - together[2]).max() > 1e-4
 
 
 @pytest.mark.parametrize(

@@ -55,6 +55,7 @@ def test_the_cell_of_your_own_works_as_printed(tmp_path, monkeypatch):
     ]
 
 
+@pytest.mark.slow
 def test_the_cell_of_your_own_reads_characters_too(tmp_path, monkeypatch):
     (source,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
     (tmp_path / "my_cell.py").write_text(source)

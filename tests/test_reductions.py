@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from cases import D, H, assert_trees_close, generator, random_carry, random_inputs, random_params
 
-from rnnlab.cells import make_cell
+from rnnlab.cells import count_parameters, make_cell
 from rnnlab.cells.cerebral import CerebralParams
 from rnnlab.cells.gru import GRUParams
 from rnnlab.cells.lstm import LSTMCarry, LSTMParams
@@ -152,6 +152,24 @@ def test_identical_cerebral_paths_are_an_lstm_whose_doubled_output_feeds_back():
         np.testing.assert_allclose(h, 2 * half, **FLOAT32)
     for path in (0, 1):
         np.testing.assert_allclose(after.c[:, path], carry.c, **FLOAT32)
+
+
+@pytest.mark.parametrize("form", ["code", "printed"])
+def test_a_tied_path_is_two_identical_ones(form):
+    """From one key: half the parameters, the same outputs and cell states, and the sum of the two gradients."""
+    twice, tied = (make_cell("cerebral_lstm", H, paths=paths, form=form) for paths in ("identical", "tied"))
+    both, one = (cell.init(jax.random.key(5), D) for cell in (twice, tied))
+    assert 2 * count_parameters(one) == count_parameters(both)
+    draw = generator("tied", form)
+    xs, weights = random_inputs(draw, T, B, D), random_inputs(draw, T, B, H)
+    (carry, hs), (tied_carry, tied_hs) = unroll(twice, both, xs), unroll(tied, one, xs)
+    np.testing.assert_allclose(tied_hs, hs, **FLOAT32)
+    for path in (0, 1):
+        np.testing.assert_allclose(tied_carry.c[:, 0], carry.c[:, path], **FLOAT32)
+    gradients = jax.grad(lambda p: jnp.vdot(unroll(twice, p, xs)[1], weights))(both)
+    tied_gradients = jax.grad(lambda p: jnp.vdot(unroll(tied, p, xs)[1], weights))(one)
+    for of_both, of_one, axis in zip(gradients, tied_gradients, (1, 1, 0), strict=True):
+        np.testing.assert_allclose(of_one, np.sum(of_both, axis, keepdims=True), rtol=2e-4, atol=2e-5)
 
 
 @pytest.mark.parametrize("form", ["code", "printed"])

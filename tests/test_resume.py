@@ -196,7 +196,12 @@ def half_removed(path, *args, **kwargs):
 
 @pytest.mark.parametrize(
     "where",
-    ["between metrics and checkpoint", "before deleting", "while deleting", pytest.param("summary", marks=SLOW)],
+    [
+        "between metrics and checkpoint",
+        pytest.param("before deleting", marks=SLOW),
+        "while deleting",
+        pytest.param("summary", marks=SLOW),
+    ],
 )
 def test_killed_inside_a_save(reference, tmp_path, monkeypatch, where):
     directory = tmp_path / "run"
@@ -246,6 +251,7 @@ def test_resuming_a_finished_run_changes_nothing(reference, tmp_path, capsys):
     assert "plain" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_a_kill_while_a_finished_run_is_resumed_leaves_it_finished(two, tmp_path, monkeypatch):
     directory = Path(shutil.copytree(two[1], tmp_path / "run"))
     before = files(directory)
@@ -292,6 +298,7 @@ def test_a_full_disk_costs_nothing_that_was_saved(reference, stopped, tmp_path):
     expect(reference[0], ONE, directory)
 
 
+@pytest.mark.slow
 def test_a_disk_that_is_full_when_a_run_is_stopped_right_after_a_save(reference, stopped, tmp_path, monkeypatch):
     # The stop saves at the step that is on disk already: that checkpoint is the only one there is.
     directory = tmp_path / "run"

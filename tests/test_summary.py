@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 import scipy.stats
@@ -79,6 +80,40 @@ def test_a_row_is_the_mean_over_seeds_and_its_interval():
         np.testing.assert_allclose(
             [interval["mean"], interval["low"], interval["high"]], [np.mean(values), low, high], rtol=1e-12
         )
+
+
+def test_a_protocol_that_validates_on_test_claims_nothing_at_best_validation():
+    metrics = Metrics("quickstart", [RATE])
+    fill(metrics, "a", dead=1)
+    metrics.table = metrics.table.filter(pc.not_equal(metrics.table["split"], "validation"))
+    summary = summarise(metrics.table, TASK, ARMS, experiment="quickstart", complete=True, validation_is_test=True)
+    assert summary["headline"] == "last_test_accuracy"
+    (row,) = summary["results"]
+    assert list(row["metrics"]) == ["last_test_accuracy", "best_test_accuracy_over_epochs", "last_train_loss"]
+    assert row["metrics"]["last_test_accuracy"]["mean"] == pytest.approx(np.mean(ACCURACY[[0, 2], -1]))
+    assert row["metrics"]["last_test_accuracy"]["n"] == 2
+    header, _ = report.table(records._without_nan(summary))
+    assert header[1:3] == ["last test accuracy", "best test accuracy over epochs"]
+    assert not any("validation" in name for name in header)
+    found = groups(metrics.table)
+    points = report.loss_curves(found)
+    assert {point["split"] for point in points} == {"train", "test"}
+    assert report.draw_curves(points, "a").startswith(b"\x89PNG")
+
+
+def test_rows_of_probes_before_training_disturb_nothing():
+    plain, probed = Metrics("quickstart", [RATE]), Metrics("quickstart", [RATE])
+    probed.add("a", np.array([4, 0, 9]), numbers(3), 0, 0, "validation", {"param_distance": np.array([1.0, 2.0, 3.0])})
+    (before,) = groups(probed.table)  # stopped before the first step
+    assert all(np.isnan(values).all() for values in final_values(before, TASK).values())
+    assert report.loss_curves([before]) == []
+    for metrics in (plain, probed):
+        fill(metrics, "a", dead=2)
+    assert summary_of(probed) == summary_of(plain)
+    (with_probes,), (without,) = groups(probed.table), groups(plain.table)
+    assert with_probes.epochs.tolist() == [0, 1, 2, 3]
+    assert report.loss_curves([with_probes]) == report.loss_curves([without])
+    np.testing.assert_array_equal(with_probes.values["validation", "param_distance"][:, 0], [2, 1, 3])
 
 
 def test_a_dead_run_is_counted_and_enters_no_number():

@@ -10,6 +10,7 @@ import pytest
 from rnnlab.cells import make_cell
 from rnnlab.model import make_model
 from rnnlab.optim import make_optimiser
+from rnnlab.probes import paths
 from rnnlab.sweep import default_chunk, device_mesh, grid, make_sweep, over_runs, pad_runs, place
 from rnnlab.tasks import TASKS
 from rnnlab.train import Recipe
@@ -80,7 +81,7 @@ def test_twelve_runs_over_four_devices_equal_the_same_runs_on_one(split, twelve,
 
 @pytest.mark.parametrize(
     ("devices", "chunk"),
-    [(1, 12), (4, 3), pytest.param(2, 4, marks=pytest.mark.slow), pytest.param(4, 2, marks=pytest.mark.slow)],
+    [(4, 3), *(pytest.param(*case, marks=pytest.mark.slow) for case in ((1, 12), (2, 4), (4, 2)))],
 )
 def test_chunks_change_nothing_but_rounding(split, twelve, on_one_device, devices, chunk):
     """Six steps of Adam: products in another order move a weight by some 1e-5."""
@@ -98,6 +99,7 @@ def test_runs_that_the_devices_do_not_divide_are_padded_and_dropped(split, twelv
     assert len(jax.tree.leaves(five)[0]) == 5
 
 
+@pytest.mark.slow
 def test_the_same_again_is_bit_equal(split, twelve, on_one_device):
     assert_equal(trained(split, twelve, devices=1, chunk=1), on_one_device)
 
@@ -121,11 +123,12 @@ def test_one_seed_starts_alike_at_every_rate(twelve):
 @pytest.mark.parametrize("chunk", [1, 3])
 def test_the_compiled_program_has_no_collectives(split, twelve, chunk):
     mesh = device_mesh(12, jax.devices()[:4])
-    made = make_sweep(recipe(), twelve, mesh, chunk, EXAMPLES)
+    probed = recipe("cerebral_lstm")._replace(probes=(paths,))
+    made = make_sweep(probed, twelve, mesh, chunk, EXAMPLES)
     names = "all-reduce|all-gather|all-to-all|reduce-scatter|collective-permute|collective-broadcast|send|recv"
     collective = re.compile(rf"\b({names})(-start)?\(")
     texts = made.compiled_texts(place(split, mesh))
-    assert set(texts) == {"plan", "train", "evaluate", "close_epoch"}
+    assert set(texts) == {"plan", "train", "evaluate", "probe", "close_epoch"}
     for name, text in texts.items():
         assert "fusion" in text or "while" in text, name  # it is a compiled program at all
         assert not collective.search(text), name

@@ -166,18 +166,19 @@ def biological_lstm(delta=0.001, activation="tanh", gate="sigmoid"):
     return step
 
 
-def cerebral_lstm(form="code", activation="tanh", gate="sigmoid"):
-    """Kumar: two paths, one hidden state. "printed" is the paper's U_c = U_f * U_tmp + U_i * U_tmp."""
+def cerebral_lstm(form="code", activation="tanh", gate="sigmoid", tied=False):
+    """Kumar: two paths, one hidden state; tied: one path that counts twice.
+    "printed" is the paper's U_c = U_f * U_tmp + U_i * U_tmp."""
     act, s = ACTS[activation], GATES[gate]
 
     def step(params, carry, x):
         h, cells, gates = 0.0, [], {"i": [], "f": [], "o": [], "candidate": []}
-        for path in (0, 1):
+        for path in (0,) if tied else (0, 1):
             w, u, b = named(params.w[:, path], "ifco"), named(params.u[:, path], "ifco"), named(params.b[path], "ifco")
             i, f, o = (s(carry.h @ u[g] + x @ w[g] + b[g]) for g in "ifo")
             tmp = act(carry.h @ u["c"] + x @ w["c"] + b["c"])
             c = f * (tmp if form == "printed" else carry.c[path]) + i * tmp
-            h = h + o * act(c)
+            h = h + (2 if tied else 1) * o * act(c)
             cells.append(c)
             for name, value in zip(("i", "f", "o", "candidate"), (i, f, o, tmp), strict=True):
                 gates[name].append(value)

@@ -1,0 +1,166 @@
+"""From a config to arms: an arm's own numbers, protocols, a data set's options."""
+
+import dataclasses
+import json
+from dataclasses import replace
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+import experiments
+from experiments import imdb_biological, quickstart
+from experiments.__main__ import _configuration, _parser
+from rnnlab.arms import plan_arms
+from rnnlab.config import Arm, Config, from_json, to_json
+from rnnlab.data.text import from_text
+from rnnlab.errors import InputError
+from rnnlab.overrides import override
+from rnnlab.prepare import prepare
+from rnnlab.progress import Quiet
+from rnnlab.run import start
+from rnnlab.sweep import grid
+
+BASE = Config(
+    experiment="probe", arms={"a": Arm("lstm"), "b": Arm("rnn")}, data="digits", seeds=(0,), learning_rate=(1e-2,),
+    weight_decay=(0.1,), hidden=3, batch=8,
+)  # fmt: skip
+
+
+def with_numbers(**numbers):
+    return replace(BASE, arms={"a": Arm("lstm", numbers=numbers), "b": Arm("rnn")})
+
+
+def test_an_arms_own_numbers_stand_for_the_experiments():
+    plans = plan_arms(with_numbers(learning_rate=(0.5, 0.25), dropout=0.2, clip_norm=1))
+    assert plans["a"].numbers == {
+        "learning_rate": (0.5, 0.25), "clip_norm": (1.0,), "weight_decay": (0.1,), "dropout": (0.2,),
+    }  # fmt: skip
+    assert plans["b"].numbers == {"learning_rate": (1e-2,), "weight_decay": (0.1,)}
+    runs = grid((0, 1), plans["a"].numbers)
+    assert runs.numbers["learning_rate"].tolist() == [0.5, 0.5, 0.25, 0.25]
+    np.testing.assert_array_equal(runs.numbers["dropout"], np.float32([0.2] * 4))
+
+
+@pytest.mark.parametrize(
+    ("numbers", "said"),
+    [
+        ({"droput": 0.1}, "did you mean 'dropout'"), ({"delta": 0.1}, "arms.a.numbers: "),
+        ({"dropout": 1.0}, "below 1"), ({"dropout": -0.1}, "below 1"), ({"learning_rate": 0}, "above 0"),
+        ({"clip_norm": (1.0, -1.0)}, "above 0"), ({"weight_decay": -1}, "from 0"), ({"dropout": ()}, "nothing"),
+        ({"dropout": "x"}, "'x'"), ({"dropout": True}, "True"), ({"learning_rate": float("nan")}, "nan"),
+        ({"learning_rate": (0.1, 0.1)}, "differ"),
+    ],
+)  # fmt: skip
+def test_a_wrong_number_of_an_arm_is_named(numbers, said):
+    with pytest.raises(InputError, match=r"^arms\.a\.numbers") as caught:
+        plan_arms(with_numbers(**numbers))
+    assert said in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_an_arms_numbers_survive_json():
+    config = with_numbers(learning_rate=(0.5, 0.25), dropout=0.2)
+    again = from_json(to_json(config), Config)
+    assert again == config
+    assert plan_arms(again)["a"].numbers == plan_arms(config)["a"].numbers
+    assert override(BASE, "arms.a.numbers.dropout=0.2") == with_numbers(dropout=0.2)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"batches": "contigous"}, "did you mean 'contiguous'"), ({"probes": ("path",)}, "did you mean 'paths'"),
+        ({"embedding_init": "keras_unifrom"}, "did you mean 'keras_uniform'"), ({"embedding_init": ""}, "normal"),
+    ],
+)  # fmt: skip
+def test_names_that_there_are_not(change, said):
+    (field,) = change
+    with pytest.raises(InputError, match=f"^{field}: unknown value.*accepted: ") as caught:
+        plan_arms(replace(BASE, **change))
+    assert said in str(caught.value)
+
+
+def configured(*arguments):
+    return _configuration(_parser().parse_args(["run", *arguments]))
+
+
+def test_a_protocol_comes_before_quick_and_before_every_other_assignment(monkeypatch):
+    protocols = {"paper": {"epochs": 7, "batch": 9, "hidden": 11}, "other": {"window": 5}}
+    monkeypatch.setattr(quickstart, "PROTOCOLS", protocols, raising=False)
+    config = configured("quickstart", "--quick", "--set", "batch=10", "protocol=paper")
+    assert (config.protocol, config.batch) == ("paper", 10)
+    assert (config.epochs, config.hidden) == (quickstart.QUICK["epochs"], quickstart.QUICK["hidden"])
+    assert configured("quickstart", "--set", "protocol=paper").epochs == 7
+    last = configured("quickstart", "--set", "protocol=paper", "protocol=other")  # the name says what is in it
+    assert last == replace(quickstart.CONFIG, protocol="other", window=5)
+    assert from_json(to_json(config), Config) == config
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("quickstart", "--set", "protocol=x"), "(none)"), (("quickstart", "--set", "protocol="), "(none)"),
+        (("imdb_biological", "--set", "protocol=validate_on_tset"), "did you mean 'validate_on_test'"),
+    ],
+)  # fmt: skip
+def test_a_protocol_that_there_is_not(arguments, said):
+    with pytest.raises(InputError, match=r"^protocol: unknown value") as caught:
+        configured(*arguments)
+    assert said in str(caught.value)
+
+
+def test_quick_keeps_what_the_protocol_is_about():
+    config = configured("imdb_biological", "--quick", "--set", "protocol=validate_on_test")
+    assert config.protocol == "validate_on_test"
+    assert config.data_options == {**imdb_biological.QUICK["data_options"], "validation": "test"}
+    assert configured("imdb_biological", "--quick").data_options == imdb_biological.QUICK["data_options"]
+
+
+@pytest.mark.parametrize("name", experiments.names())
+def test_every_protocol_can_be_planned(name):
+    study = experiments.study(name)
+    for protocol, changes in getattr(study, "PROTOCOLS", {}).items():
+        assert {field.name for field in dataclasses.fields(Config)} > set(changes)
+        plan_arms(configured(name, "--set", f"protocol={protocol}"))
+        plan_arms(configured(name, "--quick", "--set", f"protocol={protocol}"))
+
+
+def test_another_data_set_gets_those_options_that_it_takes():
+    config = configured("imdb_biological", "--data", "digits")
+    assert (config.data, config.data_options) == ("digits", {})
+    assert configured("imdb_biological", "--data", "imdb").data_options == imdb_biological.DATA
+    with pytest.raises(InputError, match="data_options"):
+        prepare(configured("imdb_biological", "--set", "data=digits"))
+
+
+def test_options_of_the_data():
+    changed = override(BASE, "data_options.window=3")
+    for name in ("digits", "pydoc"):
+        with pytest.raises(InputError, match=r"^data_options\.window: 3; accepted: --set window=T$"):
+            prepare(replace(changed, data=name))
+    with pytest.raises(InputError, match=r"^data_options: option of data digits: unknown value 'length'"):
+        prepare(override(BASE, "data_options.length=3"))
+    assert prepare(replace(BASE, data="pydoc", window=7)).dataset.train.inputs.shape[1] == 7
+
+
+def test_a_run_that_validates_on_test_records_it_once(tmp_path, monkeypatch):
+    """Train and test rows alone; the gap is of the test split; the summary's headline is the last epoch's."""
+    text = from_text("poem", "a rose is a rose. " * 40, "0" * 64, 4)
+    dataset = text._replace(validation=text.test, validation_is_test=True)
+    monkeypatch.setattr("rnnlab.prepare.load_dataset", lambda name, **options: dataset)
+    arms = {"b": Arm("rnn", options={"u_init": "glorot_uniform"})}
+    config = replace(BASE, arms=arms, data="pydoc", steps_per_epoch=2, epochs=2, window=4)
+    assert start(prepare(config), tmp_path / "run", Quiet())
+    rows = pq.read_table(tmp_path / "run" / "metrics.parquet").to_pylist()
+    assert {row["split"] for row in rows} == {"train", "test"}
+    losses = {(row["epoch"], row["split"]): row["value"] for row in rows if row["metric"] == "loss"}
+    gaps = [row for row in rows if row["metric"] == "gap"]
+    assert [(row["epoch"], row["split"]) for row in gaps] == [(1, "test"), (2, "test")]
+    for row in gaps:
+        assert row["value"] == pytest.approx(losses[row["epoch"], "test"] - losses[row["epoch"], "train"], rel=1e-5)
+    summary = json.loads((tmp_path / "run" / "summary.json").read_text())
+    assert summary["headline"] == "last_test_bits_per_character"
+    (result,) = summary["results"]
+    assert not any("validation" in name for name in result["metrics"])
+    assert result["metrics"][summary["headline"]]["mean"] == pytest.approx(losses[2, "test"] / np.log(2), rel=1e-6)

@@ -1,0 +1,206 @@
+"""How an epoch's examples are laid out: drawn anew for each batch, or as streams of a text whose carry is handed on."""
+
+from dataclasses import replace
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import test_resume
+from cases import assert_trees_close, assert_trees_equal
+
+from rnnlab import loop, run
+from rnnlab.cells import make_cell
+from rnnlab.config import Arm
+from rnnlab.data.text import windows
+from rnnlab.errors import InputError
+from rnnlab.model import make_model
+from rnnlab.optim import make_optimiser
+from rnnlab.prepare import prepare
+from rnnlab.progress import Quiet
+from rnnlab.tasks import TASKS
+from rnnlab.train import Recipe, epoch_plan, evaluate, init_state, train_steps
+from rnnlab.types import Run, Split
+
+TASK = TASKS["language_modelling"]
+V, H, T, B, N, RATE = 5, 4, 3, 2, 11, 0.5
+IDS = np.random.default_rng(4).integers(0, V, N * T + 1).astype(np.int32)
+TEXT = jax.tree.map(jnp.asarray, windows(IDS, T))
+# The same float32 terms by another program, through two or three steps of SGD.
+FLOAT32 = {"rtol": 1e-4, "atol": 1e-5}
+
+
+def recipe(batches="contiguous", *, steps=N // B, batch=B, cell="lstm"):
+    def model(numbers, key):
+        return make_model(make_cell(cell, H, u_init="glorot_uniform"), V, V, every_step=True)
+
+    return Recipe(model, lambda n: make_optimiser("sgd", n["learning_rate"]), TASK, batch, steps, 4, batches)
+
+
+def a_run(seed=0, rate=RATE):
+    return Run(jnp.uint32(seed), {"learning_rate": jnp.float32(rate)})
+
+
+def plan_of(made, one=None, epoch=1, examples=N):
+    return np.asarray(epoch_plan(made, one or a_run(), epoch, examples))
+
+
+def test_drawn_batches_hold_no_example_twice_and_epochs_do():
+    plan = plan_of(recipe("drawn", steps=10, batch=4), examples=9)
+    assert plan.shape == (10, 4)
+    assert all(len(set(row)) == 4 for row in plan)
+    assert set(plan.ravel()) == set(range(9))
+    counts = np.bincount(plan.ravel())
+    assert len(set(counts)) > 1  # not each as often as the others, as an order cut into batches would have it
+    assert len({tuple(row) for row in plan}) == 10
+
+
+def test_drawn_batches_depend_on_seed_and_epoch_alone():
+    made = recipe("drawn", steps=4, batch=4)
+    first = plan_of(made)
+    np.testing.assert_array_equal(first, plan_of(made, a_run(0, 0.7)))
+    assert not np.array_equal(first, plan_of(made, a_run(1)))
+    assert not np.array_equal(first, plan_of(made, epoch=2))
+    assert not np.array_equal(first, plan_of(recipe("shuffled", steps=2, batch=4)).repeat(2, 0))
+
+
+def test_a_row_of_contiguous_batches_is_a_stretch_of_the_text():
+    plan = plan_of(recipe())
+    assert plan.shape == (5, B)
+    for element in range(B):
+        rows = np.asarray(TEXT.inputs)[plan[:, element]].ravel()
+        start = plan[0, element] * T
+        np.testing.assert_array_equal(rows, IDS[start : start + len(rows)])
+        targets = np.asarray(TEXT.targets)[plan[:, element]].ravel()
+        np.testing.assert_array_equal(targets, IDS[start + 1 : start + 1 + len(rows)])
+    assert len(set(plan.ravel())) == plan.size
+    np.testing.assert_array_equal(plan, plan_of(recipe(), a_run(3), epoch=2))
+
+
+def by_hand(model, params, carry, rows):
+    """One step of SGD on the windows ``rows``, the carry a constant: ``(params, carry after, loss)``."""
+
+    def loss(p, carry, rows):
+        total, after = 0.0, []
+        for element, row in enumerate(rows):
+            state = jax.tree.map(lambda leaf, e=element: leaf[e : e + 1], carry)
+            state, logits = model.apply(p, TEXT.inputs[row][None], None, state)
+            after.append(state)
+            total -= jnp.sum(jnp.take_along_axis(jax.nn.log_softmax(logits[0]), TEXT.targets[row][:, None], 1))
+        return total / (len(rows) * T), jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *after)
+
+    (value, after), gradient = jax.jit(jax.value_and_grad(loss, has_aux=True))(params, carry, rows)
+    return jax.tree.map(lambda p, g: p - RATE * g, params, gradient), after, value
+
+
+def test_the_carry_is_handed_on_and_begins_anew_with_an_epoch():
+    made, one = recipe(), a_run()
+    plan, model = jnp.asarray(plan_of(made)), made.make_model({}, None)
+    train = jax.jit(lambda state, start, stop: train_steps(made, one, state, plan, TEXT, start, stop))
+    initial = init_state(made, one)
+    params, carry, total = initial.params, model.initial_carry(initial.params, B), 0.0
+    for rows in plan[:2]:
+        params, carry, value = by_hand(model, params, carry, rows)
+        total += B * T * value
+    two = train(initial, 0, 2)
+    assert_trees_close(two.params, params, **FLOAT32)
+    assert_trees_close(two.carry, carry, **FLOAT32)
+    np.testing.assert_allclose(two.sums.loss, total, rtol=1e-5)
+    assert_trees_equal(train(train(initial, 0, 1), 1, 2), two)  # across a stop, too
+
+    forgetful = train(two._replace(carry=jax.tree.map(jnp.zeros_like, two.carry)), 2, 3)
+    on = train(two, 2, 3)
+    assert np.abs(np.asarray(on.params.w - forgetful.params.w)).max() > 1e-4
+    # step 0 of an epoch begins with an empty carry, whatever the state holds
+    wild = two._replace(carry=jax.tree.map(lambda leaf: leaf + 7, two.carry))
+    assert_trees_equal(train(wild, 0, 1), train(two, 0, 1))
+    assert_trees_close(train(two, 0, 1).params, by_hand(model, params, model.initial_carry(params, B), plan[0])[0],
+                       **FLOAT32)  # fmt: skip
+
+
+def test_a_frozen_run_keeps_its_carry():
+    made, one = recipe(cell="rnn"), a_run()
+    plan = jnp.asarray(plan_of(made))
+    died = init_state(made, one)._replace(died=jnp.int32(0))
+    died = died._replace(carry=jax.tree.map(lambda leaf: leaf + 0.5, died.carry))
+    assert_trees_equal(train_steps(made, one, died, plan, TEXT, 1, 3), died)
+    poisoned = made._replace(make_model=lambda numbers, key: _poisoned(made.make_model(numbers, key)))
+    alive = died._replace(died=jnp.int32(-1))
+    after = train_steps(poisoned, one, alive, plan, TEXT, 1, 2)
+    assert after.died == 0
+    assert_trees_equal(after.carry, alive.carry)
+
+
+def _poisoned(model):
+    def apply(*arguments):
+        carry, logits = model.apply(*arguments)
+        return carry, logits * jnp.nan
+
+    return model._replace(apply=apply)
+
+
+@pytest.mark.parametrize("batches", ["shuffled", "drawn"])
+def test_other_batches_have_no_carry(batches):
+    assert init_state(recipe(batches), a_run()).carry is None
+
+
+@pytest.mark.parametrize(("examples", "batch"), [(11, 4), (3, 8)])
+def test_a_contiguous_evaluation_is_one_pass_over_each_stream(examples, batch):
+    """11 windows in 4 streams: three of them, and the last has only two."""
+    made, one = recipe(batch=batch), a_run()
+    split = Split(TEXT.inputs[:examples], TEXT.targets[:examples])
+    params = jax.tree.map(lambda leaf: 2 * leaf, init_state(made, one).params)
+    model = made.make_model({}, None)
+    streams = min(batch, examples)
+    length = -(-examples // streams)
+    expected = np.zeros(3)
+    for stream in range(streams):
+        rows = np.arange(stream * length, min((stream + 1) * length, examples))
+        if not len(rows):
+            continue
+        ids = IDS[rows[0] * T : (rows[-1] + 1) * T]
+        targets = IDS[rows[0] * T + 1 : (rows[-1] + 1) * T + 1]
+        _, logits = model.apply(params, ids[None])  # in one piece, from an empty carry
+        expected += [float(part) for part in TASK.sums(logits, targets[None], jnp.ones((1, len(ids))))]
+    sums = evaluate(made, one, params, split)
+    np.testing.assert_allclose([float(part) for part in sums], expected, rtol=1e-5)
+    assert sums.count == examples * T
+    apart = evaluate(made._replace(batches="shuffled"), one, params, split)
+    assert (abs(float(apart.loss - sums.loss)) > 1e-4) == (length > 1)
+
+
+CONFIG = replace(
+    test_resume.ONE, arms={"plain": Arm("lstm")}, data="pydoc", batches="contiguous", seeds=(0, 5), steps_per_epoch=5,
+    window=4, batch=3, eval_batch=500, learning_rate=(1e-2,), probes=("paths",), options={"u_init": "glorot_uniform"},
+)  # fmt: skip
+
+
+def test_contiguous_batches_of_a_classification_are_refused():
+    with pytest.raises(InputError, match=r"^batches: contiguous, but digits is no text.*; accepted: shuffled, drawn$"):
+        prepare(replace(CONFIG, data="digits"))
+    with pytest.raises(InputError, match="did you mean 'drawn'"):
+        prepare(replace(CONFIG, batches="drwan"))
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory):
+    """A short text, a config of contiguous batches, dropout and probes on it, and what a whole run of it computes."""
+    folder = tmp_path_factory.mktemp("uninterrupted")
+    (folder / "text.txt").write_text("".join(map(chr, 97 + np.random.default_rng(0).integers(0, 9, 1200))))
+    config = replace(
+        CONFIG, data=f"text:{folder}/text.txt", arms={"plain": Arm("cerebral_lstm", options={"paths": "noise"})},
+        seeds=(5,), recurrent_dropout=(0.3,), options={}, keep_every=0,
+    )  # fmt: skip
+    return config, test_resume.whole(replace(config, save_seconds=1e9), folder / "run")
+
+
+@pytest.mark.parametrize("moment", [pytest.param(0, id="before", marks=pytest.mark.slow), 3])
+def test_a_stop_costs_nothing(uninterrupted, tmp_path, monkeypatch, moment):
+    """Stopped before the first step, where the probes have spoken already, and in the middle of an epoch."""
+    monkeypatch.setattr(loop, "STRETCH_SECONDS", 1e-9)
+    config, reference = uninterrupted
+    assert any("param_distance" in row for row in reference["rows"])
+    assert any(".carry.c" in path for path, _ in reference["plain"][:-1])
+    assert not run.start(prepare(config), tmp_path / "run", test_resume.At(moment, test_resume.interrupt))
+    assert run.resume(prepare(config), tmp_path / "run", Quiet())
+    test_resume.expect(reference, config, tmp_path / "run")
