@@ -1,8 +1,4 @@
-"""The command ``sample``: its options checked, its text printed.
-
-Arms follow one another under a line each rather than side by side: a column of a table would wrap the text where the
-model did not, and what is printed could be neither copied nor compared.
-"""
+"""The command ``sample``: its options checked, its text printed."""
 
 from __future__ import annotations
 
@@ -23,7 +19,7 @@ LONGEST = 1_000_000  # characters of a text
 LAST_KEY = 2**32 - 1
 
 OPTIONS = (
-    ("--arm", "NAME", None, "an arm, or all: one after another (default: the only one)"),
+    ("--arm", "NAME", None, "an arm, or all: side by side, lines wrapped (default: the only one)"),
     ("--seed", "N", None, "one of the run's seeds (default: its first)"),
     ("--prompt", "TEXT", None, "what the text begins with (default: a line break, or else the first character known)"),
     ("--length", "N", "400", "characters to add (default 400)"),
@@ -56,8 +52,7 @@ def show(options: argparse.Namespace) -> int:
     texts = {arm: _text(run, arm, options, arms) for arm in arms}
     if left_out:
         print(f"no checkpoint yet, left out: {', '.join(left_out)}", file=sys.stderr)
-    for arm, text in texts.items():
-        _print(text if options.arm != ALL else f"--- {arm} ---\n{text}\n")
+    _print(_side_by_side(texts) if options.arm == ALL else next(iter(texts.values())))
     return 0
 
 
@@ -146,6 +141,23 @@ def _temperature(text: str) -> float:
     if not 0 <= number < math.inf:
         raise InputError(f"--temperature: {text!r} is not accepted; accepted: a finite number from 0")
     return number
+
+
+def _side_by_side(texts: dict[str, str]) -> str:
+    """A column an arm, as in Kumar's Table 3; wider than the terminal where that is too narrow to read."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    console = Console(highlight=False)
+    console.width = max(console.width if console.is_terminal else 160, 24 * len(texts))
+    shown = Table(box=None, header_style="bold", padding=(0, 2, 0, 0))
+    for arm in texts:
+        shown.add_column(arm, overflow="fold", width=console.width // len(texts) - 2)
+    shown.add_row(*(Text(text) for text in texts.values()))
+    with console.capture() as captured:
+        console.print(shown)
+    return "\n".join(line.rstrip() for line in captured.get().splitlines())
 
 
 def _print(text: str) -> None:
