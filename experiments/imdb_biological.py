@@ -10,8 +10,8 @@ Not given: embedding width, optimiser, batch, dropout. Those of the Keras exampl
 Numbers:   both models plateau at about 80 % validation accuracy (B1); the LSTM nears 100 % training accuracy, the
            biological one clearly less (B2), with a smaller gap between validation and training loss (B3, metric
            gap) and a validation loss that rises far less (B4).
-Departures: 2,500 of the training reviews are held out for validation. The paper validates on the test split: that is
-           --set protocol=validate_on_test, whose table has no "at best validation".
+Protocols (--set protocol=NAME): held_out (default), 2,500 of the training reviews validate; validate_on_test, as the
+           paper does: trains on all 25,000, and its table has no "at best validation".
 
 Command:   python -m experiments run imdb_biological
 Sweeps:    --set arms.biological.options.delta=1e-4,1e-3,1e-2,1e-1,1        the size of a step of the cell state

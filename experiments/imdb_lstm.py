@@ -8,8 +8,9 @@ Numbers:   its log of training and test accuracy over epochs 1 to 8 and Murthy e
            beside ours by epoch, in the terminal and in figures/published_curves.
 Claims:    D1 test accuracy peaks near 85 % by epoch 5 and then falls, while training accuracy goes to 99 %. D2 (named
            as future work) regularisation improves test accuracy: lstm-dropout, lstm-recurrent, lstm-decay, lstm-all.
-Departures: reviews of different lengths are masked, not padded; 2,500 training reviews are held out for validation
-           (--set protocol=validate_on_test trains on all 25,000, as the report does).
+Protocols (--set protocol=NAME): held_out (default), 2,500 of the training reviews validate; validate_on_test, as the
+           report does: trains on all 25,000.
+Departures: reviews of different lengths are masked, not padded.
 
 Command:   python -m experiments run imdb_lstm
 """

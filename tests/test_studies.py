@@ -1,0 +1,98 @@
+"""The studies as they are written down: their arms are what their docstrings say, their references are read whole."""
+
+import inspect
+from dataclasses import replace
+
+import jax
+import numpy as np
+import pytest
+
+import experiments
+from experiments import cerebral_init, charlm_cerebral, imdb_lstm
+from experiments.__main__ import main
+from rnnlab.arms import arm_model, plan_arms
+from rnnlab.cells import count_parameters
+from rnnlab.errors import InputError
+from rnnlab.types import Dataset, Split
+
+LETTERS = Dataset(
+    "moes_tavern", "language_modelling", 89, 89, *[Split(None, np.zeros(1, np.int32))] * 3, source={},
+    vocabulary="x" * 89,
+)  # fmt: skip
+
+
+def parameters(config, arm: str) -> int:
+    plan = plan_arms(config)[arm]
+    numbers = {name: np.float32(values[0]) for name, values in plan.numbers.items()}
+    model = arm_model(config, plan, LETTERS, numbers, None)
+    return count_parameters(jax.eval_shape(model.init, jax.random.key(0)))
+
+
+@pytest.mark.parametrize("name", experiments.names())
+def test_every_protocol_can_be_planned(name):
+    study = experiments.study(name)
+    for protocol, changes in getattr(study, "PROTOCOLS", {"": {}}).items():
+        config = replace(study.CONFIG, **changes)
+        assert list(plan_arms(config))
+        assert protocol in (inspect.getdoc(study) or "")
+    assert study.CONFIG.protocol in getattr(study, "PROTOCOLS", {"": {}})
+
+
+@pytest.mark.parametrize("protocol", charlm_cerebral.PROTOCOLS)
+def test_the_wide_lstm_has_as_many_parameters_as_the_cerebral(protocol):
+    config = replace(charlm_cerebral.CONFIG, **charlm_cerebral.PROTOCOLS[protocol])
+    assert parameters(config, "lstm-wide") == pytest.approx(parameters(config, "cerebral"), rel=2e-3)
+    assert parameters(config, "lstm") < 0.6 * parameters(config, "cerebral")
+
+
+def test_tf1_has_the_tutorial_s_parameters():
+    h, v = 512, 89
+    assert parameters(charlm_cerebral.CONFIG, "lstm") == v * h + 4 * 2 * h * h + h * v + v
+    assert parameters(charlm_cerebral.CONFIG, "lstm-stacked") == v * h + 8 * 2 * h * h + h * v + v
+
+
+def test_the_arms_of_the_initialisation_study():
+    assert list(cerebral_init.CONFIG.arms) == ["identical", "noise", "independent", "lstm_doubled"]
+    assert cerebral_init.CONFIG.arms["noise"].options["eps"] == (1e-8, 1e-7, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1)
+
+
+def reference(folder, text="[0] loss : 4.25\n[1] loss : 3.5e-1\n\n"):
+    for file in charlm_cerebral.FILES.values():
+        (folder / file).write_text(text)
+    return replace(charlm_cerebral.CONFIG, reference=str(folder))
+
+
+def test_the_author_counts_epochs_from_zero(tmp_path):
+    curves = charlm_cerebral.published_curves(reference(tmp_path))
+    assert [curve.arm for curve in curves] == ["lstm", "lstm-stacked", "cerebral"]
+    assert all((curve.split, curve.metric, curve.values) == ("train", "loss", {1: 4.25, 2: 0.35}) for curve in curves)
+    assert charlm_cerebral.published_curves(charlm_cerebral.CONFIG) == []
+
+
+@pytest.mark.parametrize("text", ["[0] loss 4.25\n", "4.25\n", "[0] loss : nan\n", "[0] loss : 4.25 [1]\n"])
+def test_a_line_that_is_no_loss_is_named(tmp_path, text):
+    with pytest.raises(InputError, match=r"reference: .*line 1.*accepted"):
+        charlm_cerebral.published_curves(reference(tmp_path, text))
+
+
+def test_a_missing_or_binary_reference_is_told_before_anything_is_trained(tmp_path, capsys):
+    out, small = tmp_path / "run", ["--quick", "--arms", "lstm", "--set"]
+    (tmp_path / "single_lstm.txt").write_bytes(b"\xff\xfe\x00")
+    for folder in (tmp_path, tmp_path / "nowhere"):
+        config = replace(charlm_cerebral.CONFIG, reference=str(folder))
+        with pytest.raises(InputError, match=r"reference: .*accepted: a folder with single_lstm"):
+            charlm_cerebral.published_curves(config)
+    # on the study's own data only: here the embedded text takes its place, and no curve is set beside it
+    assert main(["run", "charlm_cerebral", *small, "reference=nowhere", "epochs=x", "--out", str(out)]) == 2
+    assert "error: epochs" in capsys.readouterr().err
+    assert not out.exists()
+
+
+def test_the_report_s_log_is_set_beside_the_plain_lstm():
+    curves = imdb_lstm.published_curves(imdb_lstm.CONFIG)
+    assert [(curve.arm, curve.split, len(curve.values)) for curve in curves] == [
+        ("lstm", "train", 8), ("lstm", "test", 8), ("lstm", "train", 10),
+    ]  # fmt: skip
+    assert curves[1].values[5] == max(curves[1].values.values()) == 0.8540
+    without = replace(imdb_lstm.CONFIG, arms={"lstm-all": imdb_lstm.CONFIG.arms["lstm-all"]})
+    assert imdb_lstm.published_curves(without) == []
