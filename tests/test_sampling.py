@@ -213,7 +213,7 @@ def test_a_run_of_another_vocabulary_or_task(folder, tmp_path, capsys):
     assert "language model" in refused(capsys, env.parent, "--set", RATES[0])
 
 
-def test_arms_one_after_another(folder, tmp_path, capsys, monkeypatch):
+def test_arms_side_by_side(folder, tmp_path, capsys, monkeypatch):
     """Two arms of which one has a checkpoint: the other is named and left out."""
     monkeypatch.setattr("rnnlab.saved.SavedRun.saved", lambda run, arm: arm != "cerebral")
     monkeypatch.setattr(
