@@ -65,6 +65,14 @@ CASES = [
         over_time=False,
     ),
     row(
+        "lstm with biases of c and h alone",
+        lambda d, h: 4 * (d * h + h * h) + 2 * h,
+        paper.lstm(bias=False, state_bias=True),
+        cell="lstm",
+        bias=False,
+        state_bias=True,
+    ),
+    row(
         "lstm recurrent output gate",
         lambda d, h: 3 * full(d, h) + h * h,
         paper.lstm(output_gate="recurrent"),

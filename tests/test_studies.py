@@ -48,7 +48,7 @@ def test_the_wide_lstm_has_as_many_parameters_as_the_cerebral(protocol):
 def test_tf1_has_the_tutorial_s_parameters():
     h, v = 512, 89
     assert parameters(charlm_cerebral.CONFIG, "lstm") == v * h + 4 * 2 * h * h + h * v + v
-    assert parameters(charlm_cerebral.CONFIG, "lstm-stacked") == v * h + 8 * 2 * h * h + h * v + v
+    assert parameters(charlm_cerebral.CONFIG, "lstm-stacked") == v * h + 8 * 2 * h * h + 2 * 2 * h + h * v + v
 
 
 def test_the_arms_of_the_initialisation_study():

@@ -34,7 +34,7 @@ def rnn(activation="tanh"):
     return step
 
 
-def lstm(activation="tanh", gate="sigmoid", bias=True, output_gate="standard"):
+def lstm(activation="tanh", gate="sigmoid", bias=True, output_gate="standard", state_bias=False):
     """Akandeh & Salem's base LSTM; Owusu et al. print an output gate that sees h alone."""
     act, s = ACTS[activation], GATES[gate]
     driven = "ifc" if output_gate == "recurrent" else "ifco"
@@ -50,8 +50,9 @@ def lstm(activation="tanh", gate="sigmoid", bias=True, output_gate="standard"):
             if g in b:
                 a[g] = a[g] + b[g]
         i, f, o, candidate = s(a["i"]), s(a["f"]), s(a["o"]), act(a["c"])
-        c = f * carry.c + i * candidate
-        h = o * act(c)
+        b_c, b_h = params.b_state if state_bias else (0.0, 0.0)
+        c = f * carry.c + i * candidate + b_c
+        h = o * act(c) + b_h
         return {"c": c, "h": h}, h, {"i": i, "f": f, "o": o, "candidate": candidate}
 
     return step

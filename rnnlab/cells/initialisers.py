@@ -43,6 +43,8 @@ INITIALISERS: dict[str, Callable[[Key, Shape], Array]] = {
     "keras_orthogonal": _keras_orthogonal,
     # TensorFlow 1's xavier_initializer on one [G, n_in, H] tensor: G counts as a receptive field, in both fans.
     "tf1_xavier": _uniform(lambda n_in, gates, hidden: (6.0 / (gates * n_in + gates * hidden)) ** 0.5),
+    # ... and on one [2, G, n_in, H] tensor, of two stacked layers.
+    "tf1_xavier_two_layers": _uniform(lambda n_in, gates, hidden: (3.0 / (gates * n_in + gates * hidden)) ** 0.5),
     "torch_uniform": _uniform(lambda n_in, gates, hidden: hidden**-0.5),
 }
 

@@ -15,12 +15,14 @@ from rnnlab.types import Array, Cell, Key
 class LSTMParams(NamedTuple):
     """Gates in the order i, f, c~, o: ``w [D, 4, H]``, ``u [H, 4, H]``, ``b [4, H]`` or None.
 
-    With ``output_gate="recurrent"``, ``w`` and ``b`` have the first three gates only.
+    With ``output_gate="recurrent"``, ``w`` and ``b`` have the first three gates only. ``b_state [2, H]``, of c and of
+    h, is there with ``state_bias``.
     """
 
     w: Array
     u: Array
     b: Array | None
+    b_state: Array | None = None
 
 
 class LSTMCarry(NamedTuple):
@@ -46,6 +48,7 @@ def lstm(
     gate: str = "sigmoid",
     forget_bias: float = 1.0,
     bias: bool = True,
+    state_bias: bool = False,
     output_gate: str = "standard",
     w_init: str = "glorot_uniform",
     u_init: str = "orthogonal",
@@ -56,13 +59,15 @@ def lstm(
         c_t = f * c_{t-1} + i * c~      h_t = o * act(c_t)
 
     ``output_gate="recurrent"`` is the printed ``o_t = s(h_{t-1} W_o)`` of Owusu et al., without input and bias.
-    ``bias=False`` has no biases at all. ``forget_bias`` is the initial value of f's bias.
+    ``bias=False`` has no biases in gates and candidate. ``forget_bias`` is the initial value of f's bias.
+    ``state_bias`` adds one learned vector to c_t and one to h_t, zero at first (charlm_cerebral, protocol tf1).
 
     Paper: Gers, Schmidhuber & Cummins, Learning to forget, 2000; Akandeh & Salem 2017, eq. 2 (act in both places);
         Owusu, Sturtz & Chittam, LSTM method discussion report, section III.
     Shapes: x [..., D], c and h [..., H].
     Departures: forget bias 1 by default (Gers et al.; Keras's unit_forget_bias), which the papers do not print.
-    Parameters: 4*(D*H + H*H + H); 3*(D*H + H) + 4*H*H with the recurrent output gate.
+    Parameters: 4*(D*H + H*H + H); 3*(D*H + H) + 4*H*H with the recurrent output gate;
+        + 2*H with state_bias.
     """
     act, squash = make_activation(activation), gate_activation(gate)
     init_w, init_u = initialise("w_init", w_init), initialise("u_init", u_init)
@@ -72,7 +77,8 @@ def lstm(
     def init(key: Key, inputs: int) -> LSTMParams:
         key_w, key_u = jax.random.split(key)
         w, u = init_w(key_w, (inputs, driven, hidden)), init_u(key_u, (hidden, 4, hidden))
-        return LSTMParams(w, u, zeros(w, driven, hidden).at[1].set(forget_bias) if bias else None)
+        b = zeros(w, driven, hidden).at[1].set(forget_bias) if bias else None
+        return LSTMParams(w, u, b, zeros(w, 2, hidden) if state_bias else None)
 
     def initial_carry(params: LSTMParams, batch: tuple[int, ...]) -> LSTMCarry:
         return LSTMCarry(zeros(params.u, *batch, hidden), zeros(params.u, *batch, hidden))
@@ -87,7 +93,11 @@ def lstm(
     def step(params: LSTMParams, carry: LSTMCarry, x: Array) -> tuple[LSTMCarry, Array]:
         i, f, o, candidate = gates(params, carry, x)
         c = f * carry.c + i * candidate
+        if params.b_state is not None:
+            c = c + params.b_state[0]
         h = o * act(c)
+        if params.b_state is not None:
+            h = h + params.b_state[1]
         return LSTMCarry(c, h), h
 
     return Cell(init, initial_carry, step, gates=gates, hidden_size=hidden)
