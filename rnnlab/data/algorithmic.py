@@ -29,13 +29,13 @@ def load_parity(*, length: int = 15, examples: int = 10_000, held_out: int = 1_0
         return Split(bits[..., None].astype(np.float32), bits.sum(axis=1, dtype=np.int32) % 2)
 
     return generate(
-        "parity", make, task="classification", input_size=1, output_size=2,
+        "parity", make, task="classification", input_size=1, output_size=2, steps=length,
         examples=examples, held_out=held_out, length=length,
     )  # fmt: skip
 
 
 def load_addition(*, digits: int = 15, examples: int = 10_000, held_out: int = 1_000) -> Dataset:
-    """Ids of ``0123456789-``: two integers, a ``-`` after each, then ``-`` while their sum is asked for, digit by digit.
+    """Ids of ``0123456789-``: two integers, a ``-`` after each, and ``-`` while the digits of their sum are asked for.
 
     Inputs, targets and weights ``[N, T]``, T = 3 digits + 3. Both integers have exactly that many digits, the first
     not 0; all three are written from the most significant digit. ``12-34----`` asks for ``046`` at its last 3 steps.
@@ -56,7 +56,7 @@ def load_addition(*, digits: int = 15, examples: int = 10_000, held_out: int = 1
         return ask(question, _sum(first, second), blank=DELIMITER, marker=DELIMITER)
 
     return generate(
-        "addition", make, task="sequence_labelling", input_size=11, output_size=11,
+        "addition", make, task="sequence_labelling", input_size=11, output_size=11, steps=3 * digits + 3,
         examples=examples, held_out=held_out, digits=digits,
     )  # fmt: skip
 
@@ -94,7 +94,7 @@ def _symbols(
 
     return generate(
         name, make, task="sequence_labelling", input_size=alphabet + 2, output_size=alphabet + 2,
-        examples=examples, held_out=held_out, length=length, alphabet=alphabet,
+        steps=2 * length + 1, examples=examples, held_out=held_out, length=length, alphabet=alphabet,
     )  # fmt: skip
 
 

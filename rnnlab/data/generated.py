@@ -10,8 +10,8 @@ from rnnlab.types import Dataset, Split
 
 SEED = 1997
 SPLITS = ("train", "validation", "test")
-MOST_EXAMPLES = 10_000_000
 MOST_STEPS = 100_000
+MOST_CELLS = 2**28  # steps of all examples of a split; at 12 bytes each 3 GiB
 
 Draw = np.random.RandomState  # its stream is frozen by numpy's compatibility policy, that of default_rng is not
 
@@ -28,17 +28,20 @@ def generate(
     task: str,
     input_size: int,
     output_size: int,
+    steps: int,
     examples: int,
     held_out: int,
     **options: int,
 ) -> Dataset:
-    """The data set that ``make(draw, N)`` gives: ``examples`` to train on, ``held_out`` for validation, again for test.
+    """The data set of ``make(draw, N)``: ``examples`` to train on, ``held_out`` for validation, as many again for test.
 
+    ``steps`` is T, which bounds their number.
     Splits have streams of their own, so one's size does not change another's examples; the same example may come up
     twice, by chance, where there are few different ones. ``source`` holds the options and the SHA-256 of all arrays.
     InputError for sizes out of range.
     """
-    check_range(examples=(examples, 1, MOST_EXAMPLES), held_out=(held_out, 1, MOST_EXAMPLES))
+    most = MOST_CELLS // steps
+    check_range(examples=(examples, 1, most), held_out=(held_out, 1, most))
     train, validation, test = (
         make(stream(split), size) for split, size in zip(SPLITS, (examples, held_out, held_out), strict=True)
     )

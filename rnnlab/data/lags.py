@@ -1,7 +1,7 @@
 """Generated tasks with a long lag between what matters and the answer: copying, adding, temporal order.
 
 From Hochreiter & Schmidhuber 1997, Long Short-Term Memory, experiments 4 and 6a, and Arjovsky, Shah & Bengio 2016,
-Unitary Evolution Recurrent Neural Networks, section 4.1. Every loader takes ``examples`` (to train on) and ``held_out``
+Unitary Evolution Recurrent Neural Networks (copying). Every loader takes ``examples`` (to train on) and ``held_out``
 (for validation, and again for test).
 """
 
@@ -33,22 +33,22 @@ def load_copying(*, lag: int = 100, examples: int = 10_000, held_out: int = 1_00
         return ask(question, symbols, blank=BLANK, marker=MARKER)
 
     return generate(
-        "copying", make, task="sequence_labelling", input_size=10, output_size=10,
+        "copying", make, task="sequence_labelling", input_size=10, output_size=10, steps=lag + 20,
         examples=examples, held_out=held_out, lag=lag,
     )  # fmt: skip
 
 
 def load_adding(*, lag: int = 100, examples: int = 10_000, held_out: int = 1_000) -> Dataset:
-    """Inputs ``[N, lag, 2]`` float32: a uniform value in [0, 1) and a mark, 1 at two steps, else 0.
+    """Inputs ``[N, lag, 2]`` float32: a uniform value in [0, 1] and a mark, 1 at two steps, else 0.
 
-    Targets ``[N]`` float32: the sum of the two marked values. As in the paper the first mark is on one of the first ten
-    steps, the second on one of the first ``lag / 2 - 1`` that are not marked yet; it may come before the other. (Below a
-    lag of 20 the first is in the first half.) Always answering 1 has a mean squared error of 1/6, the variance of a sum
-    of two uniforms.
+    Targets ``[N]`` float32: the sum of the two marked values. As in the paper one mark is on one of the first ten
+    steps, the other on one of the first ``lag / 2 - 1`` steps without a mark, and may come before it. (Below a lag of
+    20 both are in the first half.) Always answering 1 has a mean squared error of 1/6, the variance of a sum of two
+    uniforms.
 
-    Departures: the paper's values lie in [-1, 1], its target is 0.5 + sum / 4, its first and last step are marked -1, its
-    lengths vary from ``lag`` to 1.1 ``lag``; the form here is that of later work. An absolute error below 0.04 counts as
-    solved in both, here of a target with twice the range. InputError for a size out of range.
+    Departures: the paper's values lie in [-1, 1], its target is 0.5 + sum / 4, its first and last step are marked -1,
+    its lengths vary from ``lag`` to 1.1 ``lag``; the form here is that of later work. An absolute error below 0.04
+    counts as solved in both, here of a target with twice the range. InputError for a size out of range.
     """
     check_range(lag=(lag, 4, MOST_STEPS))
 
@@ -63,7 +63,7 @@ def load_adding(*, lag: int = 100, examples: int = 10_000, held_out: int = 1_000
         return Split(np.stack([values, marks], axis=-1), values[rows, first] + values[rows, second])
 
     return generate(
-        "adding", make, task="regression", input_size=2, output_size=1,
+        "adding", make, task="regression", input_size=2, output_size=1, steps=lag,
         examples=examples, held_out=held_out, lag=lag,
     )  # fmt: skip
 
@@ -71,12 +71,12 @@ def load_adding(*, lag: int = 100, examples: int = 10_000, held_out: int = 1_000
 def load_temporal_order(*, lag: int = 100, examples: int = 10_000, held_out: int = 1_000) -> Dataset:
     """Ids of ``abcdXYEB``: E, then uniform a, b, c, d but for an X or Y at t1 and at t2, and B at the last step.
 
-    Inputs ``[N, lag + lag // 10]``, lengths ``[N]`` uniform from ``lag`` to that; steps past the end hold a. Counted from
-    0, t1 is uniform from lag / 10 to lag / 5 and t2 from lag / 2 to 6 lag / 10, all rounded down. Targets ``[N]`` int32
-    by what stands at t1 and t2: 0 for X X, 1 for X Y, 2 for Y X, 3 for Y Y. At a lag of 100 this is experiment 6a.
+    Inputs ``[N, lag + lag // 10]``, lengths ``[N]`` uniform from ``lag`` to that; steps past the end hold a. Counted
+    from 0, t1 is uniform from lag / 10 to lag / 5 and t2 from lag / 2 to 6 lag / 10, all rounded down. Targets ``[N]``
+    int32 by what stands at t1 and t2: 0 for X X, 1 for X Y, 2 for Y X, 3 for Y Y. A lag of 100 gives experiment 6a.
 
-    Departures: cross-entropy and accuracy in place of the paper's criterion, every output unit within 0.3 of its target.
-    InputError for a size out of range.
+    Departures: cross-entropy and accuracy in place of the paper's criterion, every output unit within 0.3 of its
+    target; a fixed set of examples where the paper draws them while it trains. InputError for a size out of range.
     """
     check_range(lag=(lag, 10, MOST_STEPS))
 
@@ -94,6 +94,6 @@ def load_temporal_order(*, lag: int = 100, examples: int = 10_000, held_out: int
         return Split(ids, 2 * one + two, lengths)
 
     return generate(
-        "temporal_order", make, task="classification", input_size=8, output_size=4,
+        "temporal_order", make, task="classification", input_size=8, output_size=4, steps=lag + lag // 10,
         examples=examples, held_out=held_out, lag=lag,
     )  # fmt: skip

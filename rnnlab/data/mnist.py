@@ -41,8 +41,8 @@ def load(*, pixels: bool = False, permuted: bool = False) -> Dataset:
     the official order. Downloads where nothing is prepared. InputError where that fails or what is prepared is damaged.
 
     ``pixels``: inputs ``[N, 784, 1]``, row by row; ``permuted``: in one random order for all images, as in Le, Jaitly &
-    Hinton 2015, A Simple Way to Initialize Recurrent Networks of Rectified Linear Units, section 4.2; their order is not
-    published, ours is another. InputError for an order without pixels.
+    Hinton 2015, A Simple Way to Initialize Recurrent Networks of Rectified Linear Units, with an order of our own.
+    InputError for an order without pixels.
     """
     pixel_steps.check(pixels=pixels, permuted=permuted)
     parts = prepared.load(_kept())
