@@ -298,8 +298,7 @@ def by_hand(logits, split):
 
 def test_a_weighted_evaluation_and_a_weighted_step_count_the_answers_alone():
     """23 examples in batches of 7: the padding of the last weighs nothing."""
-    dataset = load("sorting", length=3, alphabet=2, examples=23)
-    split = dataset.train
+    split = jax.tree.map(jnp.asarray, load("sorting", length=3, alphabet=2, examples=23).train)
     made = recipe(LABELLING, 4, 4)
     state = init_state(made, ONE_RUN)
     wide = state.params._replace(w=6 * state.params.w)
@@ -314,7 +313,7 @@ def test_a_weighted_evaluation_and_a_weighted_step_count_the_answers_alone():
     _, logits = made.make_model({}, None).apply(state.params, batch.inputs, None, None)
     np.testing.assert_allclose([float(part) for part in trained.sums], by_hand(logits, batch), rtol=1e-5)
 
-    other = split._replace(targets=np.where(split.weights > 0, split.targets, 1).astype(np.int32))
+    other = split._replace(targets=jnp.where(split.weights > 0, split.targets, 1))
     again = train_steps(made, ONE_RUN, state, plan[:1], other, 0, 1)
     assert all(np.array_equal(a, b) for a, b in zip(jax.tree.leaves(trained), jax.tree.leaves(again), strict=True))
 
@@ -359,7 +358,7 @@ def test_regression_metrics_are_the_mean_squared_error_and_the_papers_criterion(
 
 
 def test_an_evaluated_regression_is_the_formula():
-    split = load("adding", lag=10, examples=23).train
+    split = jax.tree.map(jnp.asarray, load("adding", lag=10, examples=23).train)
     made = recipe(REGRESSION, 2, 1)
     params = init_state(made, ONE_RUN).params
     params = params._replace(b=params.b + 1)
