@@ -194,7 +194,7 @@ def make_recipe(config: Config, plan: Plan, dataset: Dataset) -> Recipe:
             f"steps_per_epoch: {config.steps_per_epoch} is out of range; accepted: 0 to {most}, a pass over the data"
         )
     task = TASKS[dataset.task]
-    if config.batches == "contiguous" and not task.every_step:
+    if config.batches == "contiguous" and dataset.task != "language_modelling":
         raise InputError(f"batches: contiguous, but {dataset.name} is no text to go on in; accepted: shuffled, drawn")
     steps = config.steps_per_epoch or most
     return Recipe(

@@ -12,11 +12,11 @@ from rnnlab.records import DIED
 from rnnlab.stats import mean_interval
 from rnnlab.summary import Group
 
-OF_TASKS = {"loss", "accuracy", "bits_per_character", "gap", DIED}  # every other metric comes from a probe
+OF_TASKS = {"loss", "accuracy", "bits_per_character", "solved", "gap", DIED}  # every other metric comes from a probe
 
 
 def loss_curves(found: Sequence[Group]) -> list[dict[str, Any]]:
-    """One record for each group, split and epoch: mean, low, high and n of the loss in nats over living runs."""
+    """One record for each group, split and epoch: mean, low, high and n of the task's loss over living runs."""
     points = _curves(found, lambda split, metric: metric == "loss")
     return [{name: value for name, value in point.items() if name != "metric"} for point in points]
 
@@ -90,7 +90,7 @@ def draw_curves(points: Sequence[Mapping[str, Any]], title: str) -> bytes:
             panel.fill_between(epochs, low, high, color=palette(index % palette.N), alpha=0.2, linewidth=0)
         panel.grid(alpha=0.25)
         panel.xaxis.get_major_locator().set_params(integer=True)
-        panel.set(xlabel="epoch", ylabel=f"{split} loss (nats)")
+        panel.set(xlabel="epoch", ylabel=f"{split} loss")
         known = [f"{name}={value:g}" for name, value in zip(names, numbers, strict=True) if value != ""]
         panel.set_title(", ".join(known), size=9)
     handles: dict[str, Any] = {}

@@ -18,7 +18,7 @@ from rnnlab.prepare import Prepared, abstract_state
 from rnnlab.progress import Watcher
 from rnnlab.summary import summarise
 from rnnlab.sweep import Sweep, default_chunk, device_mesh, grid, make_sweep, pad_runs, place
-from rnnlab.types import Split, Sums, TrainState
+from rnnlab.types import Split, TrainState
 
 STRETCH_SECONDS = 0.5  # of training between looks at the clock and at Ctrl-C
 
@@ -139,7 +139,7 @@ class Training:
         died = np.asarray(state.died)[: sweep.asked]
         alive = died < 0
         found = {
-            split: self.recipe.task.metrics(Sums(*(np.asarray(leaf)[: sweep.asked][alive] for leaf in value)))
+            split: self.recipe.task.metrics(jax.tree.map(lambda leaf: np.asarray(leaf)[: sweep.asked][alive], value))
             for split, value in sums.items()
         }
         found[held_out[0]]["gap"] = found[held_out[0]]["loss"] - found["train"]["loss"]

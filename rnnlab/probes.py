@@ -5,7 +5,7 @@ import jax.numpy as jnp
 
 from rnnlab.cells.cerebral import CerebralParams
 from rnnlab.errors import choose
-from rnnlab.train import Probe
+from rnnlab.train import Probe, asked
 from rnnlab.types import Array, Model, Params, Split, Task
 
 
@@ -21,7 +21,7 @@ def paths(model: Model, task: Task, params: Params, batch: Split) -> dict[str, A
 
     def mean_loss(cell: CerebralParams) -> Array:
         _, logits = model.apply(params._replace(cell=cell), batch.inputs, batch.lengths, None)
-        sums = task.sums(logits, batch.targets, jnp.ones(batch.targets.shape, jnp.float32))
+        sums = task.sums(logits, batch.targets, asked(batch))
         return sums.loss / sums.count
 
     upper, lower = _by_path(params.cell)

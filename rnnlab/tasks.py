@@ -6,6 +6,8 @@ import numpy as np
 
 from rnnlab.types import Array, Sums, Task
 
+TOLERANCE = 0.04  # Hochreiter & Schmidhuber 1997, experiment 4: a smaller absolute error is a right answer
+
 
 def cross_entropy_sums(logits: Array, targets: Array, weights: Array) -> Sums:
     """Sums over all leading axes. ``logits [..., C]``, ``targets [...]`` integer, ``weights [...]`` 0 or 1.
@@ -20,6 +22,25 @@ def cross_entropy_sums(logits: Array, targets: Array, weights: Array) -> Sums:
     return Sums(jnp.sum(nats), jnp.sum(weights * correct), jnp.sum(weights))
 
 
+def labelling_sums(logits: Array, targets: Array, weights: Array) -> Sums:
+    """As ``cross_entropy_sums``, with ``solved``; ``logits [..., T, C]``, ``targets`` and ``weights [..., T]``."""
+    right = jnp.all((jnp.argmax(logits, axis=-1) == targets) | (weights == 0), axis=-1)
+    return cross_entropy_sums(logits, targets, weights)._replace(solved=jnp.sum(right * jnp.sum(weights, axis=-1)))
+
+
+def squared_error_sums(logits: Array, targets: Array, weights: Array) -> Sums:
+    """Sums over all leading axes. ``logits [..., 1]``, ``targets [...]`` real, ``weights [...]`` 0 or 1.
+
+    Loss is the squared error, accumulated in float32 (float64 under x64); correct is an absolute error below
+    ``TOLERANCE``.
+    """
+    logits = logits.astype(jnp.promote_types(logits.dtype, jnp.float32))
+    # where, not a product: a padding row may hold NaN
+    error = jnp.where(weights > 0, logits[..., 0] - targets, 0.0)
+    correct = jnp.abs(error) < TOLERANCE
+    return Sums(jnp.sum(weights * error**2), jnp.sum(weights * correct), jnp.sum(weights))
+
+
 def classification_metrics(sums: Sums) -> dict[str, np.ndarray]:
     """Mean loss in nats per example, and accuracy as a fraction; NaN where nothing was counted."""
     count = np.where(np.asarray(sums.count) > 0, sums.count, np.nan)
@@ -30,6 +51,23 @@ def language_metrics(sums: Sums) -> dict[str, np.ndarray]:
     """As classification, per predicted character, and the loss in bits per character."""
     metrics = classification_metrics(sums)
     return {**metrics, "bits_per_character": metrics["loss"] / np.log(2.0)}
+
+
+def labelling_metrics(sums: Sums) -> dict[str, np.ndarray]:
+    """As classification, per asked step; ``solved``: fraction of the examples of which every asked step is right.
+
+    Where examples ask for different numbers of steps, each counts as many times as it asks.
+    """
+    return {
+        **classification_metrics(sums),
+        "solved": classification_metrics(sums._replace(correct=sums.solved))["accuracy"],
+    }
+
+
+def regression_metrics(sums: Sums) -> dict[str, np.ndarray]:
+    """``loss``: mean squared error; ``solved``: fraction of examples with an absolute error below ``TOLERANCE``."""
+    metrics = classification_metrics(sums)
+    return {"loss": metrics["loss"], "solved": metrics["accuracy"]}
 
 
 TASKS: dict[str, Task] = {
@@ -45,6 +83,20 @@ TASKS: dict[str, Task] = {
         sums=cross_entropy_sums,
         metrics=language_metrics,
         headline="bits_per_character",
+        higher_is_better=False,
+    ),
+    "sequence_labelling": Task(
+        every_step=True,
+        sums=labelling_sums,
+        metrics=labelling_metrics,
+        headline="accuracy",
+        higher_is_better=True,
+    ),
+    "regression": Task(
+        every_step=False,
+        sums=squared_error_sums,
+        metrics=regression_metrics,
+        headline="loss",
         higher_is_better=False,
     ),
 }

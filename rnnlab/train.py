@@ -36,7 +36,7 @@ def init_state(recipe: Recipe, run: Run) -> TrainState:
     best = Best(params, loss=jnp.float32(jnp.inf), epoch=jnp.int32(0))
     opt_state = recipe.make_optimiser(run.numbers).init(params)
     carry = model.initial_carry(params, recipe.batch) if recipe.batches == "contiguous" else None
-    return TrainState(params, opt_state, jnp.int32(0), jnp.int32(-1), _no_sums(), best, carry)
+    return TrainState(params, opt_state, jnp.int32(0), jnp.int32(-1), _no_sums(recipe.task), best, carry)
 
 
 def epoch_plan(recipe: Recipe, run: Run, epoch: Array, examples: int) -> Array:
@@ -71,7 +71,7 @@ def train_steps(
 
         def mean_loss(params: Params) -> tuple[Array, tuple[Sums, Carry]]:
             carry, logits = model.apply(params, batch.inputs, batch.lengths, before)
-            sums = recipe.task.sums(logits, batch.targets, jnp.ones(batch.targets.shape, jnp.float32))
+            sums = recipe.task.sums(logits, batch.targets, asked(batch))
             return sums.loss / sums.count, (sums, None if before is None else carry)
 
         (loss, (sums, carry)), gradient = jax.value_and_grad(mean_loss, has_aux=True)(state.params)
@@ -111,12 +111,17 @@ def evaluate(recipe: Recipe, run: Run, params: Params, split: Split) -> Sums:
         rows = index + jnp.arange(batch) * steps if streams else index * batch + jnp.arange(batch)
         part = _take(split, jnp.minimum(rows, examples - 1))
         valid = (rows < examples).astype(jnp.float32)
-        weights = jnp.broadcast_to(valid.reshape(-1, *[1] * (part.targets.ndim - 1)), part.targets.shape)
+        weights = asked(part) * valid.reshape(-1, *[1] * (part.targets.ndim - 1))
         after, logits = model.apply(params, part.inputs, part.lengths, carry)
         return jax.tree.map(jnp.add, sums, recipe.task.sums(logits, part.targets, weights)), after if streams else None
 
     carry = model.initial_carry(params, batch) if streams else None
-    return jax.lax.fori_loop(0, steps, add, (_no_sums(), carry))[0]
+    return jax.lax.fori_loop(0, steps, add, (_no_sums(recipe.task), carry))[0]
+
+
+def asked(batch: Split) -> Array:
+    """What each target of the batch weighs, float32 in the shape of its targets."""
+    return jnp.ones(batch.targets.shape, jnp.float32) if batch.weights is None else batch.weights
 
 
 def probe(recipe: Recipe, run: Run, params: Params, split: Split) -> dict[str, Array]:
@@ -135,11 +140,15 @@ def close_epoch(state: TrainState, validation: Sums, epoch: Array) -> TrainState
     better = (state.died < 0) & (loss < state.best.loss)
     now = Best(state.params, loss, epoch)
     best = jax.tree.map(lambda new, old: jnp.where(better, new, old), now, state.best)
-    return state._replace(best=best, sums=_no_sums())
+    return state._replace(best=best, sums=jax.tree.map(jnp.zeros_like, state.sums))
 
 
-def _no_sums() -> Sums:
-    return Sums(jnp.float32(0), jnp.float32(0), jnp.float32(0))
+def _no_sums(task: Task) -> Sums:
+    """Zero for everything that the task sums."""
+    one = jnp.zeros((1, 1), jnp.int32)
+    return jax.tree.map(
+        lambda _: jnp.float32(0), jax.eval_shape(task.sums, one[..., None].astype(jnp.float32), one, one)
+    )
 
 
 def _fresh_at(start: Array, carry: Carry, initial: Callable[[], Carry]) -> Carry:

@@ -33,8 +33,9 @@ class Split(NamedTuple):
     """One part of a data set, on the host or on the device."""
 
     inputs: Array  # [N, T, D] uint8 or float32 features, or [N, T] int32 ids
-    targets: Array  # [N] int32 classes, or [N, T] int32 ids
+    targets: Array  # [N] int32 classes, [N, T] int32 ids, or [N] float32 values
     lengths: Array | None = None  # [N] int32 number of valid steps; None: all T
+    weights: Array | None = None  # [N, T] float32, 0 where no answer is asked for; None: all 1
 
 
 class Dataset(NamedTuple):
@@ -43,7 +44,7 @@ class Dataset(NamedTuple):
     name: str
     task: str  # a row of rnnlab.tasks.TASKS
     input_size: int  # D, or V where inputs are ids
-    output_size: int  # C or V
+    output_size: int  # C, V, or 1 where a value is asked for
     train: Split
     validation: Split
     test: Split
@@ -66,9 +67,10 @@ class Curve(NamedTuple):
 class Sums(NamedTuple):
     """What metrics are made of: sums over examples (or characters), divided once, outside."""
 
-    loss: Array  # nats
+    loss: Array  # nats, or squared error
     correct: Array
     count: Array
+    solved: Array | None = None  # what the examples weigh of which every asked step is right; None: not summed
 
 
 class Task(NamedTuple):

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from rnnlab.data import corpora, digits, imdb, mnist, text
+from rnnlab.data import algorithmic, corpora, digits, imdb, lags, mnist, text
 from rnnlab.data.options import check_options, options_of
 from rnnlab.data.store import data_dir
 from rnnlab.errors import InputError, unknown
@@ -27,10 +27,14 @@ class DataRow(NamedTuple):
 
 
 DATASETS: dict[str, DataRow] = {
+    "adding": DataRow("two marked values among many, their sum at the end (generated)", lags.load_adding),
+    "addition": DataRow("two integers digit by digit, then their sum (generated)", algorithmic.load_addition),
+    "copying": DataRow("ten symbols to be reproduced after a lag (generated)", lags.load_copying),
     "digits": DataRow("1,797 handwritten digits, 8x8, row by row (scikit-learn)", digits.load),
     "imdb": DataRow(
         "50,000 film reviews, positive or negative, word by word", imdb.load, imdb.prepare, imdb.is_prepared
     ),
+    "memorisation": DataRow("symbols to be reproduced (generated)", algorithmic.load_memorisation),
     "mnist": DataRow("70,000 handwritten digits, 28x28, row by row", mnist.load, mnist.prepare, mnist.is_prepared),
     "moes_tavern": DataRow(
         "0.3 million characters spoken in Moe's Tavern",
@@ -38,7 +42,11 @@ DATASETS: dict[str, DataRow] = {
         corpora.preparer("moes_tavern"),
         corpora.asker("moes_tavern"),
     ),
+    "parity": DataRow("bits one by one, whether their sum is odd (generated)", algorithmic.load_parity),
     "pydoc": DataRow("0.5 million characters of English, Python's own reference text", text.load_pydoc),
+    "reversal": DataRow("symbols to be reproduced backwards (generated)", algorithmic.load_reversal),
+    "sorting": DataRow("symbols to be sorted (generated)", algorithmic.load_sorting),
+    "temporal_order": DataRow("which of X and Y came first and which second (generated)", lags.load_temporal_order),
     "tiny_shakespeare": DataRow(
         "1.1 million characters of Shakespeare's plays",
         corpora.load_tiny_shakespeare,

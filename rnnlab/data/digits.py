@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from rnnlab.data import pixels as pixel_steps
 from rnnlab.data.store import sha256
 from rnnlab.types import Dataset, Split
 
@@ -25,15 +26,19 @@ def split_indices(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarra
     return train, validation, test
 
 
-def load() -> Dataset:
-    """Inputs ``[N, 8, 8]`` uint8 in 0..16, rows of an image as steps; targets ``[N]`` int32."""
+def load(*, pixels: bool = False, permuted: bool = False) -> Dataset:
+    """Inputs ``[N, 8, 8]`` uint8 in 0..16, rows of an image as steps; targets ``[N]`` int32.
+
+    ``pixels``: inputs ``[N, 64, 1]``, row by row; ``permuted``: in one random order for all images. InputError for an
+    order without pixels.
+    """
     from sklearn.datasets import load_digits
 
     bunch = load_digits()
     images = bunch.images.astype(np.uint8)
     labels = bunch.target.astype(np.int32)
     train, validation, test = (Split(images[part], labels[part]) for part in split_indices(labels))
-    return Dataset(
+    dataset = Dataset(
         name="digits",
         task="classification",
         input_size=8,
@@ -47,3 +52,4 @@ def load() -> Dataset:
         },
         scale=1 / 16,
     )
+    return pixel_steps.as_asked(dataset, pixels=pixels, permuted=permuted)

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
+from rnnlab.data import pixels as pixel_steps
 from rnnlab.data import prepared
 from rnnlab.data.store import check_files, data_dir, sha256
 from rnnlab.types import Dataset, Split
@@ -33,19 +34,24 @@ def prepare(source: Path | None) -> str:
     return prepared.prepare(_kept(), source)
 
 
-def load() -> Dataset:
+def load(*, pixels: bool = False, permuted: bool = False) -> Dataset:
     """Inputs ``[N, 28, 28]`` uint8, the rows of an image as steps; targets ``[N]`` int32.
 
     Validation is drawn from the official training images, train is the rest of them, test the official 10,000; each in
     the official order. Downloads where nothing is prepared. InputError where that fails or what is prepared is damaged.
+
+    ``pixels``: inputs ``[N, 784, 1]``, row by row; ``permuted``: in one random order for all images, as in Le, Jaitly &
+    Hinton 2015, A Simple Way to Initialize Recurrent Networks of Rectified Linear Units, with an order of our own.
+    InputError for an order without pixels.
     """
+    pixel_steps.check(pixels=pixels, permuted=permuted)
     parts = prepared.load(_kept())
     images, labels = parts["train"]
     # RandomState: its stream is frozen by numpy's compatibility policy, that of default_rng is not.
     chosen = np.zeros(len(labels), bool)
     chosen[np.random.RandomState(SEED).permutation(len(labels))[:VALIDATION]] = True
     split = f"validation: {VALIDATION} of the official train by RandomState({SEED}); test: the official one"
-    return Dataset(
+    dataset = Dataset(
         name="mnist",
         task="classification",
         input_size=28,
@@ -56,6 +62,7 @@ def load() -> Dataset:
         source={"sha256": dict(CONTENT), "split": split},
         scale=1 / 255,
     )
+    return pixel_steps.as_asked(dataset, pixels=pixels, permuted=permuted)
 
 
 def _kept() -> prepared.Kept:

@@ -25,6 +25,13 @@ def check_options(name: str, load: Callable[..., Any], options: Mapping[str, Any
         _check_kind(f"data_options.{option}", value, accepted[option])
 
 
+def check_range(**ranges: tuple[int, int, int]) -> None:
+    """InputError unless every option, given as ``name=(value, least, most)``, lies in its range, both ends included."""
+    for option, (value, least, most) in ranges.items():
+        if not least <= value <= most:
+            raise InputError(f"data_options.{option}: {value} is out of range; accepted: {least} to {most:,}")
+
+
 def _check_kind(field: str, value: Any, parameter: inspect.Parameter) -> None:
     kind, words = type(parameter.default), _words(parameter.annotation)
     if isinstance(value, str) and value in words:
