@@ -144,8 +144,8 @@ summary { font-weight: bold; padding: .5rem 0; cursor: pointer; }
 """
 
 
-_LEGEND = """<p>Mean and half width of the 95 % interval over seeds (Student t). A run whose loss went non-finite is counted
-under <em>dead</em> and enters no mean.</p>"""
+_LEGEND = """<p>Mean and half width of the 95 % interval over seeds (Student t). A run whose loss went non-finite
+is counted under <em>dead</em> and enters no mean.</p>"""
 
 
 def page(
