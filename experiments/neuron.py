@@ -162,7 +162,7 @@ def _draw_spikes(spikes: list[dict[str, float]], title: str) -> bytes:
     for gate in ("m", "h", "n"):
         lower.plot(times, [record[gate] for record in spikes], label=gate, linewidth=1.2)
     lower.set(xlabel="time (ms)", ylabel="gate", ylim=(0, 1))
-    lower.legend(loc="upper right", frameon=False, ncols=3)
+    figure.legend(*lower.get_legend_handles_labels(), loc="outside lower center", frameon=False, ncols=3)
     for axes in (upper, lower):
         axes.grid(alpha=0.25)
     figure.suptitle(title, size=11)

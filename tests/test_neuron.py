@@ -205,8 +205,9 @@ def test_the_study_writes_its_answers(finished):
     curve = list(csv.DictReader((finished / "figures" / "frequency_current.csv").open()))
     assert [float(point["current"]) for point in curve] == pytest.approx(np.arange(0, 20.1, 0.4))
     on = [float(point["rate"]) for point in curve if point["repetitive"] == "1"]
-    assert on == sorted(on)
-    assert 50 < on[0] < on[-1] < 90
+    assert min(np.diff(on)) >= -1  # a spike more or less at the window's ends
+    assert 50 < on[0] < 60
+    assert 80 < on[-1] < 90
     spikes = list(csv.DictReader((finished / "figures" / "spikes.csv").open()))
     assert list(spikes[0]) == ["time", "V", "m", "h", "n"]
     assert float(spikes[-1]["time"]) == 50
