@@ -311,9 +311,9 @@ def filled(draw, tree, deviation=0.7, dtype=np.float32):
         if name == "t":
             return draw.randint(1, 50, leaf.shape).astype(dtype)
         if name == "v":
-            return draw.uniform(-80, 40, leaf.shape).astype(dtype)
+            return draw.uniform(-80, -40, leaf.shape).astype(dtype)
         if name in ("m", "h_gate", "n"):
-            return draw.uniform(0.05, 0.95, leaf.shape).astype(dtype)
+            return draw.uniform(0.05, 0.4, leaf.shape).astype(dtype)  # all open at once would outrun the largest dt
         return (deviation * draw.standard_normal(leaf.shape)).astype(dtype)
 
     return jax.tree_util.tree_map_with_path(fill, tree)

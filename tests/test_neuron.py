@@ -106,14 +106,18 @@ def test_the_singular_potentials():
     """0/0 at V = -40 and -55: by their limits, and with the gradients of their neighbours."""
     assert rates(jnp.float32(-40))[0][0] == 1.0
     np.testing.assert_allclose(rates(jnp.float32(-55))[2][0], 0.1, rtol=1e-7)
-    for x in (0.0, 1e-30, -1e-30, 1e-6, -1e-3, 0.03):
-        np.testing.assert_allclose(linoid(jnp.float32(x)), 1 + x / 2 + x**2 / 12, rtol=1e-6)
-        np.testing.assert_allclose(jax.grad(linoid)(jnp.float32(x)), 0.5 + x / 6 - x**3 / 180, rtol=1e-6)
-        np.testing.assert_allclose(jax.grad(jax.grad(linoid))(jnp.float32(x)), 1 / 6 - x**2 / 60, rtol=1e-5)
-    for x in (-3.0, -0.1001, -0.0999, 0.0999, 0.1001, 2.0):  # on either side of where the series ends
-        np.testing.assert_allclose(linoid(jnp.float32(x)), x / (1 - np.exp(-x)), rtol=1e-6)
-        slope = 1 / (1 - np.exp(-x)) - x * np.exp(-x) / (1 - np.exp(-x)) ** 2
-        np.testing.assert_allclose(jax.grad(linoid)(jnp.float32(x)), slope, rtol=1e-5)
+    slope = jax.grad(linoid)
+    values, slopes, bends = (jax.jit(jax.vmap(f)) for f in (linoid, slope, jax.grad(slope)))
+    x = np.array([0.0, 1e-30, -1e-30, 1e-6, -1e-3, 0.03])
+    near = jnp.asarray(x, jnp.float32)
+    np.testing.assert_allclose(values(near), 1 + x / 2 + x**2 / 12, rtol=1e-6)
+    np.testing.assert_allclose(slopes(near), 0.5 + x / 6 - x**3 / 180, rtol=1e-6)
+    np.testing.assert_allclose(bends(near), 1 / 6 - x**2 / 60, rtol=1e-5)
+    x = np.array([-3.0, -0.1001, -0.0999, 0.0999, 0.1001, 2.0])  # on either side of where the series ends
+    away = jnp.asarray(x, jnp.float32)
+    np.testing.assert_allclose(values(away), x / (1 - np.exp(-x)), rtol=1e-6)
+    expected = 1 / (1 - np.exp(-x)) - x * np.exp(-x) / (1 - np.exp(-x)) ** 2
+    np.testing.assert_allclose(slopes(away), expected, rtol=1e-5)
 
 
 @INTEGRATORS
