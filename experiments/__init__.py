@@ -1,6 +1,7 @@
 """One file a study. A study's docstring is its record; ``CONFIG`` is what it runs, ``QUICK`` what ``--quick`` changes.
 
-A study may have ``PUBLISHED``, the paper's numbers by (arm, learning rate), which its tables show beside ours.
+A study may have ``PUBLISHED``, the paper's numbers by (arm, learning rate), which its tables show beside ours. A study
+that trains nothing has no CONFIG: ``_untrained`` says what it has instead.
 """
 
 import importlib
@@ -13,6 +14,11 @@ from rnnlab.errors import unknown
 def names() -> list[str]:
     """The studies, in alphabetical order."""
     return sorted(module.name for module in pkgutil.iter_modules(__path__) if not module.name.startswith("_"))
+
+
+def trained() -> list[str]:
+    """The studies that train something."""
+    return [name for name in names() if hasattr(study(name), "CONFIG")]
 
 
 def study(name: str) -> ModuleType:

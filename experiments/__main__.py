@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import experiments
-from experiments import _sample
+from experiments import _sample, _untrained
 from rnnlab.config import Arm, Config, from_json, parse_document
 from rnnlab.errors import InputError, choose
 from rnnlab.overrides import override, select_arms
@@ -88,9 +88,12 @@ def _parser() -> argparse.ArgumentParser:
 def _list(options: argparse.Namespace) -> int:
     """The experiments, a line each."""
     for name in experiments.names():
-        config = experiments.study(name).CONFIG
-        line = (experiments.study(name).__doc__ or "").partition("\n")[0]
-        print(f"{name:16} {line} [{len(config.arms)} arms, {len(config.seeds)} seeds, data {config.data}]")
+        study = experiments.study(name)
+        line = (study.__doc__ or "").partition("\n")[0]
+        if config := getattr(study, "CONFIG", None):
+            print(f"{name:16} {line} [{len(config.arms)} arms, {len(config.seeds)} seeds, data {config.data}]")
+        else:
+            print(f"{name:16} {line} [trains nothing]")
     return 0
 
 
@@ -191,24 +194,30 @@ def _seeds(text: str) -> tuple[int, ...]:
 
 def _run(options: argparse.Namespace) -> int:
     """Train every arm of an experiment, all its seeds and swept numbers at once, and report."""
-    config = _configuration(options)
+    study = experiments.study(options.name)
+    trains = hasattr(study, "CONFIG")
+    config = _configuration(options) if trains else _untrained.settings(study, options)
     directory = options.out or Path("runs") / options.name / time.strftime("%Y-%m-%d_%H%M%S")
-    return _train(config, directory, new=True)
+    return _train(config, directory, new=True) if trains else _untrained.start(study, config, directory)
 
 
 def _resume(options: argparse.Namespace) -> int:
     """Go on exactly where a run was stopped or killed: the result is that of an uninterrupted run."""
-    return _train(_recorded(options.directory), options.directory, new=False)
+    recorded = _recorded(options.directory)
+    if not isinstance(recorded, Config):
+        return _write_report(options.directory)
+    return _train(recorded, options.directory, new=False)
 
 
-def _recorded(directory: Path) -> Config:
+def _recorded(directory: Path) -> Any:
+    """The run's configuration, or the settings of a study that trains nothing."""
     from rnnlab import records
 
     if not directory.is_dir():
         raise InputError(f"{directory}: no such directory; accepted: a directory that run wrote")
     text = records.read_text(directory / "config.json")
     study = experiments.study(str(parse_document(text)["config"].get("experiment")))
-    return from_json(text, type(study.CONFIG))
+    return from_json(text, type(study.CONFIG if hasattr(study, "CONFIG") else study.SETTINGS))
 
 
 def _train(config: Config, directory: Path, *, new: bool) -> int:
@@ -249,6 +258,8 @@ def _write_report(directory: Path) -> int:
 
     config = _recorded(directory)
     study = experiments.study(config.experiment)
+    if not isinstance(config, Config):
+        return _untrained.write(study, config, directory)
     own = config.data == study.CONFIG.data
     report = write_report(directory, getattr(study, "PUBLISHED", None) if own else None, _curves(config))
     print(report.text, end="")

@@ -193,13 +193,15 @@ def _check_hash(document: Mapping[str, Any], found: str) -> None:
 
 def _build(values: Mapping[str, Any], kind: type[AnyConfig]) -> AnyConfig:
     try:
-        arms = {
-            name: Arm(**{**arm, "options": _options(arm["options"]), "numbers": _options(arm["numbers"])})
-            for name, arm in values["arms"].items()
-        }
-        options = {name: _options(values[name]) for name in ("options", "optimizer_options", "data_options")}
         whole: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in values.items()}
-        return kind(**{**whole, "arms": arms, **options})
+        if issubclass(kind, Config):  # else the settings of a study that trains nothing: plain values
+            whole["arms"] = {
+                name: Arm(**{**arm, "options": _options(arm["options"]), "numbers": _options(arm["numbers"])})
+                for name, arm in values["arms"].items()
+            }
+            for name in ("options", "optimizer_options", "data_options"):
+                whole[name] = _options(values[name])
+        return kind(**whole)
     except (TypeError, KeyError, AttributeError) as error:
         raise InputError(f"config.json: not readable by this version ({error}); accepted: a run of it") from error
 

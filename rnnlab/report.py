@@ -124,8 +124,11 @@ def write_report(directory: Path, numbers: Published | None = None, curves: Sequ
         records.write_whole(directory / "figures" / f"{name}.csv", csv_text(rows).encode())
         records.write_whole(directory / "figures" / f"{name}.png", picture)
     shown = {f"{words}; the numbers are in figures/{name}.csv": png for name, (_, png, words) in pictures.items()}
-    page = _page(summary, table(summary, numbers), shown, environment, config)
-    records.write_whole(directory / "report.html", page.encode())
+    state = "" if summary["complete"] else "<p><strong>Unfinished.</strong> What is shown is what was saved so far.</p>"
+    whole = page(
+        f"rnnlab: {summary['experiment']}", table(summary, numbers), state, _LEGEND, shown, environment, config
+    )
+    records.write_whole(directory / "report.html", whole.encode())
     return Report(summary, text, [directory / "figures" / f"{name}.png" for name in pictures])
 
 
@@ -141,18 +144,24 @@ summary { font-weight: bold; padding: .5rem 0; cursor: pointer; }
 """
 
 
-def _page(
-    summary: Mapping[str, Any],
+_LEGEND = """<p>Mean and half width of the 95 % interval over seeds (Student t). A run whose loss went non-finite
+is counted under <em>dead</em> and enters no mean.</p>"""
+
+
+def page(
+    title: str,
     results: tuple[list[str], list[list[str]]],
+    above: str,
+    below: str,
     pictures: Mapping[str, bytes],
     environment: Any,
     config: str,
 ) -> str:
+    """One self-contained HTML page: a table between two paragraphs (HTML), pictures, configuration, environment."""
     header, rows = results
     head = "".join(f"<th scope=col>{html.escape(name)}</th>" for name in header)
     body = "".join("<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
-    title = html.escape(f"rnnlab: {summary['experiment']}")
-    state = "" if summary["complete"] else "<p><strong>Unfinished.</strong> What is shown is what was saved so far.</p>"
+    title = html.escape(title)
     images = "\n".join(
         f'<img alt="{html.escape(words)}" src="data:image/png;base64,{base64.b64encode(picture).decode()}">'
         for words, picture in pictures.items()
@@ -160,10 +169,9 @@ def _page(
     return f"""<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
 <title>{title}</title><style>{_STYLE}</style></head><body>
-<h1>{title}</h1>{state}
+<h1>{title}</h1>{above}
 <table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>
-<p>Mean and half width of the 95 % interval over seeds (Student t). A run whose loss went non-finite is counted under
-<em>dead</em> and enters no mean.</p>
+{below}
 {images}
 <details><summary>Configuration</summary><pre>{html.escape(config)}</pre></details>
 <details><summary>Environment</summary><pre>{html.escape(json.dumps(environment, indent=2))}</pre></details>

@@ -32,19 +32,25 @@ def check_new(directory: Path) -> None:
 
 def start(prepared: Prepared, directory: Path, watcher: Watcher) -> bool:
     """Train every arm, from nothing, into a new ``directory``. True when complete, False when interrupted."""
+    directory = create(directory, records.environment(jax.devices(), identity(prepared)), to_json(prepared.config))
+    return _train(prepared, directory, _metrics(prepared), watcher)
+
+
+def create(directory: Path, environment: dict[str, Any], config: str) -> Path:
+    """A new run's directory, absolute, with env.json and config.json in it. Raises InputError unless it is new."""
     check_new(directory)
     # Written beside it and renamed: a kill leaves no directory at all, or one that resume takes.
     directory = directory.resolve()
     draft = directory if directory.exists() else directory.with_name(f".{directory.name}.{os.getpid()}.tmp")
     try:
-        records.write_json(draft / "env.json", records.environment(jax.devices(), identity(prepared)))
-        records.write_whole(draft / "config.json", to_json(prepared.config).encode())
+        records.write_json(draft / "env.json", environment)
+        records.write_whole(draft / "config.json", config.encode())
         if draft != directory:
             draft.rename(directory)
     finally:
         if draft != directory:
             shutil.rmtree(draft, ignore_errors=True)
-    return _train(prepared, directory, _metrics(prepared), watcher)
+    return directory
 
 
 def resume(prepared: Prepared, directory: Path, watcher: Watcher) -> bool:

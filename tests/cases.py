@@ -1,7 +1,7 @@
 """The table of cells under test, one row for each cell and interesting combination of options, and random fillings."""
 
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import jax
@@ -22,13 +22,14 @@ class Case(NamedTuple):
     count: Callable[[int, int], int]  # (D, H) -> parameters, written out by hand
     transcription: Callable[[Any, Any, Any], tuple[Any, Any, dict]]
     over_time: bool = True  # False: differs from another row only inside the step, so time adds nothing
+    start: Mapping[str, float] | None = None  # of the carry, by name; None: zero
 
 
-def row(name, count, transcription, *, cell=None, over_time=True, **options):
-    cell = cell or name
-    return Case(
-        name, lambda hidden=H, **more: make_cell(cell, hidden, **options, **more), count, transcription, over_time
-    )
+def row(name, count, transcription, *, cell=None, over_time=True, start=None, **options):
+    def make(hidden=H, **more):
+        return make_cell(cell or name, hidden, **options, **more)
+
+    return Case(name, make, count, transcription, over_time, start)
 
 
 def unlike_layers(hidden=H, **options):
@@ -40,6 +41,14 @@ def full(d, h):
     """One gate that sees x and h and has a bias."""
     return d * h + h * h + h
 
+
+# Hodgkin & Huxley's rates at -65 mV: a / (a + b).
+AT_REST = {
+    "v": -65.0,
+    "m": 2.5 / (np.exp(2.5) - 1) / (2.5 / (np.exp(2.5) - 1) + 4),
+    "h_gate": 0.07 / (0.07 + 1 / (1 + np.exp(3))),
+    "n": 0.1 / (np.e - 1) / (0.1 / (np.e - 1) + 0.125),
+}
 
 CASES = [
     row("rnn", full, paper.rnn()),
@@ -267,6 +276,18 @@ CASES = [
         cell="cerebral_lstm",
         paths="tied",
     ),
+    row("hodgkin_huxley", lambda d, h: d * h, paper.hodgkin_huxley(), start=AT_REST),
+    row(
+        "hodgkin_huxley rk4, substeps",
+        lambda d, h: d * h,
+        paper.hodgkin_huxley("rk4", 0.05, 3),
+        cell="hodgkin_huxley",
+        integrator="rk4",
+        dt=0.05,
+        substeps=3,
+        over_time=False,
+        start=AT_REST,
+    ),
     Case(
         "stack of lstm and gru",
         unlike_layers,
@@ -288,11 +309,19 @@ def generator(*names):
 
 
 def filled(draw, tree, deviation=0.7, dtype=np.float32):
-    """A tree of arrays (or shapes) filled with normal draws; counts (the biological carry's ``t``) with integers."""
+    """A tree of arrays (or shapes) filled with normal draws.
+
+    Counts (the biological carry's ``t``) with integers; a neuron's potential with mV and its gates with parts of one.
+    """
 
     def fill(path, leaf):
-        if getattr(path[-1], "name", "") == "t":
+        name = getattr(path[-1], "name", "")
+        if name == "t":
             return draw.randint(1, 50, leaf.shape).astype(dtype)
+        if name == "v":
+            return draw.uniform(-80, -40, leaf.shape).astype(dtype)
+        if name in ("m", "h_gate", "n"):
+            return draw.uniform(0.05, 0.4, leaf.shape).astype(dtype)  # all open at once would outrun the largest dt
         return (deviation * draw.standard_normal(leaf.shape)).astype(dtype)
 
     return jax.tree_util.tree_map_with_path(fill, tree)

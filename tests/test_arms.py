@@ -117,7 +117,7 @@ def test_quick_keeps_what_the_protocol_is_about():
     assert configured("imdb_biological", "--quick").data_options == imdb_biological.QUICK["data_options"]
 
 
-@pytest.mark.parametrize("name", experiments.names())
+@pytest.mark.parametrize("name", experiments.trained())
 def test_every_protocol_can_be_planned(name):
     study = experiments.study(name)
     for protocol, changes in getattr(study, "PROTOCOLS", {}).items():

@@ -28,7 +28,7 @@ def parameters(config, arm: str) -> int:
     return count_parameters(jax.eval_shape(model.init, jax.random.key(0)))
 
 
-@pytest.mark.parametrize("name", experiments.names())
+@pytest.mark.parametrize("name", experiments.trained())
 def test_every_protocol_can_be_planned(name):
     study = experiments.study(name)
     for protocol, changes in getattr(study, "PROTOCOLS", {"": {}}).items():

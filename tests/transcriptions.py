@@ -188,6 +188,62 @@ def cerebral_lstm(form="code", activation="tanh", gate="sigmoid", tied=False):
     return step
 
 
+def hodgkin_huxley(integrator="exponential_euler", dt=0.025, substeps=1):
+    """Rahman et al., eq. 13-16, with the rates of 1952 for a rest near -65 mV."""
+
+    def alpha(v):
+        return {
+            "m": 0.1 * (v + 40) / (1 - np.exp(-(v + 40) / 10)),
+            "h_gate": 0.07 * np.exp(-(v + 65) / 20),
+            "n": 0.01 * (v + 55) / (1 - np.exp(-(v + 55) / 10)),
+        }
+
+    def beta(v):
+        return {
+            "m": 4 * np.exp(-(v + 65) / 18),
+            "h_gate": 1 / (1 + np.exp(-(v + 35) / 10)),
+            "n": 0.125 * np.exp(-(v + 65) / 80),
+        }
+
+    def derivative(state, current):
+        v, a, b = state["v"], alpha(state["v"]), beta(state["v"])
+        potassium = 36 * state["n"] ** 4 * (v + 77)
+        sodium = 120 * state["m"] ** 3 * state["h_gate"] * (v - 50)
+        leak = 0.3 * (v + 54.387)
+        return {"v": current - potassium - sodium - leak} | {g: a[g] * (1 - state[g]) - b[g] * state[g] for g in a}
+
+    def runge_kutta(state, current):
+        def off(slope, factor):
+            return {name: state[name] + factor * dt * slope[name] for name in state}
+
+        first = derivative(state, current)
+        second = derivative(off(first, 0.5), current)
+        third = derivative(off(second, 0.5), current)
+        fourth = derivative(off(third, 1), current)
+        return {
+            name: state[name] + dt * (first[name] + 2 * second[name] + 2 * third[name] + fourth[name]) / 6
+            for name in state
+        }
+
+    def exponential(state, current):
+        """Each variable on its way to the value that it would take if the others stood still."""
+        a, b, after = alpha(state["v"]), beta(state["v"]), {}
+        for g in a:
+            limit, tau = a[g] / (a[g] + b[g]), 1 / (a[g] + b[g])
+            after[g] = limit + (state[g] - limit) * np.exp(-dt / tau)
+        na, k, leak = 120 * after["m"] ** 3 * after["h_gate"], 36 * after["n"] ** 4, 0.3
+        limit = (na * 50 + k * -77 + leak * -54.387 + current) / (na + k + leak)
+        return {"v": limit + (state["v"] - limit) * np.exp(-dt * (na + k + leak)), **after}
+
+    def step(params, carry, x):
+        state = {"v": carry.v, "m": carry.m, "h_gate": carry.h_gate, "n": carry.n}
+        for _ in range(substeps):
+            state = (runge_kutta if integrator == "rk4" else exponential)(state, x @ params.w)
+        return state, state["v"], {gate: state[gate] for gate in ("m", "h_gate", "n")}
+
+    return step
+
+
 def stacked(*steps):
     """Layers: each reads the h that the one below has just made."""
 

@@ -13,6 +13,7 @@ import jax
 from rnnlab.cells.biological import biological_lstm
 from rnnlab.cells.cerebral import cerebral_lstm
 from rnnlab.cells.gru import gru
+from rnnlab.cells.hodgkin_huxley import hodgkin_huxley
 from rnnlab.cells.lstm import lstm, lstm_1997
 from rnnlab.cells.peephole import peephole_lstm
 from rnnlab.cells.rnn import rnn
@@ -36,6 +37,7 @@ CELLS: dict[str, Callable[..., Cell]] = {
     "lstm5": lstm5,
     "biological_lstm": biological_lstm,
     "cerebral_lstm": cerebral_lstm,
+    "hodgkin_huxley": hodgkin_huxley,
 }
 
 
