@@ -12,9 +12,11 @@ import jax
 
 from rnnlab.cells.biological import biological_lstm
 from rnnlab.cells.cerebral import cerebral_lstm
+from rnnlab.cells.grid_lstm import grid_lstm
 from rnnlab.cells.gru import gru
 from rnnlab.cells.lstm import lstm, lstm_1997
 from rnnlab.cells.peephole import peephole_lstm
+from rnnlab.cells.qrnn import qrnn
 from rnnlab.cells.rnn import rnn
 from rnnlab.cells.slim import lstm1, lstm2, lstm3, lstm4, lstm5
 from rnnlab.cells.stack import stack
@@ -36,6 +38,8 @@ CELLS: dict[str, Callable[..., Cell]] = {
     "lstm5": lstm5,
     "biological_lstm": biological_lstm,
     "cerebral_lstm": cerebral_lstm,
+    "qrnn": qrnn,
+    "grid_lstm": grid_lstm,
 }
 
 
