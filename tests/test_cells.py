@@ -208,7 +208,7 @@ def test_jit_agrees_and_new_values_do_not_recompile(case):
 @pytest.mark.parametrize("case", OVER_TIME, ids=name_of)
 def test_init_depends_on_the_key_alone(case):
     # orthogonal blocks, which take a second to compile, have a test of their own
-    options = {} if case.name.startswith(("cerebral", "hodgkin")) else {"u_init": "glorot_uniform"}
+    options = {} if case.name.startswith(("cerebral", "hodgkin", "qrnn")) else {"u_init": "glorot_uniform"}
 
     def init(seed):  # by a factory of its own, so nothing is left over from other draws
         return case.make(**options).init(jax.random.key(seed, impl="unsafe_rbg"), D)

@@ -20,10 +20,12 @@ UNIFORM = {
 NORMAL = {"glorot_normal": np.sqrt(2 / (60 + 40)), "lecun_normal": 1 / np.sqrt(60)}
 ORTHOGONAL = {"orthogonal", "keras_orthogonal"}
 DRAWN = [name for name in CELLS if "w_init" in factory_options(CELLS[name])]  # a neuron's weights are not
+RECURRENT = [name for name in DRAWN if "u_init" in factory_options(CELLS[name])]  # a QRNN's window is one block
 
 
 def test_cells_without_an_initialiser():
     assert set(CELLS) - set(DRAWN) == {"hodgkin_huxley"}
+    assert set(DRAWN) - set(RECURRENT) == {"qrnn"}
 
 
 def draw(name, seed=0, shape=(N_IN, GATES, HIDDEN)):
@@ -85,7 +87,7 @@ def test_keras_orthogonal_is_joint():
     assert np.abs(block[:, 0] @ block[:, 0].T - np.eye(40)).max() > 0.1
 
 
-@pytest.mark.parametrize("name", DRAWN)
+@pytest.mark.parametrize("name", RECURRENT)
 def test_cells_take_the_initialisers_named(name):
     """w has D inputs and as many gates as see x, u has H inputs and its own gates; neither takes the other's name."""
     w, u = make_cell(name, 40, w_init="tf1_xavier", u_init="glorot_normal").init(jax.random.key(1), 60)[:2]
@@ -95,7 +97,27 @@ def test_cells_take_the_initialisers_named(name):
     assert np.abs(u).max() > 2.5 * np.sqrt(2 / 80)  # normal
 
 
-@pytest.mark.parametrize("name", sorted(DRAWN))
+def test_a_qrnn_draws_its_window_as_one_block():
+    """The product of K inputs has K*D inputs, as the author's one linear layer over them has; there is no u."""
+    w = make_cell("qrnn", 40, window=3, w_init="tf1_xavier").init(jax.random.key(1), 60).w
+    assert w.shape == (60, 3, 3, 40)
+    for tap in range(3):
+        assert 0.98 < np.abs(w[:, tap]).max() / np.sqrt(6 / (3 * (3 * 60 + 40))) <= 1
+        assert abs(np.corrcoef(w[:, tap].ravel(), w[:, tap - 1].ravel())[0, 1]) < 0.06  # 7,200 draws
+    defaults = factory_options(CELLS["qrnn"])
+    assert defaults["w_init"].default == "glorot_uniform"
+    assert "u_init" not in defaults
+
+
+@pytest.mark.parametrize("tied", [False, True])
+def test_layers_of_a_grid_start_apart(tied):
+    u = make_cell("grid_lstm", 20, layers=2, tied=tied, u_init="glorot_normal").init(jax.random.key(0), 20).u
+    assert u.shape == (1 if tied else 2, 40, 2, 4, 20)
+    blocks = np.asarray(u).reshape(-1, 20, 8, 20).swapaxes(1, 2).reshape(-1, 400)  # by layer and source, then gate
+    assert np.abs(np.corrcoef(blocks) - np.eye(len(blocks))).max() < 0.25  # 400 draws: five deviations
+
+
+@pytest.mark.parametrize("name", sorted(RECURRENT))
 def test_default_initialisers(name):
     """Glorot-uniform inputs and orthogonal recurrences for all but the author's own draws for his cell."""
     defaults = factory_options(CELLS[name])
@@ -111,12 +133,14 @@ FORGET_BIASES = {  # cell -> default; the row of f is the second, i the first
     "lstm5": 1.0,
     "biological_lstm": 0.0,
     "cerebral_lstm": 0.0,
+    "qrnn": 0.0,
+    "grid_lstm": 1.0,
 }
 
 
 def cheap(name):
     """Options that spare an orthogonal draw, which takes a second to compile."""
-    return {} if name == "cerebral_lstm" else {"u_init": "glorot_uniform"}
+    return {} if name in ("cerebral_lstm", "qrnn") else {"u_init": "glorot_uniform"}
 
 
 def test_cells_with_a_forget_bias():
@@ -128,7 +152,11 @@ def test_biases_start_at_zero_but_the_forget_gates(name):
     given = {"forget_bias": 0.6} if name in FORGET_BIASES else {}
     for options, forget in ((given, 0.6), ({}, FORGET_BIASES.get(name))):
         params = make_cell(name, H, **cheap(name), **options).init(jax.random.key(0, impl="unsafe_rbg"), 3)
-        biases = {field: np.array(value) for field, value in params._asdict().items() if field.startswith("b")}
+        biases = {
+            field: np.array(value)
+            for field, value in params._asdict().items()
+            if field.startswith("b") and value is not None
+        }
         assert biases
         if name in FORGET_BIASES:
             assert (biases["b"][..., 1, :] == np.float32(forget)).all()
@@ -147,7 +175,12 @@ def test_peepholes_start_small_and_not_at_zero(peephole):
 
 
 @pytest.mark.parametrize(
-    ("name", "options"), [*((name, {}) for name in DRAWN), ("peephole_lstm", {"peephole": "full"})]
+    ("name", "options"),
+    [
+        *((name, {}) for name in RECURRENT),
+        ("peephole_lstm", {"peephole": "full"}),
+        ("grid_lstm", {"depth": "feedforward"}),
+    ],
 )
 def test_no_two_weights_share_a_key(name, options):
     """One key gives one stream of numbers, whatever the shape: two leaves drawn from it would be proportional."""

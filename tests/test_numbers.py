@@ -120,6 +120,9 @@ NUMBERS = [
     ("biological_lstm", "noise", 0.3, {"u_init": "glorot_uniform"}),
     ("cerebral_lstm", "forget_bias", 0.7, {}),
     ("cerebral_lstm", "eps", 0.05, {"paths": "noise"}),
+    ("qrnn", "forget_bias", 0.7, {}),
+    ("qrnn", "zoneout", 0.3, {}),
+    ("grid_lstm", "forget_bias", 0.7, {"u_init": "glorot_uniform"}),
 ]
 
 

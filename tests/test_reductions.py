@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from cases import D, H, assert_trees_close, generator, random_carry, random_inputs, random_params
 
-from rnnlab.cells import count_parameters, make_cell
+from rnnlab.cells import count_parameters, make_cell, stack
 from rnnlab.cells.cerebral import CerebralParams
+from rnnlab.cells.grid_lstm import GridCarry, GridParams
 from rnnlab.cells.gru import GRUParams
 from rnnlab.cells.lstm import LSTMCarry, LSTMParams
 from rnnlab.cells.peephole import PeepholeParams
@@ -223,3 +224,81 @@ def test_the_biological_state_grows_by_at_most_two_deltas():
     assert np.min(growths) >= 0
     assert np.max(growths) <= 2 * 0.25 + 1e-6  # a sum of float32 numbers of size 1
     assert np.max(growths) > 0.4
+
+
+@pytest.mark.parametrize("tied", [False, True])
+def test_a_grid_of_time_alone_is_the_lstm(tied):
+    lstm, params, carry, xs = an_lstm("grid of time")
+    grid = make_cell("grid_lstm", H, dims=1, tied=tied)
+    same = GridParams(params.w, params.u[None, :, None], None, params.b[None, None], None)
+    after, hs = run(grid, same, xs, GridCarry(carry.c[:, None], carry.h[:, None]))
+    expected, expected_hs = run(lstm, params, xs, carry)
+    np.testing.assert_array_equal(hs, expected_hs)
+    np.testing.assert_array_equal(after.c[:, 0], expected.c)
+    np.testing.assert_array_equal(after.h[:, 0], expected.h)
+
+
+@pytest.mark.parametrize("depth", ["lstm", "feedforward"])
+def test_a_grid_whose_depth_hands_on_the_new_h_is_a_stack(depth):
+    """With relu, which leaves h = o * relu(c) as it is. Depth's memory is written with h alone and read whole."""
+    draw, layers = generator("grid stack", depth), 2
+    grid = make_cell("grid_lstm", H, layers=layers, depth=depth, priority="depth", activation="relu")
+    params = random_params(grid, draw)
+    new_h = np.concatenate([np.eye(H), np.zeros((H, H))]).astype(np.float32)  # of H' = [h_t', h_d]
+    if depth == "feedforward":
+        params.v[:], params.b_v[:] = new_h, 0
+    else:
+        params.u[:, :, 1] = 0
+        params.u[:, :, 1, 2] = new_h
+        params.b[:, 1] = np.array([40, -40, 0, 40], np.float32)[:, None]  # i = 1, f = 0, o = 1 in float32
+    stacked = stack([make_cell("lstm", H, activation="relu")] * layers)
+    time, b = params.u[:, :, 0], params.b[:, 0]
+    first = np.einsum("dh,hgk->dgk", params.w[:, 0], time[0, H:])
+    same = (LSTMParams(first, time[0, :H], b[0]), LSTMParams(time[1, H:], time[1, :H], b[1]))
+    carry, xs = random_carry(grid, params, draw, (B,)), random_inputs(draw, T, B, D)
+    after, hs = run(grid, params, xs, carry)
+    start = tuple(LSTMCarry(carry.c[:, layer], carry.h[:, layer]) for layer in range(layers))
+    expected, expected_hs = run(stacked, same, xs, start)
+    assert np.abs(hs).max() > 0.1
+    np.testing.assert_allclose(hs, expected_hs, **FLOAT32)
+    for layer in range(layers):
+        assert_trees_close(tuple(leaf[:, layer] for leaf in after), tuple(expected[layer]), **FLOAT32)
+
+
+def test_layers_of_a_tied_grid_are_layers_with_equal_weights():
+    draw, options = generator("tied grid"), {"layers": 2, "depth": "feedforward"}
+    tied, free = make_cell("grid_lstm", H, tied=True, **options), make_cell("grid_lstm", H, **options)
+    params = random_params(tied, draw)
+    twice = GridParams(params.w, *(np.concatenate([leaf, leaf]) for leaf in params[1:]))
+    carry, xs = random_carry(tied, params, draw, (B,)), random_inputs(draw, T, B, D)
+    assert_trees_close(run(tied, params, xs, carry), run(free, twice, xs, carry), **FLOAT32)
+
+
+def logistic(a):
+    return 1 / (1 + np.exp(-a))
+
+
+@pytest.mark.parametrize("steps", [1, 5])
+def test_a_qrnn_is_a_convolution_and_a_pooling(steps):
+    """Over the whole sequence in float64, inputs before the first zero."""
+    draw = generator("convolution", steps)
+    cell = make_cell("qrnn", H, window=3, pooling="ifo")
+    params, xs = random_params(cell, draw), random_inputs(draw, steps, B, D)
+    w, b = params.w.astype(np.float64), params.b.astype(np.float64)
+    padded = np.concatenate([np.zeros((2, B, D)), xs])
+    a = sum(np.einsum("tbd,dgh->tbgh", padded[2 - k : 2 - k + steps], w[:, k]) for k in range(3)) + b
+    c, expected = np.zeros((B, H)), []
+    for z, f, o, i in np.moveaxis(a, 2, 1):
+        c = logistic(f) * c + logistic(i) * np.tanh(z)
+        expected.append(logistic(o) * c)
+    np.testing.assert_allclose(unroll(cell, params, xs)[1], np.stack(expected), **FLOAT32)
+
+
+def test_a_qrnn_of_window_1_and_constant_forget_gate_is_an_exponential_average():
+    draw = generator("average")
+    cell = make_cell("qrnn", H, window=1, pooling="f")
+    params, xs = random_params(cell, draw), random_inputs(draw, T, B, D)
+    params.w[:, 0, 1] = 0
+    f, z = logistic(params.b[1]), np.tanh(xs @ params.w[:, 0, 0] + params.b[0])
+    expected = sum((1 - f) * f ** (T - 1 - t) * z[t] for t in range(T))
+    np.testing.assert_allclose(unroll(cell, params, xs)[1][-1], expected, **FLOAT32)

@@ -244,6 +244,89 @@ def hodgkin_huxley(integrator="exponential_euler", dt=0.025, substeps=1):
     return step
 
 
+def qrnn(pooling="fo", activation="tanh", gate="sigmoid"):
+    """Bradbury et al., section 2, without zoneout; ``ahead[j]``: what past inputs add to the gates at t + j."""
+    act, s = ACTS[activation], GATES[gate]
+    names = {"f": "zf", "fo": "zfo", "ifo": "zfoi"}[pooling]
+
+    def step(params, carry, x):
+        width = params.w.shape[1]
+        taps, b = [named(params.w[:, k], names) for k in range(width)], named(params.b, names)
+        due = [named(rows, names) for rows in ([] if carry.ahead is None else carry.ahead)]
+        a = {g: x @ taps[0][g] + (due[0][g] if due else 0.0) + b[g] for g in names}
+        gates = {"candidate": act(a["z"]), **{g: s(a[g]) for g in names[1:]}}
+        f, z = gates["f"], gates["candidate"]
+        c = f * carry.c + (gates["i"] if pooling == "ifo" else 1 - f) * z
+        h = c if pooling == "f" else gates["o"] * c
+        after = {"c": c}
+        if due:
+            later = [{g: x @ taps[k][g] for g in names} for k in range(1, width)]
+            for k in range(1, width - 1):
+                later[k - 1] = {g: later[k - 1][g] + due[k][g] for g in names}
+            after["ahead"] = np.stack([np.stack([rows[g] for g in names]) for rows in later])
+        if carry.t is not None:
+            after["t"] = carry.t + 1
+        return after, h, gates
+
+    return step
+
+
+def grid_lstm(layers=1, tied=False, priority=False, memory=True, printed=False, activation="tanh", gate="sigmoid"):
+    """Kalchbrenner et al., section 3: time and depth. Without ``memory`` depth is a feed-forward layer."""
+    act, s = ACTS[activation], GATES[gate]
+
+    def transform(seen, m, weights, biases):
+        u, b = named(weights, "ifco"), named(biases, "ifco")
+        i, f, o = (s(seen @ u[g] + b[g]) for g in "ifo")
+        candidate = act(seen @ u["c"] + b["c"])
+        m = f * m + i * candidate
+        return act(o * m) if printed else o * act(m), m, {"i": i, "f": f, "o": o, "candidate": candidate}
+
+    def step(params, carry, x):
+        h_depth = x @ params.w[:, 0]
+        m_depth = x @ params.w[:, 1] if memory else None
+        c, h, gates = [], [], []
+        for layer in range(layers):
+            block = 0 if tied else layer
+            both = np.concatenate([carry.h[layer], h_depth])
+            h_time, m_time, of_time = transform(both, carry.c[layer], params.u[block, :, 0], params.b[block, 0])
+            if priority:
+                both = np.concatenate([h_time, h_depth])
+            decided = [of_time]
+            if memory:
+                h_depth, m_depth, of_depth = transform(both, m_depth, params.u[block, :, 1], params.b[block, 1])
+                decided.append(of_depth)
+            else:
+                h_depth = act(both @ params.v[block] + params.b_v[block])
+            c.append(m_time)
+            h.append(h_time)
+            gates.append(decided)
+        names = ("i", "f", "o", "candidate")
+        stacked_gates = {name: np.array([[one[name] for one in decided] for decided in gates]) for name in names}
+        return {"c": np.stack(c), "h": np.stack(h)}, h_depth, stacked_gates
+
+    return step
+
+
+def grid_lstm_of_time():
+    """The grid whose one dimension is time: x stands beside h, and there is one layer."""
+    plain = lstm()
+
+    def step(params, carry, x):
+        class Of:
+            w, u, b = params.w, params.u[0, :, 0], params.b[0, 0]
+            c, h = carry.c[0], carry.h[0]
+
+        after, h, gates = plain(Of, Of, x)
+        return (
+            {name: value[None] for name, value in after.items()},
+            h,
+            {name: value[None, None] for name, value in gates.items()},
+        )
+
+    return step
+
+
 def stacked(*steps):
     """Layers: each reads the h that the one below has just made."""
 

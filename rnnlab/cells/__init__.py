@@ -12,10 +12,12 @@ import jax
 
 from rnnlab.cells.biological import biological_lstm
 from rnnlab.cells.cerebral import cerebral_lstm
+from rnnlab.cells.grid_lstm import grid_lstm
 from rnnlab.cells.gru import gru
 from rnnlab.cells.hodgkin_huxley import hodgkin_huxley
 from rnnlab.cells.lstm import lstm, lstm_1997
 from rnnlab.cells.peephole import peephole_lstm
+from rnnlab.cells.qrnn import qrnn
 from rnnlab.cells.rnn import rnn
 from rnnlab.cells.slim import lstm1, lstm2, lstm3, lstm4, lstm5
 from rnnlab.cells.stack import stack
@@ -38,6 +40,8 @@ CELLS: dict[str, Callable[..., Cell]] = {
     "biological_lstm": biological_lstm,
     "cerebral_lstm": cerebral_lstm,
     "hodgkin_huxley": hodgkin_huxley,
+    "qrnn": qrnn,
+    "grid_lstm": grid_lstm,
 }
 
 

@@ -3,10 +3,9 @@
 from typing import NamedTuple
 
 import jax
-import jax.numpy as jnp
 
 from rnnlab.cells.functions import activation as make_activation
-from rnnlab.cells.functions import dot, gate_activation, zeros
+from rnnlab.cells.functions import dot, draw_each, gate_activation, zeros
 from rnnlab.cells.initialisers import initialise
 from rnnlab.cells.lstm import LSTMGates
 from rnnlab.errors import check_number
@@ -78,19 +77,11 @@ def biological_lstm(
         z = squash(dot(x, params.w) + dot(carry.h, params.u) + dot(carry.c, params.p) + params.b)
         return LSTMGates(z[..., 0, :], z[..., 1, :], z[..., 2, :], None)
 
-    def standard_normal(rng: Key, t: Array) -> Array:
-        """One draw [H] for every batch element, from its own step count: padding of one never moves another's."""
-
-        def draw(element: Array, now: Array) -> Array:
-            return jax.random.normal(jax.random.fold_in(jax.random.fold_in(rng, now), element), (hidden,), t.dtype)
-
-        return jax.vmap(draw)(jnp.arange(t.size), t.reshape(-1).astype(jnp.uint32)).reshape(*t.shape[:-1], hidden)
-
     def step(params: BiologicalParams, carry: BiologicalCarry, x: Array) -> tuple[BiologicalCarry, Array]:
         i, f, o, _ = gates(params, carry, x)
         c = carry.c + delta * (i + f + params.b_c)
         if carry.t is not None and key is not None:
-            c = c + noise * standard_normal(key, carry.t)
+            c = c + noise * draw_each(key, carry.t, lambda rng: jax.random.normal(rng, (hidden,), c.dtype))
         t = None if carry.t is None else carry.t + 1
         h = o * act(c)
         return BiologicalCarry(c, h, t), h

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from rnnlab.errors import choose
-from rnnlab.types import Array
+from rnnlab.types import Array, Key
 
 ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
     "tanh": jnp.tanh,
@@ -47,3 +47,16 @@ def dot(x: Array, w: Array) -> Array:
 def zeros(params: Array, *shape: int) -> Array:
     """Zeros of ``shape`` for a carry: float32 whatever the parameters' dtype (float64 under x64)."""
     return jnp.zeros(shape, jnp.promote_types(params.dtype, jnp.float32))
+
+
+def draw_each(key: Key, t: Array, draw: Callable[[Key], Array]) -> Array:
+    """``draw``s ``[H]`` for every batch element, from its own step count ``t [..., 1]``: ``[..., H]``.
+
+    Padding of one element never moves another's draw.
+    """
+
+    def of(element: Array, now: Array) -> Array:
+        return draw(jax.random.fold_in(jax.random.fold_in(key, now), element))
+
+    drawn = jax.vmap(of)(jnp.arange(t.size), t.reshape(-1).astype(jnp.uint32))
+    return drawn.reshape(*t.shape[:-1], drawn.shape[-1])
