@@ -124,12 +124,16 @@ def grid_lstm(
             gates = jax.tree.map(lambda gate: gate[..., None, None, :], decided)
             return GridCarry(m[..., None, :], h[..., None, :]), h, gates
         h_d, m_d = side[..., 0, :], side[..., -1, :]
-        ms, hs, every = [], [], []
+        ms: list[Array] = []
+        hs: list[Array] = []
+        every: list[LSTMGates] = []
         for layer in range(layers):
             u, b = (leaf[0 if tied else layer] for leaf in (params.u, params.b))
             h_t = carry.h[..., layer, :]
             m, h, decided = transform(dot(jnp.concatenate([h_t, h_d], -1), u[:, 0]) + b[0], carry.c[..., layer, :])
-            ms, hs, in_layer = [*ms, m], [*hs, h], [decided]
+            ms.append(m)
+            hs.append(h)
+            in_layer = [decided]
             seen = jnp.concatenate([h if first else h_t, h_d], -1)
             if params.v is None or params.b_v is None:
                 m_d, h_d, decided = transform(dot(seen, u[:, 1]) + b[1], m_d)
