@@ -13,6 +13,10 @@ Numbers:   both models plateau at about 80 % validation accuracy (B1); the LSTM 
 Protocols (--set protocol=NAME): held_out (default), 2,500 of the training reviews validate; validate_on_test, as the
            paper does: trains on all 25,000, and its table has no "at best validation".
 
+Expected:  4 seeds, mean and half of the 95 % interval. Test accuracy at best validation: LSTM 84.2 ± 0.6 %, peephole
+           85.2 ± 0.1 %, biological 82.6 ± 0.4 %. After 15 epochs the LSTM has 98.3 % training accuracy and a gap of
+           0.77, the biological one 91.5 % and 0.22; validation loss has risen from 0.37 to 0.82 and from 0.38 to 0.45.
+
 Command:   python -m experiments run imdb_biological
 Sweeps:    --set arms.biological.options.delta=1e-4,1e-3,1e-2,1e-1,1        the size of a step of the cell state
            --set arms.biological.options.noise=0.01                        Gaussian noise on it, the paper's future work

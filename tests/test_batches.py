@@ -195,6 +195,7 @@ def uninterrupted(tmp_path_factory):
 
 
 @pytest.mark.parametrize("moment", [pytest.param(0, id="before", marks=pytest.mark.slow), 3])
+@pytest.mark.slow
 def test_a_stop_costs_nothing(uninterrupted, tmp_path, monkeypatch, moment):
     """Stopped before the first step, where the probes have spoken already, and in the middle of an epoch."""
     monkeypatch.setattr(loop, "STRETCH_SECONDS", 1e-9)

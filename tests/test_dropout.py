@@ -241,6 +241,7 @@ def test_training_steps_and_seeds_have_keys_of_their_own_and_numbers_share_them(
         assert a @ b > 0.9999
 
 
+@pytest.mark.slow
 def test_rates_ride_the_run_axis():
     def trained(**changes):
         recipe, runs, data = of_arm(**changes)

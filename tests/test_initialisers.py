@@ -15,6 +15,7 @@ UNIFORM = {
     "glorot_uniform": np.sqrt(6 / (60 + 40)),
     "keras_glorot_uniform": np.sqrt(6 / (60 + 4 * 40)),
     "tf1_xavier": np.sqrt(6 / (4 * (60 + 40))),
+    "tf1_xavier_two_layers": np.sqrt(6 / (2 * 4 * (60 + 40))),  # a receptive field of [2, 4]
     "torch_uniform": 1 / np.sqrt(40),
 }
 NORMAL = {"glorot_normal": np.sqrt(2 / (60 + 40)), "lecun_normal": 1 / np.sqrt(60)}

@@ -89,6 +89,7 @@ def test_other_models_have_no_paths(cell):
     assert paths(model, TASKS["classification"], params, None) == {}
 
 
+@pytest.mark.slow
 def test_probes_are_rows_of_the_metrics_from_epoch_0_on_for_living_runs(tmp_path, capsys):
     """An arm with paths, one without, and a learning rate that kills in the first epoch."""
     directory = tmp_path / "run"

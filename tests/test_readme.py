@@ -37,6 +37,7 @@ def test_the_picture_is_there():
     assert (ROOT / name).read_bytes().startswith(b"\x89PNG")
 
 
+@pytest.mark.slow
 def test_the_cell_of_your_own_works_as_printed(tmp_path, monkeypatch):
     (source,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
     assert len([line for line in source.splitlines() if line.strip()]) <= 20

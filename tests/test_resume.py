@@ -124,6 +124,7 @@ SLOW = pytest.mark.slow
         pytest.param(9, id="second epoch"),
     ],
 )
+@pytest.mark.slow
 def test_ctrl_c_and_resume(reference, tmp_path, moment):
     directory = tmp_path / "run"
     before = signal.getsignal(signal.SIGINT)
@@ -228,6 +229,7 @@ def test_killed_before_there_is_a_directory(tmp_path, monkeypatch, nth):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_killed_before_the_first_save(reference, tmp_path):
     directory = tmp_path / "run"
     config = replace(ONE, save_seconds=1e9)

@@ -141,6 +141,7 @@ def test_the_search_for_collectives_would_find_one():
     assert "all-reduce" in jax.jit(talk).lower(jnp.arange(4.0)).compile().as_text()
 
 
+@pytest.mark.slow
 def test_numbers_of_the_cell_ride_the_run_axis(split):
     runs = grid([0], {"learning_rate": [1e-2], "delta": [1e-3, 0.5], "noise": [0.0, 0.3]})
     state, _ = trained(split, runs, devices=2, chunk=2, made=recipe("biological_lstm"))
