@@ -5,8 +5,8 @@ Paper:     Rahman, Mohammed & Azad, A new LSTM model by introducing biological c
 Question:  does the cell hodgkin_huxley do what the neuron is known to do? Nothing is trained.
 Answers:   it rests near -65 mV without input; a constant 10 uA/cm^2 makes it fire at 68 Hz; from a rest that a current
            suddenly ends, it fires without end from between 6.0 and 6.5 uA/cm^2 on.
-Measured:  all currents side by side for 1.2 s from rest; spikes are upward crossings of 0 mV and are counted over the
-           last second. Firing is repetitive where a spike falls in the last 100 ms.
+Measured:  all currents side by side for 1.2 s from rest; spikes are upward crossings of 0 mV. The rate is one over the
+           mean interval between those of the last second; firing is repetitive where one falls in the last 100 ms.
 Settings:  dt and integrator, those of the cell; current and duration of the drawn spikes; highest and spacing of the
            frequency-current curve; discard and measured, the two parts of its time. ms and uA/cm^2.
 
@@ -88,7 +88,8 @@ def trace(settings: Settings) -> list[dict[str, float]]:
 
 
 def firing(settings: Settings, currents: Any) -> tuple[Any, Any, Any]:
-    """For each of ``currents [B]``: spikes a second (Hz), whether firing goes on to the end, and V in mV there."""
+    """For each of ``currents [B]``: Hz, one over the mean interval between spikes (0 for fewer than two);
+    whether firing goes on to the end; and V in mV there."""
     import jax
     import jax.numpy as jnp
     import numpy as np
@@ -100,16 +101,18 @@ def firing(settings: Settings, currents: Any) -> tuple[Any, Any, Any]:
     total = discarded + round(settings.measured / settings.dt)
 
     def step(before: Any, t: Any) -> tuple[Any, None]:
-        carry, count, last = before
+        carry, count, first, last = before
         after, v = cell.step(params, carry, x_BD)
         spike = (carry.v < THRESHOLD) & (v >= THRESHOLD) & (t >= discarded)
-        return (after, count + spike, jnp.where(spike, t, last)), None
+        first = jnp.where(spike & (count == 0), t, first)
+        return (after, count + spike, first, jnp.where(spike, t, last)), None
 
     none = jnp.zeros(x_BD.shape, jnp.int32)
-    start = (cell.initial_carry(params, x_BD.shape[:1]), none, none)
-    (end, count, last), _ = jax.jit(lambda: jax.lax.scan(step, start, jnp.arange(total)))()
-    rates = np.ravel(count) / ((total - discarded) * settings.dt / 1000)
-    goes_on = (np.ravel(count) > 0) & (np.ravel(last) >= total - LAST / settings.dt)
+    start = (cell.initial_carry(params, x_BD.shape[:1]), none, none, none)
+    (end, *spikes), _ = jax.jit(lambda: jax.lax.scan(step, start, jnp.arange(total)))()
+    count, first, last = map(np.ravel, spikes)
+    rates = np.where(count > 1, (count - 1) / np.maximum(last - first, 1), 0) / (settings.dt / 1000)
+    goes_on = (count > 0) & (last >= total - LAST / settings.dt)
     return rates, goes_on, np.ravel(end.v)
 
 
@@ -130,7 +133,7 @@ def measure(settings: Settings) -> Findings:
         {"current": float(current), "rate": float(rate), "repetitive": int(on)}
         for current, rate, on in zip(curve, rates, goes_on, strict=False)
     ]
-    words = f"V and the gates under {settings.current:g} uA/cm^2 from time 0 on"
+    words = f"V and the gates under {settings.current:g} µA/cm² from time 0 on"
     pictures = {
         "spikes": (spikes, _draw_spikes(spikes, words), words),
         "frequency_current": (points, _draw_curve(points), "Firing rate by current"),
@@ -175,7 +178,7 @@ def _draw_curve(points: list[dict[str, Any]]) -> bytes:
     figure = Figure(figsize=(6.4, 4), layout="constrained", dpi=110)
     axes = figure.subplots()
     axes.plot([point["current"] for point in points], [point["rate"] for point in points], ".-", linewidth=1)
-    axes.set(xlabel="current (uA/cm^2)", ylabel="firing rate (Hz)")
+    axes.set(xlabel="current (µA/cm²)", ylabel="firing rate (Hz)")
     axes.grid(alpha=0.25)
     return _png(figure)
 
