@@ -1,30 +1,6 @@
-"""Intervals, and the numbers that stand for a run. Pure functions of arrays."""
-
-from typing import NamedTuple
+"""The number that stands for a run, from its numbers by epoch."""
 
 import numpy as np
-from scipy import stats
-
-
-class Interval(NamedTuple):
-    """A mean with its interval. ``low`` and ``high`` are NaN for fewer than two values, ``mean`` for none."""
-
-    mean: float
-    low: float
-    high: float
-    n: int
-
-
-def mean_interval(values: np.ndarray, level: float = 0.95) -> Interval:
-    """Mean of the finite ``values [n]`` and its Student-t interval at ``level``."""
-    values = np.asarray(values, np.float64)
-    values = values[np.isfinite(values)]
-    n = len(values)
-    mean = float(values.mean()) if n else float("nan")
-    if n < 2:
-        return Interval(mean, float("nan"), float("nan"), n)
-    half = float(stats.t.ppf((1 + level) / 2, n - 1) * values.std(ddof=1) / np.sqrt(n))
-    return Interval(mean, mean - half, mean + half, n)
 
 
 def at_best_validation(validation_loss: np.ndarray, values: np.ndarray) -> np.ndarray:
