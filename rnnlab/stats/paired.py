@@ -8,8 +8,7 @@ import numpy as np
 from scipy import stats
 
 from rnnlab.errors import InputError, check_number
-from rnnlab.stats.intervals import live, mean_interval
-
+from rnnlab.stats.intervals import check_chance, live, mean_interval
 
 _ROUNDING = float(np.finfo(np.float32).eps)  # relative: runs are measured in float32
 
@@ -36,7 +35,7 @@ def differences_by_seed(
     for seeds, values in ((seeds_a, a), (seeds_b, b)):
         seeds, values = np.asarray(seeds), np.asarray(values, np.float64)
         if len(seeds) != len(values) or len(np.unique(seeds)) < len(seeds):
-            raise InputError(f"seeds: {list(seeds)} for {len(values)} values; accepted: one seed for each, each once")
+            raise InputError(f"seeds: {seeds.tolist()} for {len(values)} values; accepted: one for each, each once")
         alive = np.isfinite(values)
         pairs.append((seeds[alive], values[alive]))
     (seeds_a, a), (seeds_b, b) = pairs
@@ -57,10 +56,10 @@ def paired_difference(
 
     Pairing removes what a seed (initial values, order of the data) does to both arms alike; where that is nothing it
     costs n - 1 degrees of freedom of 2n - 2. Equal differences (to float32's rounding) give no p (NaN): there is no
-    spread to measure against. A seed that died in either arm is left out, and if it died because it was hard, the survivors
-    flatter both arms.
+    spread to measure against. A seed that died in either arm is left out; if it died because it was hard, the
+    survivors flatter both arms.
     """
-    check_number("level", level, below=1)
+    check_chance("level", level)
     d = differences_by_seed(seeds_a, a, seeds_b, b)
     mean, low, high, n = mean_interval(d, level)
     deviation = float(d.std(ddof=1)) if n > 1 else math.nan
@@ -89,7 +88,7 @@ def holm(p: Sequence[float] | np.ndarray) -> np.ndarray:
 def paired_power(n: int, effect: float, level: float = 0.95) -> float:
     """Chance that the paired t-test of ``n`` seeds finds a difference of ``effect`` deviations of one difference.
 
-    P(|T| > t(n - 1)),    T ~ noncentral t(n - 1) at √n effect,    differences taken as normal
+    P(|T| > t(n - 1)),    T ~ noncentral t(n - 1) at √n effect,    n >= 2, differences taken as normal
     """
     edge = stats.t.ppf((1 + level) / 2, n - 1)
     shift = math.sqrt(n) * abs(effect)
@@ -107,8 +106,8 @@ def seeds_needed(difference: float, deviation: float, power: float = 0.8, level:
     to 3.73 times (95 %, normal), and so the number of seeds to within 0.3 to 14 times. And take ``difference`` from
     what would matter, not from what those seeds happened to show.
     """
-    check_number("power", power, below=1)
-    check_number("level", level, below=1)
+    check_chance("power", power)
+    check_chance("level", level)
     if math.isnan(difference) or math.isnan(deviation):
         return math.nan
     check_number("deviation", deviation)

@@ -7,8 +7,8 @@ from typing import NamedTuple
 import numpy as np
 from scipy import optimize, stats
 
-from rnnlab.errors import InputError, check_number, choose
-from rnnlab.stats.intervals import RESAMPLES, Values, bootstrap, live
+from rnnlab.errors import InputError, choose
+from rnnlab.stats.intervals import RESAMPLES, Values, bootstrap, check_chance, live
 
 
 class Improvement(NamedTuple):
@@ -40,7 +40,16 @@ def probability_of_improvement(
                          V(θ) = Σ θ (1 - θ) (1 + k (1 - θ) / (2 - θ) + k θ / (1 + θ)) / (n m S²)
         percentile, bca  of the bootstrap that resamples each stratum of each arm on its own, as in `stats.estimate`
 
-    COVERAGE
+    Measured coverage of the 95 % interval in %, for P = 0.5, 0.75, 0.95 (1000 samples for score, 500 for the others, of
+    normals with spreads 1 and 1, and 1 and 3, and of exponentials; lowest and highest of those nine):
+
+        n              4             8            16
+        score       90.7 - 96.0   93.6 - 96.9   92.8 - 95.5
+        percentile  25.6 - 93.0   55.0 - 95.2   70.0 - 93.6
+        bca         25.6 - 96.2   54.4 - 98.6   74.4 - 95.4
+
+    So score is what tables should show; over three strata it is on the safe side (97 to 98). Where every run of one
+    arm beats every run of the other, which at P = 0.95 and n = 4 is most samples, the bootstrap has no width at all.
 
     Returns NaN for strata without a live run in each arm, and no interval for a stratum with fewer than two in either.
     Source: Agarwal et al. 2021 (see `stats.estimate`); Newcombe, Confidence intervals for an effect size measure based
@@ -48,7 +57,7 @@ def probability_of_improvement(
     Raises InputError for an unknown method, and for arms with different numbers of strata.
     """
     choose("method", method, ("score", "percentile", "bca"))
-    check_number("level", level, below=1)
+    check_chance("level", level)
     ours, theirs = live(a), live(b)
     if len(ours) != len(theirs):
         raise InputError(f"strata: {len(ours)} and {len(theirs)}; accepted: the same for both arms")
@@ -118,13 +127,16 @@ def performance_profile(
 
     and no band for the whole curve. It has a width where p is 0 or 1, where a bootstrap of the runs has none; for runs
     of several strata it is on the safe side, since a sum of unlike chances varies less than one of like chances.
+    Exact coverage of the 95 % interval in %, averaged over chances from 0.02 to 0.98: 95.3, 95.4, 95.4 for n = 4, 8, 16
+    (the bootstrap's percentiles: 61.2, 76.8, 85.8); at the worst chance 84.9, 85.1, 91.8.
+
     No interval (NaN) for fewer than two runs.
 
     Source: Agarwal et al. 2021 (see `stats.estimate`), with Wilson, 1927, in place of the bootstrap.
     """
-    check_number("level", level, below=1)
+    check_chance("level", level)
     pooled = np.concatenate(live(values))
-    taus = np.asarray(thresholds, np.float64)
+    taus = np.atleast_1d(np.asarray(thresholds, np.float64))
     n = len(pooled)
     if not n:
         nothing = np.full(taus.shape, np.nan)
