@@ -112,12 +112,15 @@ def test_the_bootstrap_of_improvement_is_scipys(method):
     theirs = scipy.stats.bootstrap((a, b), beats, vectorized=False, n_resamples=999, method=method, random_state=1)
     found = probability_of_improvement(a, b, method=method)
     np.testing.assert_allclose(found[1:3], theirs.confidence_interval, atol=0.03)
+    assert (found == probability_of_improvement(a, b, method="percentile")) == (method == "percentile")
 
 
 def test_where_one_arm_always_wins_only_the_score_interval_stays_honest():
     found = probability_of_improvement([5.0, 6.0, 7.0, 8.0], [1.0, 2.0, 3.0, 4.0])
     assert (found.value, found.high) == (1, 1)
     assert 0.5 < found.low < 0.7
+    never = probability_of_improvement([1.0, 2.0, 3.0, 4.0], [5.0, 6.0, 7.0, 8.0])
+    np.testing.assert_allclose((never.value, never.low, never.high), (0, 0, 1 - found.low), rtol=1e-9)
     for method in ("percentile", "bca"):
         assert probability_of_improvement([5.0, 6.0], [1.0, 2.0], method=method)[:3] == (1, 1, 1)
 
@@ -125,9 +128,10 @@ def test_where_one_arm_always_wins_only_the_score_interval_stays_honest():
 def test_improvement_on_nothing_and_on_one_run():
     for nothing in ([], [NAN]):
         assert np.isnan(probability_of_improvement(nothing, [1.0, 2.0])[:3]).all()
-    value, low, high, *_ = probability_of_improvement([3.0], [1.0, 2.0], method="bca")
-    assert value == 1
-    assert np.isnan([low, high]).all()
+    for a, b in (([3.0], [1.0, 2.0]), ([3.0, 4.0], [1.0])):
+        value, low, high, *_ = probability_of_improvement(a, b)
+        assert value == 1
+        assert np.isnan([low, high]).all()
     same = probability_of_improvement(np.full(4, 0.3), np.full(4, 0.3))
     assert same.value == 0.5
     with pytest.raises(InputError, match=r"^strata: 1 and 2; accepted: the same for both arms$"):
