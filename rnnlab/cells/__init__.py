@@ -12,6 +12,7 @@ import jax
 
 from rnnlab.cells.biological import biological_lstm
 from rnnlab.cells.cerebral import cerebral_lstm
+from rnnlab.cells.grid_image import grid_lstm_2d, grid_lstm_nd
 from rnnlab.cells.grid_lstm import grid_lstm
 from rnnlab.cells.gru import gru
 from rnnlab.cells.hodgkin_huxley import hodgkin_huxley
@@ -42,6 +43,8 @@ CELLS: dict[str, Callable[..., Cell]] = {
     "hodgkin_huxley": hodgkin_huxley,
     "qrnn": qrnn,
     "grid_lstm": grid_lstm,
+    "grid_lstm_2d": grid_lstm_2d,
+    "grid_lstm_nd": grid_lstm_nd,
 }
 
 
