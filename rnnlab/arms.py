@@ -13,7 +13,7 @@ from rnnlab.config import NUMBERS, Arm, Config, Option, check_numbers
 from rnnlab.errors import InputError, choose, unknown
 from rnnlab.model import EMBEDDING_INITIALISERS, Dropout, make_model
 from rnnlab.optim import make_optimiser, optimiser_options, step_decay
-from rnnlab.probes import choose_probes
+from rnnlab.probes import check_probes, choose_probes
 from rnnlab.tasks import TASKS
 from rnnlab.train import BATCHES, Recipe
 from rnnlab.types import Array, Cell, Dataset, Key, Model
@@ -23,7 +23,7 @@ OPTIMIZER = "optimizer_"  # prefixes the optimiser's swept numbers, so that its 
 
 # Names that the records and tables give to something else; a swept option is a column too.
 RESERVED = {*NUMBERS, "experiment", "arm", "seed", "epoch", "step", "split", "metric", "value"}
-RESERVED |= {"runs", "dead", "epochs", "metrics"}
+RESERVED |= {"runs", "dead", "epochs", "metrics", "solved", "steps_to_solve"}
 DROPOUT = {"dropout": "inputs", "recurrent_dropout": "recurrent", "readout_dropout": "readout"}
 
 
@@ -196,6 +196,10 @@ def make_recipe(config: Config, plan: Plan, dataset: Dataset) -> Recipe:
     task = TASKS[dataset.task]
     if config.batches == "contiguous" and dataset.task != "language_modelling":
         raise InputError(f"batches: contiguous, but {dataset.name} is no text to go on in; accepted: shuffled, drawn")
+    if config.goal and (not task.success or dataset.validation_is_test):
+        why = "validates on test" if task.success else "asks for no answer that is right or wrong"
+        raise InputError(f"goal: {config.goal:g}, but {dataset.name} {why}; accepted: 0, no goal")
+    check_probes(config.probes, dataset)
     steps = config.steps_per_epoch or most
     return Recipe(
         lambda numbers, key: arm_model(config, plan, dataset, numbers, key),

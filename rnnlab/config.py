@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from rnnlab.errors import InputError
 
-FORMAT = 2  # of config.json and of the run directory; a change that old code cannot read raises it
+FORMAT = 3  # of config.json and of the run directory; a change that old code cannot read raises it
 
 Option = bool | int | float | str | tuple[float, ...]  # several numbers are swept: each gets runs of its own
 
@@ -57,6 +57,7 @@ class Config:
     batches: str = "shuffled"  # shuffled: each example once an epoch; drawn: each batch anew; contiguous: carry kept
     steps_per_epoch: int = 0  # 0: the whole training split
     probes: tuple[str, ...] = ()  # of rnnlab.probes, measured after every epoch
+    goal: float = 0.0  # of the task's success metric on validation, at which a run has solved its task; 0: none
     eval_batch: int = 500
     chunk: int = 0  # runs that a device trains side by side; 0: 1 on a CPU, elsewhere all
     keep_every: int = 0  # epochs between parameters that are kept for analysis; 0: none
@@ -82,6 +83,8 @@ class Config:
                 check_numbers(name, values, kind)
         check_numbers("decay", (self.decay,), POSITIVE)
         check_numbers("save_seconds", (self.save_seconds,), POSITIVE)
+        if not 0 <= self.goal <= 1:
+            raise InputError(f"goal: {self.goal:g} is out of range; accepted: a fraction from 0 (no goal) to 1")
 
 
 class Kind(NamedTuple):

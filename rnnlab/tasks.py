@@ -77,6 +77,7 @@ TASKS: dict[str, Task] = {
         metrics=classification_metrics,
         headline="accuracy",
         higher_is_better=True,
+        success="accuracy",
     ),
     "language_modelling": Task(
         every_step=True,
@@ -91,6 +92,7 @@ TASKS: dict[str, Task] = {
         metrics=labelling_metrics,
         headline="accuracy",
         higher_is_better=True,
+        success="solved",
     ),
     "regression": Task(
         every_step=False,
@@ -98,5 +100,6 @@ TASKS: dict[str, Task] = {
         metrics=regression_metrics,
         headline="loss",
         higher_is_better=False,
+        success="solved",
     ),
 }

@@ -81,6 +81,7 @@ class Task(NamedTuple):
     metrics: Callable[[Sums], dict[str, np.ndarray]]
     headline: str  # the metric that tables show
     higher_is_better: bool
+    success: str = ""  # the metric, a fraction, that a goal is set in; "": none
 
 
 class Model(NamedTuple):

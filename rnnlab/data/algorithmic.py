@@ -16,21 +16,25 @@ MOST_SYMBOLS = 10_000
 DELIMITER = 10  # the id after the ten digits
 
 
-def load_parity(*, length: int = 15, examples: int = 10_000, held_out: int = 1_000) -> Dataset:
+def load_parity(*, length: int = 15, at_once: bool = False, examples: int = 10_000, held_out: int = 1_000) -> Dataset:
     """Inputs ``[N, length, 1]`` float32, a fair bit 0 or 1 a step; targets ``[N]`` int32, 1 where the bits' sum is odd.
 
-    Departures: the paper gives the whole string at once, through one projection, to a network that is deep and not
-    recurrent in time; here bits come one a step. InputError for a size out of range.
+    ``at_once``: inputs ``[N, 1, length]``, the whole string in a single step, as the paper gives it, through one
+    projection, to a network that is deep and not recurrent in time. The strings are the same.
+
+    Departures: without ``at_once``, bits come one a step. InputError for a size out of range.
     """
     check_range(length=(length, 1, MOST_STEPS))
 
     def make(draw: Draw, count: int) -> Split:
         bits = draw.randint(0, 2, (count, length), np.int32)
-        return Split(bits[..., None].astype(np.float32), bits.sum(axis=1, dtype=np.int32) % 2)
+        seen = bits[:, None] if at_once else bits[..., None]
+        return Split(seen.astype(np.float32), bits.sum(axis=1, dtype=np.int32) % 2)
 
+    shape = {"input_size": length, "at_once": True} if at_once else {"input_size": 1}
     return generate(
-        "parity", make, task="classification", input_size=1, output_size=2, steps=length,
-        examples=examples, held_out=held_out, length=length,
+        "parity", make, task="classification", output_size=2, steps=length,
+        examples=examples, held_out=held_out, length=length, **shape,
     )  # fmt: skip
 
 
