@@ -37,16 +37,16 @@ def stack(
         of all h below.
     """
     layers = tuple(cells) if isinstance(cells, Sequence) else ()
-    if not layers or not all(isinstance(cell, Cell) for cell in layers) or isinstance(cells, Cell):
+    if not layers or not all(isinstance(cell, Cell) for cell in layers):
         raise InputError(f"stack: {cells!r}; accepted: a sequence of one Cell or more")
+    heights, top = [cell.hidden_size for cell in layers], len(layers) - 1
     choose("connections", connections, CONNECTIONS)
     check_number("dropout", dropout, below=1)
     dropping = not (isinstance(dropout, (int, float)) and dropout == 0)  # a number that rides the run axis is an array
-    heights = [cell.hidden_size for cell in layers]
-    if len(layers) == 1 and (dropping or connections != "plain"):
-        field = "connections" if connections != "plain" else "dropout"
-        raise InputError(f"{field}: {connections if field == 'connections' else dropout} between layers, but there is "
-                         "one; accepted: with two layers or more")  # fmt: skip
+    if not top and connections != "plain":
+        raise InputError(f"connections: {connections} needs layers to connect; accepted: plain, or two layers or more")
+    if not top and dropping:
+        raise InputError(f"dropout: {dropout} acts between layers and there is one; accepted: 0, or two layers or more")
     if connections == "residual" and len(set(heights)) > 1:
         raise InputError(f"connections: residual, but the layers' widths are {heights}; accepted: layers of one width")
 
@@ -69,11 +69,11 @@ def stack(
         """Through all layers by ``run``; masks have the axes of h from ``mask_axes`` on."""
         if connections == "dense" and jnp.issubdtype(x.dtype, jnp.integer):
             raise InputError("connections: dense ones cannot hand on one-hot ids; accepted: with an embedding")
-        after, top = [], len(layers) - 1
+        after = []
         for layer, (cell, p, before) in enumerate(zip(layers, params, carry, strict=True)):
             new, h = run(cell, p, before, x)
             after.append(new)
-            if dropping and key is not None and layer < top:
+            if dropping and key is not None and layer < top:  # under a gradient JAX draws it once, outside the scan
                 h = h * drop(jax.random.fold_in(key, layer), h.shape[mask_axes:], dropout)
             if connections == "residual" and layer > 0:
                 h = x + h
