@@ -25,11 +25,13 @@ OPTIMIZER = "optimizer_"  # prefixes the optimiser's swept numbers, so that its 
 RESERVED = {*NUMBERS, "experiment", "arm", "seed", "epoch", "step", "split", "metric", "value"}
 RESERVED |= {"runs", "dead", "epochs", "metrics", "solved", "steps_to_solve"}
 DROPOUT = {"dropout": "inputs", "recurrent_dropout": "recurrent", "readout_dropout": "readout"}
+LAYER_DROPOUT = "layer_dropout"
 
 
 class Plan(NamedTuple):
     """One arm, checked: what is fixed and compiled in, and what rides the run axis."""
 
+    name: str
     arm: Arm
     hidden: int
     fixed: Mapping[str, Option]  # cell options
@@ -89,7 +91,7 @@ def _plan(config: Config, name: str, arm: Arm, factory: Callable[..., Cell]) -> 
         check_numbers(option, values)
     for option, values in optimizer_swept.items():
         check_numbers(f"optimizer_options.{option}", values)
-    return Plan(arm, arm.hidden or config.hidden, fixed, tuple(swept), optimizer_fixed, numbers)
+    return Plan(name, arm, arm.hidden or config.hidden, fixed, tuple(swept), optimizer_fixed, numbers)
 
 
 def _numbers(config: Config, name: str, arm: Arm) -> dict[str, tuple[float, ...]]:
@@ -101,6 +103,11 @@ def _numbers(config: Config, name: str, arm: Arm) -> dict[str, tuple[float, ...]
     own = {number: value if isinstance(value, tuple) else (float(value),) for number, value in arm.numbers.items()}
     for number, values in own.items():
         check_numbers(f"arms.{name}.numbers.{number}", values, NUMBERS[number])
+    if arm.layers == 1 and (own.get(LAYER_DROPOUT) or config.layer_dropout):
+        raise InputError(
+            f"arms.{name}: {LAYER_DROPOUT} acts between layers, but there is one; accepted: arms.{name}.layers from 2, "
+            f"or arms.NAME.numbers.{LAYER_DROPOUT} of those that have them"
+        )
     every = {number: own.get(number, tuple(getattr(config, number))) for number in NUMBERS}
     return {number: values for number, values in every.items() if values}
 
@@ -148,7 +155,10 @@ def _cell(plan: Plan, numbers: Mapping[str, Array], key: Key | None) -> Cell:
     options: dict[str, Any] = {**plan.fixed, **{name: numbers[name] for name in plan.swept}}
     keys = [None if key is None else jax.random.fold_in(key, layer) for layer in range(plan.arm.layers)]
     layers = [make_cell(plan.arm.cell, plan.hidden, key=layer_key, **options) for layer_key in keys]
-    return layers[0] if len(layers) == 1 else stack(layers)
+    if len(layers) == 1:
+        return layers[0]
+    key = None if key is None else jax.random.fold_in(key, len(layers))  # no layer's own
+    return stack(layers, connections=plan.arm.connections, dropout=numbers.get(LAYER_DROPOUT, 0.0), key=key)
 
 
 def _optimiser(config: Config, plan: Plan, numbers: Mapping[str, Array], steps: int) -> Any:
@@ -165,18 +175,32 @@ def _optimiser(config: Config, plan: Plan, numbers: Mapping[str, Array], steps: 
 
 
 def arm_model(config: Config, plan: Plan, dataset: Dataset, numbers: Mapping[str, Array], key: Key | None) -> Model:
-    """The model of one arm; ``key`` of a training step, None in evaluation, where nothing is dropped."""
+    """The model of one arm; ``key`` of a training step, None in evaluation, where nothing is dropped.
+
+    Raises InputError where the arm's cell is not for the data set's task.
+    """
     rates = {field: numbers[name] for name, field in DROPOUT.items() if name in numbers}
     dropout = None
     if key is not None and rates:
         key, key_dropout = jax.random.split(key)
         dropout = Dropout(key_dropout, **rates)
+    cell, embedding = _cell(plan, numbers, key), config.embedding if dataset.vocabulary is not None else 0
+    if cell.over is not None and dataset.task == "language_modelling":
+        raise InputError(
+            f"arms.{plan.name}.cell: {plan.arm.cell} reads the text both ways, and so the character that is asked for; "
+            f"accepted for {dataset.task} (data {dataset.name}): cells of one direction"
+        )
+    if plan.arm.connections == "dense" and dataset.vocabulary is not None and not embedding:
+        raise InputError(
+            f"arms.{plan.name}.connections: dense ones cannot hand on one-hot ids; accepted: with an embedding "
+            "(embedding=64), or plain, residual"
+        )
     return make_model(
-        _cell(plan, numbers, key),
+        cell,
         dataset.input_size,
         dataset.output_size,
         every_step=TASKS[dataset.task].every_step,
-        embedding=config.embedding if dataset.vocabulary is not None else 0,
+        embedding=embedding,
         embedding_init=config.embedding_init,
         scale=dataset.scale,
         dropout=dropout,
@@ -184,7 +208,10 @@ def arm_model(config: Config, plan: Plan, dataset: Dataset, numbers: Mapping[str
 
 
 def make_recipe(config: Config, plan: Plan, dataset: Dataset) -> Recipe:
-    """What the runs of one arm share on ``dataset``. Raises InputError where batch or steps do not fit its size."""
+    """What the runs of one arm share on ``dataset``.
+
+    Raises InputError where batch or steps do not fit its size, or the arm's cell its task.
+    """
     examples = dataset.train.targets.shape[0]
     if config.batch > examples:
         raise InputError(f"batch: {config.batch} is out of range; accepted: 1 to {examples}, the training examples")
@@ -200,6 +227,7 @@ def make_recipe(config: Config, plan: Plan, dataset: Dataset) -> Recipe:
         why = "validates on test" if task.success else "asks for no answer that is right or wrong"
         raise InputError(f"goal: {config.goal:g}, but {dataset.name} {why}; accepted: 0, no goal")
     check_probes(config.probes, dataset)
+    arm_model(config, plan, dataset, next(combinations(plan.numbers)), None)  # checks
     steps = config.steps_per_epoch or most
     return Recipe(
         lambda numbers, key: arm_model(config, plan, dataset, numbers, key),

@@ -2,16 +2,15 @@
 
 import hashlib
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
 
 from rnnlab.arms import DROPOUT, Plan, make_recipe, plan_arms
-from rnnlab.cells import is_file_cell
 from rnnlab.config import Config
 from rnnlab.data import dataset_options, load_dataset
 from rnnlab.errors import InputError
+from rnnlab.names import is_file_cell, parse_name
 from rnnlab.sweep import grid
 from rnnlab.tasks import TASKS
 from rnnlab.train import Recipe, epoch_plan, evaluate, init_state, train_steps
@@ -63,10 +62,16 @@ def identity(prepared: Prepared) -> dict[str, Any]:
     letters = None if data.vocabulary is None or not TASKS[data.task].every_step else list(data.vocabulary)
     sizes = {name: len(getattr(data, name).targets) for name in ("train", "validation", "test")}
     cells = sorted({arm.cell for arm in prepared.config.arms.values() if is_file_cell(arm.cell)})
-    hashes = {cell: hashlib.sha256(Path(cell.rpartition(":")[0]).read_bytes()).hexdigest() for cell in cells}
+    hashes = {cell: file_hash(cell) for cell in cells}
     model = {"task": data.task, "input_size": data.input_size, "output_size": data.output_size, "scale": data.scale}
     known = {"name": data.name, "examples": sizes, "source": dict(data.source), "cells": hashes}
     return {**known, **model, "vocabulary": letters}
+
+
+def file_hash(cell: str) -> str | None:
+    """SHA-256 of the file that a user's own cell is in; None for one of the table."""
+    file = parse_name(cell).file
+    return None if file is None else hashlib.sha256(file.read_bytes()).hexdigest()
 
 
 def abstract_state(plan: Plan, recipe: Recipe, config: Config) -> TrainState:

@@ -4,42 +4,47 @@ import jax
 import jax.numpy as jnp
 
 from rnnlab.cells.cerebral import CerebralParams
+from rnnlab.cells.cerebral_of import PathParams
 from rnnlab.errors import InputError, choose
 from rnnlab.train import Probe, asked
 from rnnlab.types import Array, Dataset, Model, Params, Split, Task
 
 
 def paths(model: Model, task: Task, params: Params, batch: Split) -> dict[str, Array]:
-    """How far the two paths of a Cerebral LSTM are apart; {} for a model of another cell, or of one path.
+    """How far the two paths of a cerebral cell are apart; {} for a model of another cell, or of one path.
 
     ``param_distance``: Euclidean norm of the difference of their parameters. ``state_distance``: root mean square
-    over batch, time and units of the difference of their cell states c. ``gradient_cosine``: of the gradients of the
-    mean loss on the batch with respect to the two.
+    over batch, time and units of the difference of their cell states c, for a cell that has them.
+    ``gradient_cosine``: of the gradients of the mean loss on the batch with respect to the two.
     """
-    if not isinstance(params.cell, CerebralParams) or params.cell.u.shape[1] != 2:
+    if not isinstance(params.cell, (CerebralParams, PathParams)) or len(by_path := _by_path(params.cell)) != 2:
         return {}
 
-    def mean_loss(cell: CerebralParams) -> Array:
+    def mean_loss(cell: CerebralParams | PathParams) -> Array:
         _, logits = model.apply(params._replace(cell=cell), batch.inputs, batch.lengths, None)
         sums = task.sums(logits, batch.targets, asked(batch))
         return sums.loss / sums.count
 
-    upper, lower = _by_path(params.cell)
+    upper, lower = by_path
     upper_gradient, lower_gradient = _by_path(jax.grad(mean_loss)(params.cell))
-    c = model.carries(params, batch.inputs).c  # [T, B, 2, H]
     norms = jnp.linalg.norm(upper_gradient) * jnp.linalg.norm(lower_gradient)
-    return {
+    found = {
         "param_distance": jnp.linalg.norm(upper - lower),
-        "state_distance": jnp.sqrt(jnp.mean((c[..., 0, :] - c[..., 1, :]) ** 2)),
         "gradient_cosine": jnp.dot(upper_gradient, lower_gradient) / norms,
     }
+    carry = model.carries(params, batch.inputs)
+    if "c" in carry._fields:  # [T, B, 2, ...]
+        found["state_distance"] = jnp.sqrt(jnp.mean((carry.c[:, :, 0] - carry.c[:, :, 1]) ** 2))
+    return found
 
 
-def _by_path(cell: CerebralParams) -> tuple[Array, Array]:
+def _by_path(cell: CerebralParams | PathParams) -> list[Array]:
     """All numbers of each path as one vector."""
-    by_path = [jnp.moveaxis(leaf, 1, 0) for leaf in (cell.w, cell.u)] + ([] if cell.b is None else [cell.b])
-    upper, lower = (jnp.concatenate([leaf[path].ravel() for leaf in by_path]) for path in (0, 1))
-    return upper, lower
+    if isinstance(cell, PathParams):
+        leaves = jax.tree.leaves(cell)
+    else:
+        leaves = [jnp.moveaxis(leaf, 1, 0) for leaf in (cell.w, cell.u)] + ([] if cell.b is None else [cell.b])
+    return [jnp.concatenate([leaf[path].ravel() for leaf in leaves]) for path in range(len(leaves[0]))]
 
 
 LAGS = (0, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)

@@ -1,6 +1,5 @@
 """A run's directory, opened for reading: the model and the parameters of each of its runs. Needs no data set."""
 
-import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,10 +9,10 @@ import numpy as np
 
 from rnnlab import checkpoint, records
 from rnnlab.arms import Plan, arm_model, make_recipe, plan_arms
-from rnnlab.cells import is_file_cell
 from rnnlab.config import Config, base_from_json
 from rnnlab.errors import InputError, choose, unknown
-from rnnlab.prepare import abstract_state
+from rnnlab.names import is_file_cell
+from rnnlab.prepare import abstract_state, file_hash
 from rnnlab.sweep import grid
 from rnnlab.tasks import TASKS
 from rnnlab.types import Array, Dataset, Model, Params, Run, Split, TrainState
@@ -88,7 +87,7 @@ class SavedRun:
         plan = self._plans[choose("arm", arm, self._plans)]
         if is_file_cell(plan.arm.cell):
             recorded = self.environment["dataset"].get("cells", {}).get(plan.arm.cell)
-            if recorded != hashlib.sha256(Path(plan.arm.cell.rpartition(":")[0]).read_bytes()).hexdigest():
+            if recorded != file_hash(plan.arm.cell):
                 raise InputError(f"arm: {arm}: its cell's file {plan.arm.cell} was altered; accepted: as it was")
         return plan
 

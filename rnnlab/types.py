@@ -27,6 +27,11 @@ class Cell(NamedTuple):
     sequence: Callable[[Params, Carry, Array], tuple[Carry, Array]] | None = None  # xs [T, ..., D] -> hs [T, ..., H]
     gates: Callable[[Params, Carry, Array], Any] | None = None  # -> NamedTuple of gate values, for analysis
     hidden_size: int = 0  # width of h
+    # For a cell that needs the whole sequence; ``unroll`` calls it where there is one, and ``step`` raises.
+    # (params, carry, xs [T, B, ...], lengths [B] or None, reverse) -> (carry, hs [T, B, H])
+    over: Callable[[Params, Carry, Array, Array | None, bool], tuple[Carry, Array]] | None = None
+    # (hs [T, B, H], lengths [B] or None) -> [B, H] that has seen all; None: h of the last valid step
+    final: Callable[[Array, Array | None], Array] | None = None
 
 
 class Split(NamedTuple):

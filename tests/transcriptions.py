@@ -378,14 +378,46 @@ def grid_lstm_of_time():
     return step
 
 
-def stacked(*steps):
-    """Layers: each reads the h that the one below has just made."""
+def cerebral(inner, adding=True, tied=False):
+    """Kumar's structure round another cell: each path with its own parameters and memory, one h for both.
+
+    Added where the cell keeps a c, else their mean; tied: one path that counts twice.
+    """
+
+    def step(params, carry, x):
+        memories, hs, outputs, decisions = [], [], [], []
+        for path in (0,) if tied else (0, 1):
+            own = {name: leaf[path] for name, leaf in carry._asdict().items() if name != "h" and leaf is not None}
+            weights = type(params.paths)(*(None if leaf is None else leaf[path] for leaf in params.paths))
+            after, output, gates = inner(weights, carry._replace(**own), x)
+            hs.append(after.pop("h"))
+            memories.append(after)
+            outputs.append(output)
+            decisions.append(gates)
+        if tied:
+            hs, outputs = hs * 2, outputs * 2
+        share = 1 if adding else 0.5
+        together = {name: np.stack([memory[name] for memory in memories]) for name in memories[0]}
+        gates = {name: np.stack([gates[name] for gates in decisions]) for name in decisions[0]}
+        return {**together, "h": share * (hs[0] + hs[1])}, share * (outputs[0] + outputs[1]), gates
+
+    return step
+
+
+def stacked(*steps, connections="plain"):
+    """Layers: each reads the h that the one below has just made; or that and its input, added or side by side."""
 
     def step(params, carry, x):
         after = []
-        for layer, layer_params, before in zip(steps, params, carry, strict=True):
-            new, x, _ = layer(layer_params, before, x)
+        for layer, (run, layer_params, before) in enumerate(zip(steps, params, carry, strict=True)):
+            new, h, _ = run(layer_params, before, x)
             after.append(new)
+            if connections == "residual" and layer > 0:
+                x = x + h
+            elif connections == "dense" and layer < len(steps) - 1:
+                x = np.concatenate([x, h])
+            else:
+                x = h
         return tuple(after), x, {}
 
     return step

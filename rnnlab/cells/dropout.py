@@ -19,10 +19,12 @@ def drop_recurrent(cell: Cell, key: Key, rate: Array, carry: Carry) -> Cell:
     """``cell`` whose steps see ``h`` through a mask, one for all time steps and one for each layer.
 
     ``carry`` gives the shapes. The memory c is never masked, so a cell whose h is its only memory (GRU, simple RNN)
-    cannot have this: InputError.
+    cannot have this, nor a cell that runs over the sequence by itself (bidirectional): InputError.
 
     Paper: Gal & Ghahramani, A theoretically grounded application of dropout in recurrent neural networks, 2016.
     """
+    if cell.over is not None:
+        raise InputError("recurrent_dropout: a bidirectional cell's steps are its own; accepted: one direction")
     layers: list[Any]
     layers, tree = jax.tree.flatten(carry, is_leaf=_has_memory)
     if not all(_has_memory(layer) for layer in layers):
