@@ -171,13 +171,18 @@ def _resolve_paths(config: Config) -> Config:
     """Paths made absolute, so that a run can be resumed from any folder."""
     form, _, path = config.data.partition(":")
     data = f"text:{Path(path).expanduser().resolve()}" if form == "text" and path else config.data
-    arms = {}
-    for name, arm in config.arms.items():
-        path, colon, function = arm.cell.rpartition(":")
-        arms[name] = replace(arm, cell=f"{Path(path).expanduser().resolve()}:{function}") if colon else arm
+    arms = {
+        name: replace(arm, cell=_resolve_cell(arm.cell), decoder=_resolve_cell(arm.decoder))
+        for name, arm in config.arms.items()
+    }
     reference = getattr(config, "reference", "")
     found: Any = {"reference": str(Path(reference).expanduser().resolve())} if reference else {}
     return replace(config, data=data, arms=arms, **found)
+
+
+def _resolve_cell(name: str) -> str:
+    path, colon, function = name.rpartition(":")
+    return f"{Path(path).expanduser().resolve()}:{function}" if colon else name
 
 
 def _seeds(text: str) -> tuple[int, ...]:

@@ -1,7 +1,7 @@
 """From an experiment's words to what is trained: the cell, the numbers that ride the run axis, the recipe."""
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from inspect import Parameter
 from itertools import product
 from typing import Any, NamedTuple
@@ -14,6 +14,7 @@ from rnnlab.errors import InputError, choose, unknown
 from rnnlab.model import EMBEDDING_INITIALISERS, Dropout, make_model
 from rnnlab.optim import make_optimiser, optimiser_options, step_decay
 from rnnlab.probes import choose_probes
+from rnnlab.seq2seq import ATTENTION, make_seq2seq
 from rnnlab.tasks import TASKS
 from rnnlab.train import BATCHES, Recipe
 from rnnlab.types import Array, Cell, Dataset, Key, Model
@@ -47,32 +48,45 @@ def plan_arms(config: Config) -> dict[str, Plan]:
     choose("batches", config.batches, BATCHES)
     choose("embedding_init", config.embedding_init, EMBEDDING_INITIALISERS)
     choose_probes(config.probes)
-    factories = {name: cell_factory(arm.cell) for name, arm in config.arms.items()}
+    options = {name: _options(name, arm) for name, arm in config.arms.items()}
     for option in config.options:
-        if not any(option in factory_options(factory) for factory in factories.values()):
-            accepted = sorted({name for factory in factories.values() for name in factory_options(factory)})
-            raise unknown("options", option, accepted)
+        if not any(option in taken for taken in options.values()):
+            raise unknown("options", option, sorted({name for taken in options.values() for name in taken}))
         own = [name for name, arm in config.arms.items() if option in arm.options]
         if own:  # an arm called lstm-tanh would be trained with another activation
             raise InputError(
                 f"options.{option}: arms {', '.join(own)} have their own; accepted: arms.NAME.options.{option}"
             )
-    plans = {name: _plan(config, name, arm, factories[name]) for name, arm in config.arms.items()}
+    plans = {name: _plan(config, name, arm, options[name]) for name, arm in config.arms.items()}
     for name, plan in plans.items():
         for combination in combinations(plan.numbers):  # a cell checks concrete numbers; traced ones it cannot
             try:
-                _cell(plan, combination, None)
+                for cell in plan.arm.cells:
+                    _cell(plan, cell, combination, None)
                 _optimiser(config, plan, combination, steps=1)
             except InputError as error:
                 raise InputError(f"arms.{name}: {error}") from error
     return plans
 
 
-def _plan(config: Config, name: str, arm: Arm, factory: Callable[..., Cell]) -> Plan:
-    accepted = factory_options(factory)
+def _options(name: str, arm: Arm) -> dict[str, Parameter]:
+    """The options that the arm's cells take. Raises InputError for unknown cells and for half of two."""
+    if arm.attention:
+        choose(f"arms.{name}.attention", arm.attention, ATTENTION)
+    elif arm.decoder:
+        raise InputError(
+            f"arms.{name}.decoder: {arm.decoder}, without attention; accepted: with attention=none, additive or dot"
+        )
+    taken: dict[str, Parameter] = {}
+    for cell in reversed(arm.cells):
+        taken |= factory_options(cell_factory(cell))
+    return taken
+
+
+def _plan(config: Config, name: str, arm: Arm, accepted: Mapping[str, Parameter]) -> Plan:
     for option in arm.options:
         if option not in accepted:
-            raise unknown(f"arms.{name}.options: option of cell {arm.cell}", option, accepted)
+            raise unknown(f"arms.{name}.options: option of cell {' or '.join(arm.cells)}", option, accepted)
     shared = {option: value for option, value in config.options.items() if option in accepted}
     fixed, swept = _split(f"arms.{name}.options", {**shared, **arm.options}, accepted)
     optimizer_accepted = optimiser_options(config.optimizer)
@@ -144,10 +158,13 @@ def combinations(numbers: Mapping[str, tuple[float, ...]]) -> Iterator[dict[str,
         yield dict(zip(numbers, values, strict=True))
 
 
-def _cell(plan: Plan, numbers: Mapping[str, Array], key: Key | None) -> Cell:
-    options: dict[str, Any] = {**plan.fixed, **{name: numbers[name] for name in plan.swept}}
+def _cell(plan: Plan, name: str, numbers: Mapping[str, Array], key: Key | None) -> Cell:
+    """The arm's cell of that name, with those of its options that the cell takes (a decoder may be another cell)."""
+    accepted = factory_options(cell_factory(name))
+    options: dict[str, Any] = {**plan.fixed, **{swept: numbers[swept] for swept in plan.swept}}
+    options = {option: value for option, value in options.items() if option in accepted}
     keys = [None if key is None else jax.random.fold_in(key, layer) for layer in range(plan.arm.layers)]
-    layers = [make_cell(plan.arm.cell, plan.hidden, key=layer_key, **options) for layer_key in keys]
+    layers = [make_cell(name, plan.hidden, key=layer_key, **options) for layer_key in keys]
     return layers[0] if len(layers) == 1 else stack(layers)
 
 
@@ -165,14 +182,38 @@ def _optimiser(config: Config, plan: Plan, numbers: Mapping[str, Array], steps: 
 
 
 def arm_model(config: Config, plan: Plan, dataset: Dataset, numbers: Mapping[str, Array], key: Key | None) -> Model:
-    """The model of one arm; ``key`` of a training step, None in evaluation, where nothing is dropped."""
+    """The model of one arm; ``key`` of a training step, None in evaluation, where nothing is dropped.
+
+    Raises InputError where the arm and the data set do not belong together.
+    """
     rates = {field: numbers[name] for name, field in DROPOUT.items() if name in numbers}
     dropout = None
     if key is not None and rates:
         key, key_dropout = jax.random.split(key)
         dropout = Dropout(key_dropout, **rates)
+    cell = _cell(plan, plan.arm.cell, numbers, key)
+    if plan.arm.attention:
+        if not dataset.question:
+            raise InputError(
+                f"attention: {plan.arm.attention}, but {dataset.name} feeds no answer back; accepted: data such as "
+                "reversal or sorting, with data_options.fed=true"
+            )
+        own = None if key is None else jax.random.fold_in(key, plan.arm.layers)
+        return make_seq2seq(
+            cell,
+            _cell(plan, plan.arm.cells[-1], numbers, own),
+            dataset.input_size,
+            dataset.output_size,
+            question=dataset.question,
+            attention=plan.arm.attention,
+            embedding=config.embedding,
+            embedding_init=config.embedding_init,
+            dropout=dropout,
+        )
+    if dataset.question and getattr(cell, "over", None) is not None:
+        raise InputError("cell: it would read the answer before it writes it; accepted: a cell with a step")
     return make_model(
-        _cell(plan, numbers, key),
+        cell,
         dataset.input_size,
         dataset.output_size,
         every_step=TASKS[dataset.task].every_step,

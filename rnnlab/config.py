@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from rnnlab.errors import InputError
 
-FORMAT = 2  # of config.json and of the run directory; a change that old code cannot read raises it
+FORMAT = 3  # of config.json and of the run directory; a change that old code cannot read raises it
 
 Option = bool | int | float | str | tuple[float, ...]  # several numbers are swept: each gets runs of its own
 
@@ -25,6 +25,13 @@ class Arm:
     layers: int = 1
     options: Mapping[str, Option] = field(default_factory=dict)
     numbers: Mapping[str, Option] = field(default_factory=dict)  # of NUMBERS, where they are not the experiment's
+    attention: str = ""  # sequence to sequence: none, additive or dot; "": a model of one stream
+    decoder: str = ""  # the cell that writes the answer there; "": the one that reads the question
+
+    @property
+    def cells(self) -> tuple[str, ...]:
+        """The names of its cells: one, or of sequence to sequence the encoder's and the decoder's."""
+        return (self.cell, self.decoder or self.cell) if self.attention else (self.cell,)
 
 
 @dataclass(frozen=True)

@@ -10,13 +10,13 @@ from rnnlab.types import Array, Model, Params, Split, Task
 
 
 def paths(model: Model, task: Task, params: Params, batch: Split) -> dict[str, Array]:
-    """How far the two paths of a Cerebral LSTM are apart; {} for a model of another cell, or of one path.
+    """How far the two paths of a Cerebral LSTM are apart; {} for a model of another cell, of two, or of one path.
 
     ``param_distance``: Euclidean norm of the difference of their parameters. ``state_distance``: root mean square
     over batch, time and units of the difference of their cell states c. ``gradient_cosine``: of the gradients of the
     mean loss on the batch with respect to the two.
     """
-    if not isinstance(params.cell, CerebralParams) or params.cell.u.shape[1] != 2:
+    if not isinstance(getattr(params, "cell", None), CerebralParams) or params.cell.u.shape[1] != 2:
         return {}
 
     def mean_loss(cell: CerebralParams) -> Array:

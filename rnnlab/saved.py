@@ -86,10 +86,10 @@ class SavedRun:
 
     def _plan(self, arm: str) -> Plan:
         plan = self._plans[choose("arm", arm, self._plans)]
-        if is_file_cell(plan.arm.cell):
-            recorded = self.environment["dataset"].get("cells", {}).get(plan.arm.cell)
-            if recorded != hashlib.sha256(Path(plan.arm.cell.rpartition(":")[0]).read_bytes()).hexdigest():
-                raise InputError(f"arm: {arm}: its cell's file {plan.arm.cell} was altered; accepted: as it was")
+        for cell in filter(is_file_cell, plan.arm.cells):
+            recorded = self.environment["dataset"].get("cells", {}).get(cell)
+            if recorded != hashlib.sha256(Path(cell.rpartition(":")[0]).read_bytes()).hexdigest():
+                raise InputError(f"arm: {arm}: its cell's file {cell} was altered; accepted: as it was")
         return plan
 
     def _runs(self, plan: Plan) -> Run:
@@ -150,6 +150,7 @@ def _dataset(directory: Path, environment: Any) -> Dataset:
         return Dataset(
             told["name"], told["task"], int(told["input_size"]), int(told["output_size"]),
             train, validation, test, source=source, scale=float(told["scale"]), vocabulary=vocabulary,
+            question=int(told["question"]),
         )  # fmt: skip
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         reason = str(error) if isinstance(error, InputError) else f"{type(error).__name__}: {error}"
