@@ -80,7 +80,9 @@ def _parser() -> argparse.ArgumentParser:
     resume.add_argument("directory", type=Path, metavar="DIR", help="the run's directory")
     report = command("report", _report, "write a run's table, figures and page anew")
     report.add_argument("directories", type=Path, nargs="+", metavar="DIR", help="a run's directory")
-    sample = command("sample", _sample.show, "write text with the language models of a run")
+    sample = command(
+        "sample", _sample.show, "write text with the language models of a run; answer the questions of others"
+    )
     _sample.add_arguments(sample)
     return parser
 
