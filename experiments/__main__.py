@@ -83,7 +83,9 @@ def _parser() -> argparse.ArgumentParser:
     resume.add_argument("directory", type=Path, metavar="DIR", help="the run's directory")
     report = command("report", _report, "write a run's table, figures and page anew")
     report.add_argument("directories", type=Path, nargs="+", metavar="DIR", help="a run's directory")
-    sample = command("sample", _sample.show, "write text with the language models of a run")
+    sample = command(
+        "sample", _sample.show, "write text with the language models of a run; answer the questions of others"
+    )
     _sample.add_arguments(sample)
     return parser
 
@@ -175,7 +177,10 @@ def _resolve_paths(config: Config) -> Config:
     """Paths made absolute, so that a run can be resumed from any folder."""
     form, _, path = config.data.partition(":")
     data = f"text:{Path(path).expanduser().resolve()}" if form == "text" and path else config.data
-    arms = {name: replace(arm, cell=absolute_name(arm.cell)) for name, arm in config.arms.items()}
+    arms = {
+        name: replace(arm, cell=absolute_name(arm.cell), decoder=absolute_name(arm.decoder))
+        for name, arm in config.arms.items()
+    }
     reference = getattr(config, "reference", "")
     found: Any = {"reference": str(Path(reference).expanduser().resolve())} if reference else {}
     return replace(config, data=data, arms=arms, **found)

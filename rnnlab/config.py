@@ -29,6 +29,13 @@ class Arm:
     connections: str = "plain"  # of CONNECTIONS, between layers
     options: Mapping[str, Option] = field(default_factory=dict)
     numbers: Mapping[str, Option] = field(default_factory=dict)  # of NUMBERS, where they are not the experiment's
+    attention: str = ""  # sequence to sequence: none, additive or dot; "": a model of one stream
+    decoder: str = ""  # the cell that writes the answer there; "": the one that reads the question
+
+    @property
+    def cells(self) -> tuple[str, ...]:
+        """The names of its cells: one, or of sequence to sequence the encoder's and the decoder's."""
+        return (self.cell, self.decoder or self.cell) if self.attention else (self.cell,)
 
 
 @dataclass(frozen=True)

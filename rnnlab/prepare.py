@@ -6,11 +6,12 @@ from typing import Any, NamedTuple
 
 import jax
 
-from rnnlab.arms import DROPOUT, Plan, make_recipe, plan_arms
+from rnnlab.arms import Plan, plan_arms
 from rnnlab.config import Config
 from rnnlab.data import dataset_options, load_dataset
 from rnnlab.errors import InputError
 from rnnlab.names import is_file_cell, parse_name
+from rnnlab.recipes import DROPOUT, make_recipe
 from rnnlab.sweep import grid
 from rnnlab.tasks import TASKS
 from rnnlab.train import Recipe, epoch_plan, evaluate, init_state, train_steps
@@ -32,19 +33,18 @@ def prepare(config: Config) -> Prepared:
     dataset = load_dataset(config.data, **_data_options(config))
     recipes = {name: make_recipe(config, plan, dataset) for name, plan in plans.items()}
     for name, recipe in recipes.items():
-        if not is_file_cell(config.arms[name].cell) and not DROPOUT.keys() & plans[name].numbers.keys():
+        arm, own = config.arms[name], [cell for cell in config.arms[name].cells if is_file_cell(cell)]
+        if not own and not arm.attention and not dataset.question and not DROPOUT.keys() & plans[name].numbers.keys():
             continue
         try:  # what cannot be traced (a user's cell, dropout where it does not belong) fails here, not after hours
             _trace(plans[name], recipe, config, dataset)
         except InputError as error:
             raise InputError(f"arms.{name}: {error}") from error
         except Exception as error:
-            if not is_file_cell(config.arms[name].cell):
+            if not own:
                 raise
             reason = (str(error).splitlines() or [""])[0][:200]
-            raise InputError(
-                f"arms.{name}: cell {config.arms[name].cell} fails: {type(error).__name__}: {reason}"
-            ) from error
+            raise InputError(f"arms.{name}: cell {' or '.join(own)} fails: {type(error).__name__}: {reason}") from error
     return Prepared(config, plans, recipes, dataset)
 
 
@@ -61,11 +61,11 @@ def identity(prepared: Prepared) -> dict[str, Any]:
     data = prepared.dataset
     letters = None if data.vocabulary is None or not TASKS[data.task].every_step else list(data.vocabulary)
     sizes = {name: len(getattr(data, name).targets) for name in ("train", "validation", "test")}
-    cells = sorted({arm.cell for arm in prepared.config.arms.values() if is_file_cell(arm.cell)})
+    cells = sorted({cell for arm in prepared.config.arms.values() for cell in arm.cells if is_file_cell(cell)})
     hashes = {cell: file_hash(cell) for cell in cells}
     model = {"task": data.task, "input_size": data.input_size, "output_size": data.output_size, "scale": data.scale}
     known = {"name": data.name, "examples": sizes, "source": dict(data.source), "cells": hashes}
-    return {**known, **model, "vocabulary": letters}
+    return {**known, **model, "vocabulary": letters, "question": data.question}
 
 
 def file_hash(cell: str) -> str | None:

@@ -17,7 +17,8 @@ def paths(model: Model, task: Task, params: Params, batch: Split) -> dict[str, A
     over batch, time and units of the difference of their cell states c, for a cell that has them.
     ``gradient_cosine``: of the gradients of the mean loss on the batch with respect to the two.
     """
-    if not isinstance(params.cell, (CerebralParams, PathParams)) or len(by_path := _by_path(params.cell)) != 2:
+    cell = getattr(params, "cell", None)  # sequence to sequence has two
+    if not isinstance(cell, (CerebralParams, PathParams)) or len(by_path := _by_path(cell)) != 2:
         return {}
 
     def mean_loss(cell: CerebralParams | PathParams) -> Array:

@@ -57,6 +57,7 @@ class Dataset(NamedTuple):
     scale: float = 1.0  # features are multiplied by this on the device (1/255 for bytes)
     vocabulary: Sequence[str] | None = None  # characters or words in the order of their ids
     validation_is_test: bool = False  # a paper's protocol: what validates is the official test split
+    question: int = 0  # Q: the first steps of the inputs, before an answer that is fed back; 0: none is
 
 
 class Curve(NamedTuple):
@@ -97,6 +98,11 @@ class Model(NamedTuple):
     apply: Callable[[Params, Array, Array | None, Carry | None], tuple[Carry, Array]]
     initial_carry: Callable[[Params, int], Carry]  # (params, B)
     carries: Callable[[Params, Array], Carry]  # (params, inputs) -> the carry after every step, leaves [T, B, ...]
+    # An answer, step by step, where reading is not writing (sequence to sequence); leaves of both [B, ...].
+    # (params, questions [B, Q], lengths [B] or None) -> (memory, carry)
+    read: Callable[[Params, Array, Array | None], tuple[Any, Carry]] | None = None
+    # (params, memory, carry, ids [B]) -> (carry, logits [B, V] of what comes next)
+    write: Callable[[Params, Any, Carry, Array], tuple[Carry, Array]] | None = None
 
 
 class Run(NamedTuple):

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 from cases import D, H, assert_trees_close, assert_trees_equal, filled, generator, random_inputs
 
-from rnnlab.arms import arm_model
 from rnnlab.cells import make_cell, stack
 from rnnlab.cells.dropout import drop, drop_recurrent
 from rnnlab.config import Arm, Config
@@ -17,6 +16,7 @@ from rnnlab.errors import InputError
 from rnnlab.model import Dropout, make_model
 from rnnlab.optim import make_optimiser
 from rnnlab.prepare import prepare
+from rnnlab.recipes import arm_model
 from rnnlab.sweep import grid
 from rnnlab.tasks import TASKS
 from rnnlab.train import Recipe, epoch_plan, evaluate, init_state, train_steps

@@ -10,9 +10,10 @@ import pytest
 import experiments
 from experiments import cerebral_init, charlm_cerebral, imdb_lstm
 from experiments.__main__ import main
-from rnnlab.arms import arm_model, plan_arms
+from rnnlab.arms import plan_arms
 from rnnlab.cells import count_parameters
 from rnnlab.errors import InputError
+from rnnlab.recipes import arm_model
 from rnnlab.types import Dataset, Split
 
 LETTERS = Dataset(
