@@ -188,6 +188,7 @@ def test_a_stack_may_be_read_both_ways():
         np.testing.assert_array_equal(hs[..., half * H : (half + 1) * H], alone)
 
 
+@pytest.mark.slow
 def test_what_comes_next_is_learned_by_those_who_read_it():
     """The answer at each step is the symbol of the next one: a cell of one direction cannot but guess."""
     draw = generator("bidirectional", "next")
