@@ -448,6 +448,7 @@ CASES = [
         cell="cerebral(peephole_lstm)",
         peephole="full",
         output_peephole="previous",
+        over_time=False,
     ),
     row("cerebral(gru)", lambda d, h: 2 * (3 * full(d, h) + h), paper.cerebral(paper.gru(), adding=False)),
     row(
@@ -460,7 +461,12 @@ CASES = [
         over_time=False,
     ),
     row("cerebral(rnn)", lambda d, h: 2 * full(d, h), paper.cerebral(paper.rnn(), adding=False), over_time=False),
-    row("cerebral(lstm3)", lambda d, h: 2 * (full(d, h) + 3 * h), paper.cerebral(paper.slim(3))),
+    row(
+        "cerebral(lstm3)",
+        lambda d, h: 2 * (full(d, h) + 3 * h),
+        paper.cerebral(paper.slim(3)),
+        over_time=False,
+    ),
     row(
         "cerebral(lstm5)",
         lambda d, h: 2 * (full(d, h) + 6 * h),
