@@ -1,4 +1,5 @@
 """Draft"""
+
 from typing import Any
 
 from rnnlab.config import Arm, Config
@@ -22,7 +23,13 @@ ARMS = {
     "grid": Arm("grid_lstm", options={"layers": DEPTH}),
     "grid-tied": Arm("grid_lstm", options={"layers": DEPTH, "tied": True}),
 }
-PARITY: dict[str, Any] = {"data": "parity", "data_options": {"length": 16, "examples": 50_000}, "arms": ARMS, "hidden": 32, "goal": 0.99}
+PARITY: dict[str, Any] = {
+    "data": "parity",
+    "data_options": {"length": 16, "examples": 50_000},
+    "arms": ARMS,
+    "hidden": 32,
+    "goal": 0.99,
+}
 AT_ONCE: dict[str, Any] = {
     "data": "parity",
     "data_options": {"length": 10, "at_once": True, "examples": 50_000},
@@ -35,7 +42,13 @@ AT_ONCE: dict[str, Any] = {
     "hidden": 32,
     "goal": 0.99,
 }
-ADDITION: dict[str, Any] = {"data": "addition", "data_options": {"digits": 3, "examples": 100_000}, "arms": ARMS, "hidden": 64, "goal": 0.95}
+ADDITION: dict[str, Any] = {
+    "data": "addition",
+    "data_options": {"digits": 3, "examples": 100_000},
+    "arms": ARMS,
+    "hidden": 64,
+    "goal": 0.95,
+}
 MEMORISATION: dict[str, Any] = {
     "data": "memorisation",
     "data_options": {"length": 6, "alphabet": 8, "examples": 100_000},
@@ -56,4 +69,10 @@ CONFIG = Config(
     clip_norm=(1.0,),
     **PARITY,
 )
-QUICK = {"seeds": (0, 1), "epochs": 2, "steps_per_epoch": 5, "hidden": 8, "data_options": {"examples": 320, "held_out": 64}}
+QUICK = {
+    "seeds": (0, 1),
+    "epochs": 2,
+    "steps_per_epoch": 5,
+    "hidden": 8,
+    "data_options": {"examples": 320, "held_out": 64},
+}
