@@ -4,9 +4,9 @@ Paper:     Kalchbrenner, Danihelka & Graves, Grid long short-term memory, 2015, 
 Claim:     Grid LSTM has "advantages in solving tasks such as parity, addition and memorization" (Ghazi's report).
 Solved:    99 % of the validation strings of parity, or 95 % of the validation examples with every asked symbol right,
            after some epoch. Beside it: the steps that the runs which solved it needed, and the usual numbers.
-Arms:      every cell of the table that reads symbols, 32 units each (64 in addition), and of three layers: lstm-stacked,
-           grid and grid-tied, whose layers share their weights. They do not have equally many parameters: at as many
-           units a Grid LSTM of L layers has twice those of L LSTMs, tied 2 / L times; the table counts them.
+Arms:      every cell of the table that reads symbols, 32 units each (64 in addition), and of three layers:
+           lstm-stacked, grid and grid-tied, whose layers share their weights. They do not have equally many parameters:
+           at as many units a Grid LSTM of L layers has twice those of L LSTMs, tied 2 / L times; the table counts them.
 
 Protocols (--set protocol=NAME), all Adam, gradients clipped to a norm of 1, batch 32:
   parity         (default) the paper's form: the whole string at once, to networks that are deep and not recurrent in
@@ -79,7 +79,7 @@ ADDITION: dict[str, Any] = {
     "data": "addition",
     "data_options": {"digits": 2, "examples": 50_000},
     "hidden": 64,
-    "epochs": 20,
+    "epochs": 12,
     "steps_per_epoch": 300,
     "learning_rate": (5e-3,),
     "goal": 0.95,

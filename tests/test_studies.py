@@ -43,7 +43,7 @@ def test_every_protocol_can_be_planned(name):
 def test_the_generated_data_of_every_protocol_serve_its_goal_and_probes(name):
     study = experiments.study(name)
     for protocol, changes in study.PROTOCOLS.items():
-        config = replace(study.CONFIG, **changes, protocol=protocol, batch=4, steps_per_epoch=0)
+        config = replace(study.CONFIG, **{**changes, "protocol": protocol, "batch": 4, "steps_per_epoch": 0})
         prepared = prepare(replace(config, data_options={**config.data_options, "examples": 8, "held_out": 4}))
         assert (prepared.config.goal > 0.9) == bool(prepared.recipes)
 
