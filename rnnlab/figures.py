@@ -207,6 +207,9 @@ def draw_lags(points: Sequence[Mapping[str, Any]], title: str) -> bytes:
         axes.grid(alpha=0.25)
     for row, metric in zip(panels, metrics, strict=True):
         row[0].set_ylabel(metric.removeprefix("log10_").replace("_", " "))
+        means = [point["mean"] for point in points if point["metric"] == metric and np.isfinite(point["mean"])]
+        if metric.startswith("log10_") and means:  # the band of two or three seeds spans any number of decades
+            row[0].set_ylim(10.0 ** (min(means) - 1), 10.0 ** (max(means) + 1))
     handles: dict[str, Any] = {}
     for axes in panels.flat:
         shown, labels = axes.get_legend_handles_labels()

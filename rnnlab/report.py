@@ -83,10 +83,10 @@ def goal_text(summary: Mapping[str, Any]) -> str:
     """What ``solved`` and ``median steps`` mean, in a sentence; "" without a goal."""
     if not summary["goal"]:
         return ""
-    reached = f"{summary['goal']['metric']} of {summary['goal']['least']:g} or more on validation after some epoch"
+    metric, least = summary["goal"]["metric"], summary["goal"]["least"]
     return (
-        f"solved: runs that reached {reached}, of all runs, with Wilson's 95 % interval; "
-        "median steps: those they needed, where they did"
+        f"solved: runs whose validation {metric} was {least:g} or more after some epoch, with Wilson's 95 % interval; "
+        "median steps: what they needed"
     )
 
 

@@ -32,7 +32,7 @@ OTHER = {
     "window": 33, "embedding": 1, "steps_per_epoch": 1, "eval_batch": 501, "chunk": 1, "keep_every": 1,
     "save_seconds": 31.0, "data_options": {"length": 3}, "protocol": "tf1", "weight_decay": (0.1,), "dropout": (0.1,),
     "recurrent_dropout": (0.1,), "readout_dropout": (0.1,), "decay_every": 1, "decay": 0.5, "batches": "drawn",
-    "embedding_init": "normal", "probes": ("paths",),
+    "embedding_init": "normal", "probes": ("paths",), "goal": 0.5,
 }  # fmt: skip
 
 

@@ -60,7 +60,8 @@ def lstm(
         c_t = f * c_{t-1} + i * c~      h_t = o * act(c_t)
 
     ``output_gate="recurrent"`` is the printed ``o_t = s(h_{t-1} W_o)`` of Owusu et al., without input and bias.
-    ``bias=False`` has no biases in gates and candidate. ``forget_bias`` and ``input_bias`` are the initial values of f's and i's.
+    ``bias=False`` has no biases in gates and candidate. ``forget_bias`` and ``input_bias`` are the initial values of
+    f's and i's.
     ``state_bias`` adds one learned vector to c_t and one to h_t, zero at first (charlm_cerebral, protocol tf1).
 
     Paper: Gers, Schmidhuber & Cummins, Learning to forget, 2000; Akandeh & Salem 2017, eq. 2 (act in both places);

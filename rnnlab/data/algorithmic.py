@@ -33,10 +33,10 @@ def load_parity(*, length: int = 15, at_once: bool = False, examples: int = 10_0
         seen = bits[:, None] if at_once else bits[..., None]
         return Split(seen.astype(np.float32), bits.sum(axis=1, dtype=np.int32) % 2)
 
-    shape = {"input_size": length, "at_once": True} if at_once else {"input_size": 1}
+    options = {"length": length, "at_once": True} if at_once else {"length": length}
     return generate(
-        "parity", make, task="classification", output_size=2, steps=length,
-        examples=examples, held_out=held_out, length=length, **shape,
+        "parity", make, task="classification", input_size=length if at_once else 1, output_size=2, steps=length,
+        examples=examples, held_out=held_out, **options,
     )  # fmt: skip
 
 
