@@ -34,10 +34,9 @@ def prepare(config: Config) -> Prepared:
     recipes = {name: make_recipe(config, plan, dataset) for name, plan in plans.items()}
     for name, recipe in recipes.items():
         arm, own = config.arms[name], [cell for cell in config.arms[name].cells if is_file_cell(cell)]
-        if not own and not arm.attention and not dataset.question and not DROPOUT.keys() & plans[name].numbers.keys():
-            continue
+        whole = bool(own or arm.attention or dataset.question or DROPOUT.keys() & plans[name].numbers.keys())
         try:  # what cannot be traced (a user's cell, dropout where it does not belong) fails here, not after hours
-            _trace(plans[name], recipe, config, dataset)
+            _trace(plans[name], recipe, config, dataset, whole)
         except InputError as error:
             raise InputError(f"arms.{name}: {error}") from error
         except Exception as error:
@@ -79,8 +78,12 @@ def abstract_state(plan: Plan, recipe: Recipe, config: Config) -> TrainState:
     return jax.eval_shape(jax.vmap(lambda run: init_state(recipe, run)), grid(config.seeds, plan.numbers))
 
 
-def _trace(plan: Plan, recipe: Recipe, config: Config, dataset: Dataset) -> None:
-    """Go through initial values, a training step and an evaluation of one run without computing anything."""
+def _trace(plan: Plan, recipe: Recipe, config: Config, dataset: Dataset, whole: bool) -> None:
+    """Go through one run's initial values, and if ``whole`` a training step and an evaluation, without computing."""
+    run = jax.tree.map(lambda leaf: leaf[0], grid(config.seeds, plan.numbers))
+    if not whole:  # the lab's own cells can refuse no more than the width of their input
+        jax.eval_shape(lambda run: recipe.make_model(run.numbers, None).init(jax.random.key(0)), run)
+        return
 
     def life(run: Run, training: Split, validation: Split) -> Sums:
         state = init_state(recipe, run)
@@ -88,5 +91,4 @@ def _trace(plan: Plan, recipe: Recipe, config: Config, dataset: Dataset) -> None
         state = train_steps(recipe, run, state, order, training, 0, 1)
         return evaluate(recipe, run, state.params, validation)
 
-    run = jax.tree.map(lambda leaf: leaf[0], grid(config.seeds, plan.numbers))
     jax.eval_shape(life, run, dataset.train, dataset.validation)
