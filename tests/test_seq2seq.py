@@ -14,7 +14,7 @@ import transcriptions as paper
 from cases import generator
 
 import experiments.seq2seq as study
-from experiments.__main__ import main
+from experiments.__main__ import _configuration, _parser, main
 from rnnlab import data
 from rnnlab.arms import plan_arms
 from rnnlab.cells import count_parameters, make_cell, stack
@@ -447,6 +447,14 @@ def test_encoder_and_decoder_take_their_own_options():
     assert plan_arms(config)["a"].fixed == {"u_init": "glorot_uniform", "forget_bias": 2.5, "reset": "before"}
 
 
+def test_the_path_of_a_users_decoder_is_kept_absolute(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    arguments = ["run", "seq2seq", "--set", "arms.lstm.decoder=own.py:own"]
+    config = _configuration(_parser().parse_args(arguments))
+    assert config.arms["lstm"] == Arm("lstm", decoder=f"{tmp_path}/own.py:own", attention="none")
+    assert config.arms["gru-dot"] == Arm("gru", attention="dot")
+
+
 # runs
 
 
@@ -518,8 +526,9 @@ def test_sample_shows_questions_answers_and_what_is_wrong(trained, capsys):
     [
         (["--prompt", "1 2"], "--prompt: means nothing to a run of sequence_to_sequence"), (["--top-k", "1"], "-k"),
         (["--temperature", "1"], "--temperature: "), (["--length", "9"], "--length: "), (["--key", "0"], "--key: "),
-        (["--beam", "0"], "--beam: '0' is not accepted; accepted: a whole number from 1"), (["--beam", "x"], "--beam"),
-        (["--questions", "0"], "--questions: '0'"), (["--arm", "gru"], "lstm-dot, stream, all"), ([], "--arm: "),
+        (["--arm", "stream", "--beam", "0"], "--beam: '0' is not accepted; accepted: a whole number from 1"),
+        (["--arm", "stream", "--beam", "x"], "--beam: 'x'"), (["--arm", "stream", "--questions", "0"], "--quest"),
+        (["--arm", "gru"], "lstm-dot, stream, all"), ([], "--arm: the run has several"),
         (["--arm", "stream", "--seed", "7"], "seed: 7"), (["--arm", "stream", "--epoch", "3"], "best, last"),
     ],
 )  # fmt: skip
