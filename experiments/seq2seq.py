@@ -1,9 +1,27 @@
 r"""An encoder and a decoder learn to reverse, to sort and to repeat, with and without attention.
 
 Paper:     Sutskever, Vinyals & Le, Sequence to sequence learning with neural networks, 2014; Bahdanau, Cho & Bengio,
-           2015 (additive); Luong, Pham & Manning, 2015 (dot).
+           Neural machine translation by jointly learning to align and translate, 2015 (additive); Luong, Pham &
+           Manning, Effective approaches to attention-based neural machine translation, 2015 (dot). Kumar, Cerebral
+           LSTM, 2020, Fig. 6, has the additive one as its background. None of them has these tasks.
+Task:      ten symbols of ten, then the same in another order, under teacher forcing. The table's number, solved, is
+           the fraction of answers right from the first to the last symbol: exactly what greedy decoding achieves.
+Arms:      stream, one LSTM that reads and writes; lstm, an encoder and a decoder that starts from the encoder's last
+           carry; lstm-additive and lstm-dot, the same with attention; gru-dot. All are 64 units wide.
+Claims:    Bahdanau et al. (section 1): one vector for the whole question is the bottleneck, attention removes it.
+           Sutskever et al. (section 3.3): reading the question backwards makes it easier, since its beginning is then
+           close to the answer's; so without attention reversal should be solved sooner than memorisation.
+Protocols (--set protocol=NAME): reversal (default), sorting, memorisation (the symbols in their own order).
+Measured:  test solved at best validation, 10 epochs, mean over 4 seeds, half of the 95 % interval in brackets:
+                          stream        lstm          lstm-additive lstm-dot      gru-dot
+           reversal       0.559 (0.184) 0.847 (0.024) 1.000 (0.000) 1.000 (0.000) 1.000 (0.000)
+           sorting        0.997 (0.006) 1.000 (0.000) 1.000 (0.000) 1.000 (0.000) 1.000 (0.000)
+           memorisation   0.460 (0.028) 0.699 (0.073) 1.000 (0.000) 0.728 (0.042) 1.000 (0.000)
+           Sorting needs no alignment: how often each symbol came is enough. On memorisation the LSTM with dot
+           attention is no better than without: its scores have to be learnt by both cells at once.
 
-Command:   python -m experiments run seq2seq
+Command:   python -m experiments run seq2seq          three to four minutes on two busy cores
+           python -m experiments sample DIR --arm all --beam 4
 """
 
 from rnnlab.config import Arm, Config, Option
@@ -31,11 +49,7 @@ CONFIG = Config(
     clip_norm=(1.0,),
 )
 
-PROTOCOLS = {
-    "reversal": {"data": "reversal"},
-    "sorting": {"data": "sorting"},
-    "memorisation": {"data": "memorisation"},
-}
+PROTOCOLS = {name: {"data": name} for name in ("reversal", "sorting", "memorisation")}
 
 QUICK = {
     "data_options": {"length": 3, "alphabet": 4, "examples": 400, "held_out": 100},

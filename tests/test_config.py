@@ -78,6 +78,8 @@ def test_the_hash_tells_every_field(field):
         Arm("lstm", hidden=7, layers=1, options=BASE.arms["a"].options),
         Arm("lstm", hidden=7, layers=2, options={"activation": "relu"}),
         replace(BASE.arms["a"], numbers={"learning_rate": (1e-2, 2e-2), "dropout": 0.3}),
+        replace(BASE.arms["a"], attention="dot"),
+        replace(BASE.arms["a"], decoder="gru"),
     ],
 )
 def test_the_hash_tells_every_field_of_an_arm(arm):
