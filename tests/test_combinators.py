@@ -7,11 +7,22 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from cases import D, H, assert_trees_close, assert_trees_equal, generator, random_carry, random_inputs, random_params
+from cases import (
+    D,
+    H,
+    assert_trees_close,
+    assert_trees_equal,
+    filled,
+    generator,
+    random_carry,
+    random_inputs,
+    random_params,
+)
 
 from experiments.__main__ import main
 from rnnlab.arms import arm_model, plan_arms
 from rnnlab.cells import CELLS, bidirectional, cell_factory, cerebral, factory_options, make_cell, stack
+from rnnlab.cells.cerebral_of import PathParams
 from rnnlab.cells.dropout import drop
 from rnnlab.cells.lstm import lstm
 from rnnlab.config import Arm, Config
@@ -134,7 +145,8 @@ def test_a_combined_cell_has_the_options_of_both(combinator):
     assert list(options) == [*factory_options(CELLS["biological_lstm"]), *own]
     assert options["delta"].default == 1e-3
     cell = make_cell(name, 3, delta=0.5)
-    carry, _ = unroll(cell, jax.tree.map(jnp.zeros_like, cell.init(KEY, D)), jnp.zeros((2, 1, D)))
+    nothing = jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), jax.eval_shape(lambda: cell.init(KEY, D)))
+    carry, _ = unroll(cell, nothing, jnp.zeros((2, 1, D)))
     c = carry.c[0] if combinator == "cerebral" else jnp.stack([part.c[0] for part in carry])
     np.testing.assert_allclose(c, np.full((2, 3), 2 * 0.5 * (0.5 + 0.5)), rtol=1e-6)  # two steps of open half gates
     refused(lambda: make_cell(name, 3, delt=0.5), name, "did you mean 'delta'")
@@ -186,7 +198,7 @@ def test_a_cell_of_ones_own_is_combined(file):
     draw = generator("own")
     params = random_params(plain, draw)
     xs = random_inputs(draw, T, B, D)
-    same = type(params)(*(cell.init(KEY, D).forward._replace(paths=jax.tree.map(lambda x: x[None], p)) for p in params))
+    same = type(params)(*(PathParams(jax.tree.map(lambda leaf: leaf[None], p)) for p in params))
     _, expected = unroll(plain, params, 2 * xs)
     np.testing.assert_allclose(unroll(cell, same, xs)[1], expected, **FLOAT32)
 
@@ -194,7 +206,7 @@ def test_a_cell_of_ones_own_is_combined(file):
 @pytest.mark.parametrize(
     ("function", "parts"),
     [
-        ("other", ("both have options called eps",)), ("nothing", ("takes no size",)), ("wrong", ("str",)),
+        ("other", ("both have options called eps",)), ("nothing", ("takes no size",)), ("wrong", ("returned str",)),
         ("fails", ("not today",)), ("bare", ("has no such record",)), ("mein", ("did you mean 'mine'",)),
     ],
 )  # fmt: skip
@@ -209,7 +221,7 @@ def test_the_paths_of_a_noisy_cell_draw_from_keys_of_their_own():
     options = {"delta": 0.3, "noise": 0.5}
     cell, draw = make_cell("cerebral(biological_lstm)", H, key=KEY, **options), generator("noisy paths")
     params = random_params(make_cell("biological_lstm", H, **options), draw)
-    twice = cell.init(KEY, D)._replace(paths=jax.tree.map(lambda leaf: jnp.stack([leaf, leaf]), params))
+    twice = PathParams(jax.tree.map(lambda leaf: jnp.stack([leaf, leaf]), params))
     x, start = random_inputs(draw, B, D), cell.initial_carry(twice, (B,))
     after, _ = cell.step(twice, start, x)
     for path in (0, 1):
@@ -312,8 +324,8 @@ def test_layer_dropout_is_a_number_that_trains_and_never_evaluates():
     def answer(rate, key):
         numbers = {"learning_rate": 0.5, "layer_dropout": jnp.float32(rate)}
         model = arm_model(config, prepared.plans["a"], prepared.dataset, numbers, key)
-        params = model.init(jax.random.key(3))
-        return np.asarray(model.apply(params, inputs, None, None)[1])
+        params = filled(generator("layer dropout"), jax.eval_shape(model.init, KEY))
+        return np.asarray(jax.jit(model.apply)(params, inputs, None, None)[1])
 
     np.testing.assert_array_equal(answer(0.5, None), answer(0.0, None))
     np.testing.assert_allclose(answer(0.0, KEY), answer(0.0, None), **FLOAT32)
@@ -375,7 +387,7 @@ def test_the_noise_of_the_paths_rides_the_run_axis():
     plan = plan_arms(config)["a"]
     assert plan.swept == ("eps",)
     recipe = prepare(config).recipes["a"]
-    params = jax.vmap(lambda run: init_state(recipe, run).params.cell.paths)(grid((0,), plan.numbers))
+    params = jax.jit(jax.vmap(lambda run: init_state(recipe, run).params.cell.paths))(grid((0,), plan.numbers))
     apart = np.abs(np.asarray(params.w[:, 0]) - params.w[:, 1]).max(axis=(1, 2, 3))
     assert apart[0] == 0
     assert apart[1] > 0.5

@@ -110,7 +110,7 @@ def test_the_readout_sees_h_through_a_mask():
     np.testing.assert_allclose(logits, (carry.h * mask) @ params.w + params.b, **FLOAT32)
 
 
-@pytest.mark.parametrize("name", ["lstm", "peephole_lstm", "biological_lstm", "cerebral_lstm"])
+@pytest.mark.parametrize("name", ["lstm", "peephole_lstm", "biological_lstm", "cerebral_lstm", "cerebral(lstm)"])
 def test_recurrent_dropout_masks_h_and_never_c(name):
     model, params = a_model(name, every_step=True, dropout=Dropout(KEY, recurrent=0.5))
     cell = make_cell(name, H + 1)

@@ -43,9 +43,11 @@ def combined(name: str, combinator: Callable[..., Cell], factory: Callable[..., 
         of_own = {option: value for option, value in options.items() if option in own}
 
         def part(number: Array) -> Cell:
-            if "key" not in inner:
-                return factory(hidden, **of_cell)
-            return factory(hidden, key=None if key is None else jax.random.fold_in(key, number), **of_cell)
+            its_key = None if key is None else jax.random.fold_in(key, number)
+            cell = factory(hidden, **of_cell, **({"key": its_key} if "key" in inner else {}))
+            if not isinstance(cell, Cell):
+                raise InputError(f"cell: {name}: its function returned {type(cell).__name__}; accepted: a Cell")
+            return cell
 
         return combinator(part, **of_own)
 
