@@ -11,16 +11,20 @@ Arms:      every cell of the table that reads symbols, 32 units each (64 in addi
 Protocols (--set protocol=NAME), all Adam, gradients clipped to a norm of 1, batch 32:
   parity         (default) the paper's form: the whole string at once, to networks that are deep and not recurrent in
                  time. There each bit string goes through one projection to one-dimensional Grids along depth, which
-                 LSTM memory runs through, and to tanh and ReLU networks; strings of up to 250 bits, 1,500 units. Here 8
-                 bits and 4 layers of 32 units: grid and grid-tied; tanh, relu; lstm-stacked and gru-stacked, which are
-                 gated too but forget from layer to layer. 8,000 steps.
+                 LSTM memory runs through, and to tanh and ReLU networks, with strings of up to 250 bits. Here 10 bits
+                 and 4 layers of 32 units: grid and grid-tied; tanh, relu; lstm-stacked and gru-stacked, which are
+                 gated too, but hand no memory from layer to layer. 12,000 steps.
   parity_by_bit  6 bits one by one, as a recurrent cell would count them; the answer at the end alone. 10,000 steps.
-  addition       two integers of 2 digits, then their sum; 15 digits, 400 units and up to 18 layers in the paper.
-  memorisation   6 symbols of 8, then the same; 20 of 64, 100 units and up to 43 layers in the paper.
+  addition       two integers of 2 digits, then their sum; 15 digits in the paper, and many more units and layers.
+  memorisation   6 symbols of 8, then the same; 20 of 64 in the paper, and many more units and layers.
 Departures: sizes, layers and steps; Adam at one rate for all arms of a protocol, chosen by short runs of a few arms on
-           two or three seeds; a fixed set of examples (with all strings of 6 or 8 bits in it, and all pairs of 2
+           two or three seeds; a fixed set of examples (with all strings of 6 or 10 bits in it, and all pairs of 2
            digits: what is asked is whether training finds the algorithm, not whether it generalises); the answers of
            addition and memorisation are never fed back.
+
+Seen:      in short runs with these settings, how many of n = 2 solved it: parity grid-tied 2, relu 1, tanh and
+           lstm-stacked 0; parity_by_bit grid 2, grid-tied, rnn, lstm_1997, cerebral and lstm5 0; addition grid-tied 2
+           and lstm-stacked 2, after 1,650 and 3,000 steps; memorisation grid-tied, grid and lstm-stacked 2, lstm 0.
 
 Command:   python -m experiments run algorithmic
            python -m experiments run algorithmic --arms lstm-stacked,grid,grid-tied --set protocol=addition
@@ -59,9 +63,9 @@ DEEP = {
 PARITY: dict[str, Any] = {
     "arms": DEEP,
     "data": "parity",
-    "data_options": {"length": 8, "at_once": True, "examples": 50_000},
+    "data_options": {"length": 10, "at_once": True, "examples": 50_000},
     "hidden": 32,
-    "epochs": 20,
+    "epochs": 30,
     "steps_per_epoch": 400,
     "learning_rate": (1e-2,),
     "goal": 0.99,
@@ -77,7 +81,7 @@ PARITY_BY_BIT: dict[str, Any] = {
 ADDITION: dict[str, Any] = {
     "arms": CELLS,
     "data": "addition",
-    "data_options": {"digits": 2, "examples": 50_000},
+    "data_options": {"digits": 2, "examples": 100_000},
     "hidden": 64,
     "epochs": 12,
     "steps_per_epoch": 300,
@@ -88,7 +92,7 @@ ADDITION: dict[str, Any] = {
 MEMORISATION: dict[str, Any] = {
     **ADDITION,
     "data": "memorisation",
-    "data_options": {"length": 6, "alphabet": 8, "examples": 50_000},
+    "data_options": {"length": 6, "alphabet": 8, "examples": 100_000},
     "hidden": 32,
     "epochs": 12,
     "steps_per_epoch": 200,

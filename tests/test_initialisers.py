@@ -144,14 +144,19 @@ def cheap(name):
     return {} if name in ("cerebral_lstm", "qrnn") else {"u_init": "glorot_uniform"}
 
 
-def test_cells_with_a_forget_bias():
-    assert {name for name in CELLS if "forget_bias" in factory_options(CELLS[name])} == set(FORGET_BIASES)
+INPUT_BIASES = {"lstm", "lstm_1997", "cerebral_lstm"}  # 0 by default
+
+
+def test_cells_with_a_forget_or_an_input_bias():
+    for option, cells in (("forget_bias", set(FORGET_BIASES)), ("input_bias", INPUT_BIASES)):
+        assert {name for name in CELLS if option in factory_options(CELLS[name])} == cells
 
 
 @pytest.mark.parametrize("name", DRAWN)
-def test_biases_start_at_zero_but_the_forget_gates(name):
+def test_biases_start_at_zero_but_the_forget_and_input_gates(name):
     given = {"forget_bias": 0.6} if name in FORGET_BIASES else {}
-    for options, forget in ((given, 0.6), ({}, FORGET_BIASES.get(name))):
+    given |= {"input_bias": -0.3} if name in INPUT_BIASES else {}
+    for options, forget, entry in ((given, 0.6, -0.3), ({}, FORGET_BIASES.get(name), 0.0)):
         params = make_cell(name, H, **cheap(name), **options).init(jax.random.key(0, impl="unsafe_rbg"), 3)
         biases = {
             field: np.array(value)
@@ -162,6 +167,9 @@ def test_biases_start_at_zero_but_the_forget_gates(name):
         if name in FORGET_BIASES:
             assert (biases["b"][..., 1, :] == np.float32(forget)).all()
             biases["b"][..., 1, :] = 0
+        if name in INPUT_BIASES:
+            assert (biases["b"][..., 0, :] == np.float32(entry)).all()
+            biases["b"][..., 0, :] = 0
         assert not any(value.any() for value in biases.values())
 
 

@@ -14,10 +14,11 @@ from experiments import quickstart
 from rnnlab import figures
 from rnnlab.cells import make_cell, stack
 from rnnlab.config import Arm
+from rnnlab.data import load_dataset
 from rnnlab.errors import InputError
 from rnnlab.model import ModelParams, make_model
 from rnnlab.prepare import prepare
-from rnnlab.probes import LAGS, lags
+from rnnlab.probes import LAGS, check_probes, lags
 from rnnlab.records import DIED, Metrics
 from rnnlab.summary import groups
 from rnnlab.tasks import TASKS
@@ -131,6 +132,15 @@ def test_data_that_have_no_gradient_by_lag_are_refused_before_anything_is_writte
     assert "\n" not in str(caught.value)
     assert prepare(replace(config_on(data, **SMALL), probes=())).config.probes == ()
     assert prepare(config_on("adding", **SMALL)).recipes["a"].probes == (lags,)
+
+
+def test_features_of_several_lengths_are_padded_too():
+    dataset = load_dataset("adding", **SMALL)
+    check_probes(("lags",), dataset)
+    padded = dataset._replace(validation=dataset.validation._replace(lengths=np.full(10, 7, np.int32)))
+    check_probes(("paths",), padded)
+    with pytest.raises(InputError, match=r"^probes: lags, but adding has padded sequences"):
+        check_probes(("lags",), padded)
 
 
 # figures
