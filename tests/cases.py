@@ -516,13 +516,15 @@ def filled(draw, tree, deviation=0.7, dtype=np.float32):
     Counts (the biological carry's ``t``) with integers; a neuron's potential with mV and its gates with parts of one.
     """
 
+    neuron = any(getattr(path[-1], "name", "") == "h_gate" for path, _ in jax.tree_util.tree_leaves_with_path(tree))
+
     def fill(path, leaf):
         name = getattr(path[-1], "name", "")
         if name == "t":
             return draw.randint(1, 50, leaf.shape).astype(dtype)
-        if name == "v":
+        if neuron and name == "v":  # a grid has a matrix of this name
             return draw.uniform(-80, -40, leaf.shape).astype(dtype)
-        if name in ("m", "h_gate", "n"):
+        if neuron and name in ("m", "h_gate", "n"):
             return draw.uniform(0.05, 0.4, leaf.shape).astype(dtype)  # all open at once would outrun the largest dt
         return (deviation * draw.standard_normal(leaf.shape)).astype(dtype)
 

@@ -126,6 +126,7 @@ NUMBERS = [
     ("qrnn", "forget_bias", 0.7, {}),
     ("qrnn", "zoneout", 0.3, {}),
     ("grid_lstm", "forget_bias", 0.7, {"u_init": "glorot_uniform"}),
+    ("grid_lstm_2d", "forget_bias", 0.7, {"u_init": "glorot_uniform"}),
 ]
 
 

@@ -67,6 +67,11 @@ def qrnn(
         c_t = f * c_{t-1} + (1 - f) * z      h_t = o * c_t       pooling="fo"
         c_t = f * c_{t-1} + i * z            h_t = o * c_t       pooling="ifo"
 
+    ``scan`` is how a whole sequence is pooled: "sequential", a step at a time, or "parallel", an associative scan;
+    both give what the steps give. "auto" is the first on a CPU, where it was measured 3 to 5 times as fast (forward
+    and backward, T = 100 and 784, B = 32, H = 128). Elsewhere it is the second: assumed, not measured, since there
+    every step costs the launch of a tiny kernel.
+
     Inputs before the first are zero. ``zoneout`` is the probability with which a unit keeps its state for a step:
     f = 1 - dropout(1 - s(...)), not rescaled. It acts while ``key`` is given: training hands over a fresh key every
     step, evaluation none.
