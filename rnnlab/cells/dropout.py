@@ -18,7 +18,7 @@ def drop(key: Key, shape: Sequence[int], rate: Array) -> Array:
 def drop_recurrent(cell: Cell, key: Key, rate: Array, carry: Carry) -> Cell:
     """``cell`` whose steps see ``h`` through a mask, one for all time steps and one for each layer.
 
-    ``carry`` gives the shapes. The memory c is never masked, so a cell whose h is its only memory (GRU, simple RNN), one
+    ``carry`` gives the shapes. The memory c is never masked, so a cell whose h is its only memory (GRU, simple RNN),
     that feeds no h back (QRNN) or that runs over the sequence by itself (bidirectional) cannot have this: InputError.
 
     Paper: Gal & Ghahramani, A theoretically grounded application of dropout in recurrent neural networks, 2016.
