@@ -7,7 +7,8 @@ Paper:     Sutskever, Vinyals & Le, Sequence to sequence learning with neural ne
 Task:      ten symbols of ten, then the same in another order, under teacher forcing. The table's number, solved, is
            the fraction of answers right from the first to the last symbol: exactly what greedy decoding achieves.
 Arms:      stream, one LSTM that reads and writes; lstm, an encoder and a decoder that starts from the encoder's last
-           carry; lstm-additive and lstm-dot, the same with attention; gru-dot. All are 64 units wide.
+           carry; lstm-additive and lstm-dot, the same with attention; gru-dot; both-ways, a bidirectional encoder as
+           Bahdanau et al. have it, whose decoder starts from zero. All are 64 units wide, each way.
 Claims:    Bahdanau et al. (section 1): one vector for the whole question is the bottleneck, attention removes it.
            Sutskever et al. (section 3.3): reading the question backwards makes it easier, since its beginning is then
            close to the answer's; so without attention reversal should be solved sooner than memorisation.
@@ -36,6 +37,7 @@ CONFIG = Config(
         "lstm-additive": Arm("lstm", attention="additive"),
         "lstm-dot": Arm("lstm", attention="dot"),
         "gru-dot": Arm("gru", attention="dot"),
+        "both-ways": Arm("bidirectional(lstm)", decoder="lstm", attention="additive"),
     },
     data="reversal",
     data_options=DATA,

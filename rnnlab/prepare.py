@@ -64,7 +64,7 @@ def identity(prepared: Prepared) -> dict[str, Any]:
     hashes = {cell: file_hash(cell) for cell in cells}
     model = {"task": data.task, "input_size": data.input_size, "output_size": data.output_size, "scale": data.scale}
     known = {"name": data.name, "examples": sizes, "source": dict(data.source), "cells": hashes}
-    return {**known, **model, "vocabulary": letters, "question": data.question}
+    return {**known, **model, "ids": data.ids, "vocabulary": letters, "question": data.question}
 
 
 def file_hash(cell: str) -> str | None:

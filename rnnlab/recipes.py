@@ -28,17 +28,17 @@ def arm_model(config: Config, plan: Plan, dataset: Dataset, numbers: Mapping[str
         key, key_dropout = jax.random.split(key)
         dropout = Dropout(key_dropout, **rates)
     cell = arm_cell(plan, plan.arm.cell, numbers, key)
-    embedding = config.embedding if dataset.vocabulary is not None else 0
+    embedding = config.embedding if dataset.ids else 0
     if plan.arm.attention:
         return _seq2seq(config, plan, dataset, numbers, key, dropout)
     if cell.over is not None and (dataset.question or dataset.task == "language_modelling"):
         raise InputError(
-            f"arms.{plan.name}.cell: {plan.arm.cell} reads the text both ways, and so what is asked for; "
+            f"cell: {plan.arm.cell} reads the text both ways, and so what is asked for; "
             f"accepted for {dataset.task} (data {dataset.name}): cells of one direction"
         )
-    if plan.arm.connections == "dense" and dataset.vocabulary is not None and not embedding:
+    if plan.arm.connections == "dense" and dataset.ids and not embedding:
         raise InputError(
-            f"arms.{plan.name}.connections: dense ones cannot hand on one-hot ids; accepted: with an embedding "
+            "connections: dense ones cannot hand on one-hot ids; accepted: with an embedding "
             "(embedding=64), or plain, residual"
         )
     return make_model(
@@ -96,7 +96,10 @@ def make_recipe(config: Config, plan: Plan, dataset: Dataset) -> Recipe:
         why = "validates on test" if task.success else "asks for no answer that is right or wrong"
         raise InputError(f"goal: {config.goal:g}, but {dataset.name} {why}; accepted: 0, no goal")
     check_probes(config.probes, dataset)
-    arm_model(config, plan, dataset, next(combinations(plan.numbers)), None)  # checks
+    try:  # before anything is traced
+        arm_model(config, plan, dataset, next(combinations(plan.numbers)), None)
+    except InputError as error:
+        raise InputError(f"arms.{plan.name}.{error}") from error
     steps = config.steps_per_epoch or most
     return Recipe(
         lambda numbers, key: arm_model(config, plan, dataset, numbers, key),

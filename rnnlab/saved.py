@@ -140,8 +140,7 @@ def _dataset(directory: Path, environment: Any) -> Dataset:
         told = environment["dataset"]
         letters, source, sizes = told["vocabulary"], told["source"], told["examples"]
         choose("task", told["task"], TASKS)
-        # Words are not recorded; that there are some tells whether ids are embedded.
-        vocabulary = () if letters is None and "distinct_words" in source else letters
+        vocabulary = () if letters is None and told["ids"] else letters  # words are not recorded
         if letters is not None and len(letters) != told["input_size"]:
             raise InputError(f"vocabulary: {len(letters)} characters; accepted: {told['input_size']}")
         train, validation, test = (

@@ -90,7 +90,7 @@ def make_seq2seq(
         raise InputError(
             f"attention: dot of an encoder's {before} units with a decoder's {width}; accepted: one width, or additive"
         )
-    if getattr(decoder, "over", None) is not None:
+    if decoder.over is not None:
         raise InputError("decoder: it reads the whole answer before its first step; accepted: a cell with a step")
 
     def init(key: Key) -> Seq2SeqParams:

@@ -59,6 +59,11 @@ class Dataset(NamedTuple):
     validation_is_test: bool = False  # a paper's protocol: what validates is the official test split
     question: int = 0  # Q: the first steps of the inputs, before an answer that is fed back; 0: none is
 
+    @property
+    def ids(self) -> bool:
+        """Whether inputs are ids, which can be embedded, and not features."""
+        return self.vocabulary is not None or getattr(self.train.inputs, "ndim", 3) == 2
+
 
 class Curve(NamedTuple):
     """What a paper or its author reports of one arm over training."""

@@ -20,7 +20,7 @@ from cases import (
 )
 
 from experiments.__main__ import main
-from rnnlab.arms import arm_model, plan_arms
+from rnnlab.arms import plan_arms
 from rnnlab.cells import CELLS, bidirectional, cell_factory, cerebral, factory_options, make_cell, stack
 from rnnlab.cells.cerebral_of import PathParams
 from rnnlab.cells.dropout import drop
@@ -29,6 +29,7 @@ from rnnlab.config import Arm, Config
 from rnnlab.errors import InputError
 from rnnlab.names import absolute_name, arm_name, parse_name, write_name
 from rnnlab.prepare import prepare
+from rnnlab.recipes import arm_model
 from rnnlab.report import read_summary
 from rnnlab.saved import load_run
 from rnnlab.sweep import grid

@@ -156,6 +156,7 @@ def test_gradients_are_finite_differences(attention):
     [
         ("lstm", "lstm", True), ("lstm", "peephole_lstm", True), ("rnn", "gru", True), ("lstm", "gru", False),
         ("lstm wide", "lstm", False), ("stack", "stack", True), ("stack", "lstm", False),
+        ("bidirectional(lstm)", "lstm", False),
     ],
 )  # fmt: skip
 def test_the_last_carry_is_handed_over_where_it_fits(encoder, decoder, handed):
@@ -406,6 +407,9 @@ TINY = replace(
 )  # fmt: skip
 
 
+BOTH = "bidirectional(lstm)"
+
+
 def with_arm(arm, **changes):
     return replace(TINY, arms={"a": arm}, **changes)
 
@@ -418,9 +422,12 @@ def with_arm(arm, **changes):
         (with_arm(Arm("lstm", decoder="gruu", attention="dot")), "did you mean 'gru'"),
         (with_arm(Arm("lstm", attention="dot", options={"reset": "before"})), "option of cell lstm or lstm: unknown"),
         (with_arm(Arm("lstm", decoder="gru", attention="none")), "arms.a: decoder: begins with RNNCarry(h=[4])"),
-        (with_arm(Arm("lstm", attention="dot"), data_options={"length": 3}), "arms.a: attention: dot, but reversal"),
+        (with_arm(Arm("lstm", attention="dot"), data_options={"length": 3}), "arms.a.attention: dot, but reversal"),
         (with_arm(Arm("lstm", attention="none"), data="digits", data_options={}), "but digits feeds no answer back"),
         (with_arm(Arm("lstm", attention="dot"), dropout=(0.5,)), "arms.a: dropout: one-hot ids"),
+        (with_arm(Arm(BOTH)), "arms.a.cell: bidirectional(lstm) reads the text both ways"),
+        (with_arm(Arm("lstm", decoder=BOTH, attention="additive")), "arms.a.decoder: it reads the whole"),
+        (with_arm(Arm(BOTH, decoder="lstm", attention="dot")), "arms.a.attention: dot of an encoder's 8"),
         (with_arm(Arm("gru", attention="dot"), recurrent_dropout=(0.5,)), "arms.a: recurrent_dropout: "),
     ],
 )  # fmt: skip
