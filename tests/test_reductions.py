@@ -236,11 +236,11 @@ def test_cerebral_paths_start_as_the_cell_does():
         if paths != "noise":
             expected = inner.init(lower_key, D) if paths == "independent" else upper
             assert_trees_close(lower, expected, rtol=0, atol=0)
-    wide = make_cell("cerebral(lstm)", 64, paths="noise", **options).init(jax.random.key(5), D).paths
-    for leaf in jax.tree.leaves(wide):  # every leaf has its own noise; 256 draws know their deviation to 5 %
-        noise = (np.asarray(leaf[1]) - leaf[0]).ravel()
-        assert 0.1 < np.std(noise) < 0.15
-        assert len(np.unique(noise)) > 0.9 * len(noise)
+    wide = make_cell("cerebral(lstm)", 64, paths="noise", **options).init(jax.random.key(5), 64).paths
+    noise = [np.asarray(leaf[1]) - leaf[0] for leaf in jax.tree.leaves(wide)]
+    for draws in noise:  # 256 of them know their deviation to 5 %
+        assert 0.11 < np.std(draws) < 0.14
+    assert abs(np.corrcoef(noise[0].ravel(), noise[1].ravel())[0, 1]) < 0.05  # w and u have one shape, not one noise
 
 
 def test_identical_cerebral_paths_of_a_gru_are_the_gru():

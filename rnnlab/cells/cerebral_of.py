@@ -26,9 +26,9 @@ def cerebral(parts: Parts, *, paths: str = "independent", eps: float = 0.0) -> C
         h_t = (U_h + L_h) / 2           cells whose h is their only memory (GRU, simple RNN)
 
     Round an ``lstm`` this is the Cerebral LSTM. The paper names a Cerebral GRU but prints none. A GRU hands on
-    ``z * h_{t-1}``, in each path: where both gates are open the sum of the two would double h at every step (to 1e8
-    in the 28 rows of a digit), and from z = 0.5, where training starts, it would forget nothing. Their mean is between
-    the two paths, and identical paths are the GRU itself.
+    ``z * h_{t-1}`` in each path, so that their sum keeps ``(z_U + z_L) * h_{t-1}``, up to twice of it at every step:
+    measured, an rms of 2e6 in h after 28 random inputs, with initial weights (H = 100). Their mean lies between the
+    paths, and identical paths are the GRU itself.
 
     ``parts`` is the cell of both paths; or a function of the path, 0 or 1 (traced), that makes it, for cells that
     draw random numbers and need a key each. ``paths`` says how the two start: "independent" draws, "identical"
