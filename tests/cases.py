@@ -462,6 +462,30 @@ CASES = [
     ),
     row("cerebral(rnn)", lambda d, h: 2 * full(d, h), paper.cerebral(paper.rnn(), adding=False), over_time=False),
     row(
+        "cerebral(lstm_1997)",
+        lambda d, h: 2 * 3 * full(d, h),
+        paper.cerebral(paper.lstm_1997()),
+        over_time=False,
+    ),
+    row(
+        "cerebral(lstm1)",
+        lambda d, h: 2 * (full(d, h) + 3 * (h * h + h)),
+        paper.cerebral(paper.slim(1)),
+        over_time=False,
+    ),
+    row(
+        "cerebral(lstm2)",
+        lambda d, h: 2 * (full(d, h) + 3 * h * h),
+        paper.cerebral(paper.slim(2)),
+        over_time=False,
+    ),
+    row(
+        "cerebral(lstm4)",
+        lambda d, h: 2 * (full(d, h) + 3 * h),
+        paper.cerebral(paper.slim(4)),
+        over_time=False,
+    ),
+    row(
         "cerebral(lstm3)",
         lambda d, h: 2 * (full(d, h) + 3 * h),
         paper.cerebral(paper.slim(3)),
