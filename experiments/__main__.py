@@ -14,6 +14,7 @@ import experiments
 from experiments import _sample, _untrained
 from rnnlab.config import Arm, Config, from_json, parse_document
 from rnnlab.errors import InputError, choose
+from rnnlab.names import absolute_name, arm_name
 from rnnlab.overrides import override, select_arms
 
 MOST_SEEDS = 100_000
@@ -70,7 +71,9 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--epochs", metavar="N", help="passes over the training split (or over steps_per_epoch steps)")
     run.add_argument("--data", metavar="NAME", help="another data set: a name that `data` shows, or text:PATH")
     run.add_argument("--cell", metavar="CELL", action="append", default=[],
-                     help="one more arm: a name that `cells` shows, or path/to/file.py:function")  # fmt: skip
+                     help="one more arm: a name that `cells` shows, path/to/file.py:function, or either in "
+                     "combinators, as in 'bidirectional(cerebral(gru))'; that arm is called "
+                     "bidirectional-cerebral-gru")  # fmt: skip
     run.add_argument("--out", type=Path, metavar="DIR", help="the run's directory (default runs/NAME/date-time)")
     run.add_argument("--quick", action="store_true", help="seconds instead of minutes: a check that all works")
     run.add_argument("--set", metavar="PATH=VALUE", nargs="+", action="extend", default=[],
@@ -80,7 +83,9 @@ def _parser() -> argparse.ArgumentParser:
     resume.add_argument("directory", type=Path, metavar="DIR", help="the run's directory")
     report = command("report", _report, "write a run's table, figures and page anew")
     report.add_argument("directories", type=Path, nargs="+", metavar="DIR", help="a run's directory")
-    sample = command("sample", _sample.show, "write text with the language models of a run")
+    sample = command(
+        "sample", _sample.show, "write text with the language models of a run; answer the questions of others"
+    )
     _sample.add_arguments(sample)
     return parser
 
@@ -130,12 +135,13 @@ def _configuration(options: argparse.Namespace) -> Config:
     if options.quick:
         config = _quick(config, study.QUICK)
     for cell in options.cell:
-        name = cell.rpartition(":")[2]
+        name = arm_name(cell)
         if name in config.arms:
             raise InputError(f"--cell: the experiment has an arm {name!r} already; accepted: another cell")
         config = replace(config, arms={**config.arms, name: Arm(cell)})
     if options.arms is not None:
-        config = select_arms(config, [arm for arm in options.arms.split(",") if arm])
+        chosen_arms = [arm if arm in config.arms else arm_name(arm) for arm in options.arms.split(",") if arm]
+        config = select_arms(config, chosen_arms)
     if options.data is not None:
         config = _with_data(config, options.data)
     if options.seeds is not None:
@@ -171,10 +177,10 @@ def _resolve_paths(config: Config) -> Config:
     """Paths made absolute, so that a run can be resumed from any folder."""
     form, _, path = config.data.partition(":")
     data = f"text:{Path(path).expanduser().resolve()}" if form == "text" and path else config.data
-    arms = {}
-    for name, arm in config.arms.items():
-        path, colon, function = arm.cell.rpartition(":")
-        arms[name] = replace(arm, cell=f"{Path(path).expanduser().resolve()}:{function}") if colon else arm
+    arms = {
+        name: replace(arm, cell=absolute_name(arm.cell), decoder=absolute_name(arm.decoder))
+        for name, arm in config.arms.items()
+    }
     reference = getattr(config, "reference", "")
     found: Any = {"reference": str(Path(reference).expanduser().resolve())} if reference else {}
     return replace(config, data=data, arms=arms, **found)

@@ -6,23 +6,26 @@ from collections.abc import Sequence
 
 import jax
 
-from rnnlab.cells import CELLS, cell_factory, count_parameters, make_cell
+from rnnlab.cells import CELLS, COMBINATORS, cell_factory, count_parameters, make_cell
 from rnnlab.errors import InputError
 
 INPUTS, HIDDEN, CLASSES = 28, 100, 10  # row-wise MNIST, the sizes of Akandeh & Salem's Table 1
+
+EXAMPLES = tuple(f"{combinator}(lstm)" for combinator in COMBINATORS)
 
 HEADER = ("cell", "parameters", "with softmax", "formula", "paper")
 
 
 def rows(own: Sequence[str] = ()) -> list[tuple[str, str, str, str, str]]:
-    """A row a cell: name, parameters with D=28 and H=100, the same with a 10-way softmax on h, formula, paper."""
+    """A row a cell, and one for each combinator: name, parameters with D=28 and H=100, the same with a 10-way softmax
+    on h, formula, paper."""
     found = []
-    for name in (*CELLS, *own):
+    for name in (*CELLS, *EXAMPLES, *own):
         cell = make_cell(name, HIDDEN)
         try:
             shapes = jax.eval_shape(lambda key, cell=cell: cell.init(key, INPUTS), jax.random.key(0))
         except Exception as error:
-            if name in CELLS:
+            if name not in own:
                 raise
             raise InputError(f"cell: {name}: init fails: {type(error).__name__}: {error}") from error
         count = count_parameters(shapes)
@@ -39,7 +42,7 @@ def _section(doc: str, title: str) -> str:
 
 
 def table(own: Sequence[str] = (), *, markdown: bool = False) -> str:
-    """The rows as text with aligned columns, or as a Markdown table."""
+    """The rows as text with aligned columns and what they leave out, or as a Markdown table."""
     lines = [HEADER, *rows(own)]
     if markdown:
         cells = [tuple(cell.replace("*", r"\*").replace("|", r"\|") for cell in line) for line in lines]
@@ -48,7 +51,9 @@ def table(own: Sequence[str] = (), *, markdown: bool = False) -> str:
         return "\n".join(f"| {' | '.join(line)} |" for line in (cells[0], rule, *cells[1:]))
     widths = [max(len(line[column]) for line in lines) for column in range(len(HEADER) - 1)]
     align = (str.ljust, str.rjust, str.rjust, str.ljust)
-    return "\n".join(
+    shown = [
         "  ".join((*(fit(cell, width) for fit, cell, width in zip(align, line, widths, strict=False)), line[-1]))
         for line in lines
-    )
+    ]
+    return "\n".join([*shown, "", f"{', '.join(f'{name}(CELL)' for name in COMBINATORS)}: any cell, a combined one or"
+                      " path/to/file.py:function too, as in bidirectional(cerebral(gru))"])  # fmt: skip

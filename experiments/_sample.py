@@ -27,36 +27,63 @@ OPTIONS = (
     ("--top-k", "K", "0", "draw among the K likeliest characters only, 0: all (default 0)"),
     ("--epoch", "EPOCH", "best", "best by validation, last, or the number of one that keep_every kept (default best)"),
     ("--key", "N", "0", "another number gives another text, the same one the same (default 0)"),
+    ("--questions", "N", "5", "sequence to sequence: how many held-out questions to show (default 5)"),
+    ("--beam", "N", None, "sequence to sequence: the best of a beam of width N too, beside greedy decoding"),
 )
+OF_TEXT = ("prompt", "length", "temperature", "top_k", "key")
+OF_ANSWERS = ("questions", "beam")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Give ``parser`` what ``show`` takes."""
     parser.add_argument("directory", type=Path, metavar="DIR", help="the run's directory; it need not be finished")
-    for name, shown, default, told in OPTIONS:
-        parser.add_argument(name, metavar=shown, default=default, help=told)
+    for name, shown, _, told in OPTIONS:
+        parser.add_argument(name, metavar=shown, help=told)
     told = "which of the swept numbers, where the run has several, as in learning_rate=1e-3"
     parser.add_argument("--set", metavar="NAME=VALUE", nargs="+", action="extend", default=[], help=told)
 
 
 def show(options: argparse.Namespace) -> int:
-    """Print a prompt and what a trained language model goes on with, character by character. Needs no data set."""
+    """Print a prompt and what a trained language model goes on with, character by character. Needs no data set.
+
+    Of a run of sequence to sequence: held-out questions, the right answers, and what is decoded.
+    """
     from rnnlab.saved import load_run
 
     run = load_run(options.directory)
+    _refuse(options, OF_TEXT if run.dataset.question else OF_ANSWERS, run.dataset.task)
+    for name, _, default, _ in OPTIONS:
+        if getattr(options, field := name[2:].replace("-", "_")) is None:
+            setattr(options, field, default)
+    if run.dataset.question:
+        from experiments import _decode
+
+        return _decode.show(run, options)
     if run.dataset.task != "language_modelling" or not run.dataset.vocabulary:
         raise InputError(
-            f"{options.directory}: its task is {run.dataset.task}; accepted: a run of a language model (of a text)"
+            f"{options.directory}: its task is {run.dataset.task}; accepted: a run of a language model (of a text), or "
+            "of sequence to sequence"
         )
-    arms, left_out = _arms(run, options)
+    arms, left_out = chosen_arms(run, options)
     texts = {arm: _text(run, arm, options, arms) for arm in arms}
-    if left_out:
-        print(f"no checkpoint yet, left out: {', '.join(left_out)}", file=sys.stderr)
+    tell_left_out(left_out)
     _print(_side_by_side(texts) if options.arm == ALL else next(iter(texts.values())))
     return 0
 
 
-def _arms(run: SavedRun, options: argparse.Namespace) -> tuple[list[str], list[str]]:
+def _refuse(options: argparse.Namespace, fields: tuple[str, ...], task: str) -> None:
+    for field in fields:
+        if getattr(options, field) is not None:
+            raise InputError(f"--{field.replace('_', '-')}: means nothing to a run of {task}; accepted: without it")
+
+
+def tell_left_out(arms: list[str]) -> None:
+    """Name the arms that ``all`` leaves out."""
+    if arms:
+        print(f"no checkpoint yet, left out: {', '.join(arms)}", file=sys.stderr)
+
+
+def chosen_arms(run: SavedRun, options: argparse.Namespace) -> tuple[list[str], list[str]]:
     """The arms that are asked for, and those that ``all`` leaves out since nothing of them is saved."""
     names = list(run.config.arms)
     if options.arm == ALL:
@@ -78,20 +105,27 @@ def _text(run: SavedRun, arm: str, options: argparse.Namespace, arms: list[str])
     from rnnlab.sampling import generate
 
     letters = list(run.dataset.vocabulary or ())
-    numbers = _numbers(run, arm, options.set, arms)
-    seed = run.config.seeds[0] if options.seed is None else _whole("--seed", options.seed, 0, LAST_KEY)
-    epoch = _whole("--epoch", options.epoch, 0, MOST) if options.epoch.isdecimal() else options.epoch
-    length = _whole("--length", options.length, 1, LONGEST)
-    top_k = _whole("--top-k", options.top_k, 0, len(letters))
+    numbers, seed, epoch = which(run, arm, options, arms)
+    length = whole("--length", options.length, 1, LONGEST)
+    top_k = whole("--top-k", options.top_k, 0, len(letters))
     temperature = _temperature(options.temperature)
     prompt = _prompt(options.prompt, letters)
-    key = jax.random.fold_in(stream_key("sample", jnp.uint32(seed)), _whole("--key", options.key, 0, LAST_KEY))
+    key = jax.random.fold_in(stream_key("sample", jnp.uint32(seed)), whole("--key", options.key, 0, LAST_KEY))
     params = run.params(arm, seed, epoch, **numbers)
     ids = jnp.array([letters.index(letter) for letter in prompt])
     model = run.model(arm, **numbers)
     write = jax.jit(lambda params, ids, key: generate(model, params, ids, key, length, temperature, top_k))
     added = write(params, ids, key)
     return prompt + "".join(letters[i] for i in added.tolist())
+
+
+def which(
+    run: SavedRun, arm: str, options: argparse.Namespace, arms: list[str]
+) -> tuple[dict[str, float], int, str | int]:
+    """The numbers, the seed and the epoch that are meant."""
+    numbers = _numbers(run, arm, options.set, arms)
+    seed = run.config.seeds[0] if options.seed is None else whole("--seed", options.seed, 0, LAST_KEY)
+    return numbers, seed, whole("--epoch", options.epoch, 0, MOST) if options.epoch.isdecimal() else options.epoch
 
 
 def _prompt(given: str | None, letters: list[str]) -> str:
@@ -120,7 +154,8 @@ def _numbers(run: SavedRun, arm: str, assignments: list[str], arms: list[str]) -
     return found
 
 
-def _whole(name: str, text: str, least: int, most: int) -> int:
+def whole(name: str, text: str, least: int, most: int) -> int:
+    """The number that an option's text is. Raises InputError."""
     try:
         if least <= (number := int(text)) <= most:
             return number

@@ -1,7 +1,7 @@
 """From an experiment's words to what is trained: the cell, the numbers that ride the run axis, the recipe."""
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from inspect import Parameter
 from itertools import product
 from typing import Any, NamedTuple
@@ -11,25 +11,26 @@ import jax
 from rnnlab.cells import cell_factory, factory_options, make_cell, stack
 from rnnlab.config import NUMBERS, Arm, Config, Option, check_numbers
 from rnnlab.errors import InputError, choose, unknown
-from rnnlab.model import EMBEDDING_INITIALISERS, Dropout, make_model
+from rnnlab.model import EMBEDDING_INITIALISERS
 from rnnlab.optim import make_optimiser, optimiser_options, step_decay
 from rnnlab.probes import choose_probes
-from rnnlab.tasks import TASKS
-from rnnlab.train import BATCHES, Recipe
-from rnnlab.types import Array, Cell, Dataset, Key, Model
+from rnnlab.seq2seq import ATTENTION
+from rnnlab.train import BATCHES
+from rnnlab.types import Array, Cell, Key
 
 OPTIMIZER = "optimizer_"  # prefixes the optimiser's swept numbers, so that its eps and a cell's do not meet
 
 
 # Names that the records and tables give to something else; a swept option is a column too.
 RESERVED = {*NUMBERS, "experiment", "arm", "seed", "epoch", "step", "split", "metric", "value"}
-RESERVED |= {"runs", "dead", "epochs", "metrics"}
-DROPOUT = {"dropout": "inputs", "recurrent_dropout": "recurrent", "readout_dropout": "readout"}
+RESERVED |= {"runs", "dead", "epochs", "metrics", "solved", "steps_to_solve"}
+LAYER_DROPOUT = "layer_dropout"
 
 
 class Plan(NamedTuple):
     """One arm, checked: what is fixed and compiled in, and what rides the run axis."""
 
+    name: str
     arm: Arm
     hidden: int
     fixed: Mapping[str, Option]  # cell options
@@ -47,32 +48,45 @@ def plan_arms(config: Config) -> dict[str, Plan]:
     choose("batches", config.batches, BATCHES)
     choose("embedding_init", config.embedding_init, EMBEDDING_INITIALISERS)
     choose_probes(config.probes)
-    factories = {name: cell_factory(arm.cell) for name, arm in config.arms.items()}
+    options = {name: _options(name, arm) for name, arm in config.arms.items()}
     for option in config.options:
-        if not any(option in factory_options(factory) for factory in factories.values()):
-            accepted = sorted({name for factory in factories.values() for name in factory_options(factory)})
-            raise unknown("options", option, accepted)
+        if not any(option in taken for taken in options.values()):
+            raise unknown("options", option, sorted({name for taken in options.values() for name in taken}))
         own = [name for name, arm in config.arms.items() if option in arm.options]
         if own:  # an arm called lstm-tanh would be trained with another activation
             raise InputError(
                 f"options.{option}: arms {', '.join(own)} have their own; accepted: arms.NAME.options.{option}"
             )
-    plans = {name: _plan(config, name, arm, factories[name]) for name, arm in config.arms.items()}
+    plans = {name: _plan(config, name, arm, options[name]) for name, arm in config.arms.items()}
     for name, plan in plans.items():
         for combination in combinations(plan.numbers):  # a cell checks concrete numbers; traced ones it cannot
             try:
-                _cell(plan, combination, None)
-                _optimiser(config, plan, combination, steps=1)
+                for cell in plan.arm.cells:
+                    arm_cell(plan, cell, combination, None)
+                arm_optimiser(config, plan, combination, steps=1)
             except InputError as error:
                 raise InputError(f"arms.{name}: {error}") from error
     return plans
 
 
-def _plan(config: Config, name: str, arm: Arm, factory: Callable[..., Cell]) -> Plan:
-    accepted = factory_options(factory)
+def _options(name: str, arm: Arm) -> dict[str, Parameter]:
+    """The options that the arm's cells take. Raises InputError for unknown cells and for half of two."""
+    if arm.attention:
+        choose(f"arms.{name}.attention", arm.attention, ATTENTION)
+    elif arm.decoder:
+        raise InputError(
+            f"arms.{name}.decoder: {arm.decoder}, without attention; accepted: with attention=none, additive or dot"
+        )
+    taken: dict[str, Parameter] = {}
+    for cell in reversed(arm.cells):
+        taken |= factory_options(cell_factory(cell))
+    return taken
+
+
+def _plan(config: Config, name: str, arm: Arm, accepted: Mapping[str, Parameter]) -> Plan:
     for option in arm.options:
         if option not in accepted:
-            raise unknown(f"arms.{name}.options: option of cell {arm.cell}", option, accepted)
+            raise unknown(f"arms.{name}.options: option of cell {' or '.join(arm.cells)}", option, accepted)
     shared = {option: value for option, value in config.options.items() if option in accepted}
     fixed, swept = _split(f"arms.{name}.options", {**shared, **arm.options}, accepted)
     optimizer_accepted = optimiser_options(config.optimizer)
@@ -89,7 +103,7 @@ def _plan(config: Config, name: str, arm: Arm, factory: Callable[..., Cell]) -> 
         check_numbers(option, values)
     for option, values in optimizer_swept.items():
         check_numbers(f"optimizer_options.{option}", values)
-    return Plan(arm, arm.hidden or config.hidden, fixed, tuple(swept), optimizer_fixed, numbers)
+    return Plan(name, arm, arm.hidden or config.hidden, fixed, tuple(swept), optimizer_fixed, numbers)
 
 
 def _numbers(config: Config, name: str, arm: Arm) -> dict[str, tuple[float, ...]]:
@@ -101,6 +115,11 @@ def _numbers(config: Config, name: str, arm: Arm) -> dict[str, tuple[float, ...]
     own = {number: value if isinstance(value, tuple) else (float(value),) for number, value in arm.numbers.items()}
     for number, values in own.items():
         check_numbers(f"arms.{name}.numbers.{number}", values, NUMBERS[number])
+    if arm.layers == 1 and (own.get(LAYER_DROPOUT) or config.layer_dropout):
+        raise InputError(
+            f"arms.{name}: {LAYER_DROPOUT} acts between layers, but there is one; accepted: arms.{name}.layers from 2, "
+            f"or arms.NAME.numbers.{LAYER_DROPOUT} of those that have them"
+        )
     every = {number: own.get(number, tuple(getattr(config, number))) for number in NUMBERS}
     return {number: values for number, values in every.items() if values}
 
@@ -144,14 +163,20 @@ def combinations(numbers: Mapping[str, tuple[float, ...]]) -> Iterator[dict[str,
         yield dict(zip(numbers, values, strict=True))
 
 
-def _cell(plan: Plan, numbers: Mapping[str, Array], key: Key | None) -> Cell:
-    options: dict[str, Any] = {**plan.fixed, **{name: numbers[name] for name in plan.swept}}
+def arm_cell(plan: Plan, name: str, numbers: Mapping[str, Array], key: Key | None) -> Cell:
+    """The arm's cell of that name, with those of its options that the cell takes (a decoder may be another cell)."""
+    accepted = factory_options(cell_factory(name))
+    options: dict[str, Any] = {**plan.fixed, **{swept: numbers[swept] for swept in plan.swept}}
+    options = {option: value for option, value in options.items() if option in accepted}
     keys = [None if key is None else jax.random.fold_in(key, layer) for layer in range(plan.arm.layers)]
-    layers = [make_cell(plan.arm.cell, plan.hidden, key=layer_key, **options) for layer_key in keys]
-    return layers[0] if len(layers) == 1 else stack(layers)
+    layers = [make_cell(name, plan.hidden, key=layer_key, **options) for layer_key in keys]
+    if len(layers) == 1:
+        return layers[0]
+    key = None if key is None else jax.random.fold_in(key, len(layers))  # no layer's own
+    return stack(layers, connections=plan.arm.connections, dropout=numbers.get(LAYER_DROPOUT, 0.0), key=key)
 
 
-def _optimiser(config: Config, plan: Plan, numbers: Mapping[str, Array], steps: int) -> Any:
+def arm_optimiser(config: Config, plan: Plan, numbers: Mapping[str, Array], steps: int) -> Any:
     swept = {name.removeprefix(OPTIMIZER): v for name, v in numbers.items() if name.startswith(OPTIMIZER)}
     rate: Any = numbers["learning_rate"]
     return make_optimiser(
@@ -161,49 +186,4 @@ def _optimiser(config: Config, plan: Plan, numbers: Mapping[str, Array], steps: 
         weight_decay=numbers.get("weight_decay"),
         **plan.optimizer_fixed,
         **swept,
-    )
-
-
-def arm_model(config: Config, plan: Plan, dataset: Dataset, numbers: Mapping[str, Array], key: Key | None) -> Model:
-    """The model of one arm; ``key`` of a training step, None in evaluation, where nothing is dropped."""
-    rates = {field: numbers[name] for name, field in DROPOUT.items() if name in numbers}
-    dropout = None
-    if key is not None and rates:
-        key, key_dropout = jax.random.split(key)
-        dropout = Dropout(key_dropout, **rates)
-    return make_model(
-        _cell(plan, numbers, key),
-        dataset.input_size,
-        dataset.output_size,
-        every_step=TASKS[dataset.task].every_step,
-        embedding=config.embedding if dataset.vocabulary is not None else 0,
-        embedding_init=config.embedding_init,
-        scale=dataset.scale,
-        dropout=dropout,
-    )
-
-
-def make_recipe(config: Config, plan: Plan, dataset: Dataset) -> Recipe:
-    """What the runs of one arm share on ``dataset``. Raises InputError where batch or steps do not fit its size."""
-    examples = dataset.train.targets.shape[0]
-    if config.batch > examples:
-        raise InputError(f"batch: {config.batch} is out of range; accepted: 1 to {examples}, the training examples")
-    most = examples // config.batch
-    if config.steps_per_epoch > most:
-        raise InputError(
-            f"steps_per_epoch: {config.steps_per_epoch} is out of range; accepted: 0 to {most}, a pass over the data"
-        )
-    task = TASKS[dataset.task]
-    if config.batches == "contiguous" and dataset.task != "language_modelling":
-        raise InputError(f"batches: contiguous, but {dataset.name} is no text to go on in; accepted: shuffled, drawn")
-    steps = config.steps_per_epoch or most
-    return Recipe(
-        lambda numbers, key: arm_model(config, plan, dataset, numbers, key),
-        lambda numbers: _optimiser(config, plan, numbers, steps),
-        task,
-        config.batch,
-        steps,
-        config.eval_batch,
-        config.batches,
-        choose_probes(config.probes),
     )

@@ -9,22 +9,33 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, NamedTuple, TypeVar
 
-from rnnlab.errors import InputError
+from rnnlab.errors import InputError, choose
 
-FORMAT = 2  # of config.json and of the run directory; a change that old code cannot read raises it
+FORMAT = 3  # of config.json and of the run directory; a change that old code cannot read raises it
 
 Option = bool | int | float | str | tuple[float, ...]  # several numbers are swept: each gets runs of its own
+
+
+CONNECTIONS = ("plain", "residual", "dense")
 
 
 @dataclass(frozen=True)
 class Arm:
     """One thing that an experiment compares: a cell, its width, how many of it are stacked, its options."""
 
-    cell: str  # a row of CELLS, or path/to/file.py:function
+    cell: str  # a row of CELLS, path/to/file.py:function, or COMBINATOR(either)
     hidden: int = 0  # 0: the experiment's
     layers: int = 1
+    connections: str = "plain"  # of CONNECTIONS, between layers
     options: Mapping[str, Option] = field(default_factory=dict)
     numbers: Mapping[str, Option] = field(default_factory=dict)  # of NUMBERS, where they are not the experiment's
+    attention: str = ""  # sequence to sequence: none, additive or dot; "": a model of one stream
+    decoder: str = ""  # the cell that writes the answer there; "": the one that reads the question
+
+    @property
+    def cells(self) -> tuple[str, ...]:
+        """The names of its cells: one, or of sequence to sequence the encoder's and the decoder's."""
+        return (self.cell, self.decoder or self.cell) if self.attention else (self.cell,)
 
 
 @dataclass(frozen=True)
@@ -48,6 +59,7 @@ class Config:
     dropout: tuple[float, ...] = ()  # part of the inputs (embedded ids) that is dropped, one mask for all time steps
     recurrent_dropout: tuple[float, ...] = ()  # part of h that a step does not see, one mask for all time steps
     readout_dropout: tuple[float, ...] = ()  # part of h that the readout does not see
+    layer_dropout: tuple[float, ...] = ()  # part of h that layers above do not see, one mask for all time steps
     decay_every: int = 0  # epochs after which the learning rate is multiplied by decay; 0: never
     decay: float = 0.1
     options: Mapping[str, Option] = field(default_factory=dict)  # for every arm whose cell takes them
@@ -57,6 +69,7 @@ class Config:
     batches: str = "shuffled"  # shuffled: each example once an epoch; drawn: each batch anew; contiguous: carry kept
     steps_per_epoch: int = 0  # 0: the whole training split
     probes: tuple[str, ...] = ()  # of rnnlab.probes, measured after every epoch
+    goal: float = 0.0  # of the task's success metric on validation, at which a run has solved its task; 0: none
     eval_batch: int = 500
     chunk: int = 0  # runs that a device trains side by side; 0: 1 on a CPU, elsewhere all
     keep_every: int = 0  # epochs between parameters that are kept for analysis; 0: none
@@ -73,6 +86,12 @@ class Config:
                 raise InputError(f"arms: {name!r} is not a name; accepted: letters, digits, '-', '_' and '.'")
             _at_least(f"arms.{name}.hidden", arm.hidden, 0)
             _at_least(f"arms.{name}.layers", arm.layers, 1)
+            choose(f"arms.{name}.connections", arm.connections, CONNECTIONS)
+            if arm.layers == 1 and arm.connections != "plain":
+                raise InputError(
+                    f"arms.{name}.connections: {arm.connections} needs layers to connect; accepted: plain, or "
+                    f"arms.{name}.layers from 2"
+                )
         if not self.seeds or len(set(self.seeds)) < len(self.seeds):
             raise InputError(f"seeds: {list(self.seeds)}; accepted: one seed or more, each once")
         if not all(0 <= seed < 2**32 for seed in self.seeds):
@@ -82,6 +101,8 @@ class Config:
                 check_numbers(name, values, kind)
         check_numbers("decay", (self.decay,), POSITIVE)
         check_numbers("save_seconds", (self.save_seconds,), POSITIVE)
+        if not 0 <= self.goal <= 1:
+            raise InputError(f"goal: {self.goal:g} is out of range; accepted: a fraction from 0 (no goal) to 1")
 
 
 class Kind(NamedTuple):
@@ -105,6 +126,7 @@ NUMBERS = {
     "dropout": RATE,
     "recurrent_dropout": RATE,
     "readout_dropout": RATE,
+    "layer_dropout": RATE,
 }
 
 MOST = 2**31 - 1  # of every whole number: what an int32 on a device holds

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 from collections.abc import Callable, Mapping, Sequence
 from itertools import product
 from typing import Any
@@ -12,6 +13,7 @@ from rnnlab.records import DIED
 from rnnlab.stats import mean_interval
 from rnnlab.summary import Group
 
+LAG = re.compile(r"(?P<what>.+)_lag_(?P<lag>\d+)")  # a metric that a probe measures at several lags, by its name
 OF_TASKS = {"loss", "accuracy", "bits_per_character", "solved", "gap", DIED}  # every other metric comes from a probe
 
 
@@ -22,8 +24,27 @@ def loss_curves(found: Sequence[Group]) -> list[dict[str, Any]]:
 
 
 def probe_curves(found: Sequence[Group]) -> list[dict[str, Any]]:
-    """The same of every metric that a probe measured (rnnlab.probes), epoch 0 included."""
-    return _curves(found, lambda split, metric: metric not in OF_TASKS)
+    """The same of every metric that a probe measured (rnnlab.probes), epoch 0 included; not those of lags."""
+    return _curves(found, lambda split, metric: metric not in OF_TASKS and not LAG.fullmatch(metric))
+
+
+def lag_curves(found: Sequence[Group]) -> list[dict[str, Any]]:
+    """A record for each group, metric ``X_lag_K`` and lag K, before training (epoch 0) and after the last epoch."""
+    points = []
+    for point in _curves(found, lambda split, metric: bool(LAG.fullmatch(metric))):
+        name = LAG.fullmatch(point["metric"])
+        assert name is not None
+        points.append({**point, "metric": name["what"], "lag": int(name["lag"])})
+    last: dict[Any, int] = {}
+    for point in points:
+        line = _line(point, "epoch", "lag")
+        last[line] = max(point["epoch"], last.get(line, 0))
+    return [point for point in points if point["epoch"] in (0, last[_line(point, "epoch", "lag")])]
+
+
+def _line(point: Mapping[str, Any], *without: str) -> tuple[Any, ...]:
+    """What a point's line is known by: all that it has but its numbers and ``without``."""
+    return tuple(value for name, value in point.items() if name not in ("mean", "low", "high", "n", *without))
 
 
 def _curves(found: Sequence[Group], wanted: Callable[[str, str], bool]) -> list[dict[str, Any]]:
@@ -135,6 +156,65 @@ def draw_probes(points: Sequence[Mapping[str, Any]], title: str) -> bytes:
         axes.xaxis.get_major_locator().set_params(integer=True)
         axes.grid(alpha=0.25)
     figure.legend(*axes.get_legend_handles_labels(), loc="outside right center", frameon=False, fontsize=8)
+    figure.suptitle(title, size=11)
+    target = io.BytesIO()
+    figure.savefig(target, format="png")
+    return target.getvalue()
+
+
+def draw_lags(points: Sequence[Mapping[str, Any]], title: str) -> bytes:
+    """A PNG of what was measured by lag: at initial values on the left, after the last epoch on the right.
+
+    A line for each arm and combination of swept numbers, with its band. Metrics called ``log10_X`` are drawn as X on a
+    logarithmic scale. The lag is on one too, but for lag 0.
+    """
+    import matplotlib
+    from matplotlib.figure import Figure
+
+    fixed = ("arm", "split", "metric", "epoch", "lag", "mean", "low", "high", "n")
+    names = [name for name in points[0] if name not in fixed]
+    names = [name for name in names if len({point[name] for point in points}) > 1]
+    lines = list(dict.fromkeys((point["arm"], *(point[name] for name in names)) for point in points))
+    metrics = list(dict.fromkeys(point["metric"] for point in points))
+    stages = {"at initial values": False, "after the last epoch": True}
+    stages = {words: late for words, late in stages.items() if any((p["epoch"] > 0) == late for p in points)}
+    size = (2.4 + 4.2 * len(stages), 0.6 + 3.6 * len(metrics))
+    figure = Figure(figsize=size, layout="constrained", dpi=110)
+    palette = matplotlib.colormaps["tab10" if len(lines) <= 10 else "tab20"]
+    panels = figure.subplots(len(metrics), len(stages), sharex=True, sharey="row", squeeze=False)
+    for axes, (metric, (words, late)) in zip(panels.flat, product(metrics, stages.items()), strict=True):
+        axes.set_xscale("symlog", linthresh=1)
+        axes.set_yscale("log" if metric.startswith("log10_") else "linear")
+        for index, line in enumerate(lines):
+            mine = [
+                p
+                for p in points
+                if (p["arm"], *(p[name] for name in names)) == line and (p["metric"], p["epoch"] > 0) == (metric, late)
+            ]
+            mine.sort(key=lambda point: point["lag"])
+            x = [point["lag"] for point in mine]
+            mean, low, high = (np.array([point[name] for point in mine]) for name in ("mean", "low", "high"))
+            if metric.startswith("log10_"):
+                mean, low, high = (10.0**values for values in (mean, low, high))
+            swept = " ".join(f"{name}={v:g}" for name, v in zip(names, line[1:], strict=True) if v != "")
+            style = ("-", "--")[index // palette.N % 2]
+            colour = palette(index % palette.N)
+            axes.plot(x, mean, style, color=colour, label=f"{line[0]} {swept}".strip(), linewidth=1.6)
+            axes.fill_between(x, low, high, color=colour, alpha=0.15, linewidth=0)
+        axes.set(xlabel="lag in steps", title=words)
+        axes.xaxis.set_major_formatter("{x:g}")
+        axes.set_xlim(left=0)
+        axes.grid(alpha=0.25)
+    for row, metric in zip(panels, metrics, strict=True):
+        row[0].set_ylabel(metric.removeprefix("log10_").replace("_", " "))
+        means = [point["mean"] for point in points if point["metric"] == metric and np.isfinite(point["mean"])]
+        if metric.startswith("log10_") and means:  # the band of two or three seeds spans any number of decades
+            row[0].set_ylim(10.0 ** (min(means) - 1), 10.0 ** (max(means) + 1))
+    handles: dict[str, Any] = {}
+    for axes in panels.flat:
+        shown, labels = axes.get_legend_handles_labels()
+        handles |= dict(zip(labels, shown, strict=True))
+    figure.legend(handles.values(), handles.keys(), loc="outside right center", frameon=False, fontsize=8)
     figure.suptitle(title, size=11)
     target = io.BytesIO()
     figure.savefig(target, format="png")

@@ -181,6 +181,7 @@ class Training:
             experiment=self.config.experiment,
             complete=complete,
             validation_is_test=self.dataset.validation_is_test,
+            goal=self.config.goal,
         )
         records.write_json(self.directory / "summary.json", document)
 

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from rnnlab.cells.dropout import drop, drop_recurrent
 from rnnlab.errors import InputError, choose
 from rnnlab.types import Array, Carry, Cell, Key, Model, Params
-from rnnlab.unroll import unroll
+from rnnlab.unroll import last_valid, unroll
 
 EMBEDDING_INITIALISERS: dict[str, Callable[[Key, tuple[int, int]], Array]] = {
     "glorot_uniform": jax.nn.initializers.glorot_uniform(),
@@ -52,10 +52,10 @@ def make_model(
 ) -> Model:
     """A model of batch-major inputs: features ``[B, T, D]`` or ids ``[B, T]``.
 
-    It answers with logits ``[B, C]`` from the last valid step, or ``[B, T, C]`` from every step. Ids are embedded in
-    ``embedding`` dimensions, or with 0 enter the cell as one-hot rows (a gather, never a product). Features are
-    multiplied by ``scale``. The readout starts Glorot-uniform with zero bias, as Keras's Dense does. ``dropout``
-    acts where it is given: in training, not in evaluation.
+    It answers with logits ``[B, C]`` from the last valid step (or what the cell calls final), or ``[B, T, C]`` from
+    every step. Ids are embedded in ``embedding`` dimensions, or with 0 enter the cell as one-hot rows (a gather, never
+    a product). Features are multiplied by ``scale``. The readout starts Glorot-uniform with zero bias, as Keras's
+    Dense does. ``dropout`` acts where it is given: in training, not in evaluation.
     """
     init_table = EMBEDDING_INITIALISERS[choose("embedding_init", embedding_init, EMBEDDING_INITIALISERS)]
     init_readout = jax.nn.initializers.glorot_uniform()
@@ -91,12 +91,7 @@ def make_model(
         if dropout is not None and dropout.recurrent is not None:
             dropped = drop_recurrent(cell, key_recurrent, dropout.recurrent, initial_carry(params, len(inputs)))
         carry, hs_TBH = unroll(dropped, params.cell, xs, carry, lengths=lengths)
-        if every_step:
-            out = hs_TBH
-        elif lengths is None:
-            out = hs_TBH[-1]
-        else:
-            out = jnp.take_along_axis(hs_TBH, jnp.maximum(lengths - 1, 0)[None, :, None], axis=0)[0]
+        out = hs_TBH if every_step else (cell.final or last_valid)(hs_TBH, lengths)
         if dropout is not None and dropout.readout is not None:
             out = out * drop(key_readout, out.shape, dropout.readout)
         logits = out @ params.w

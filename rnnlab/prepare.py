@@ -2,16 +2,16 @@
 
 import hashlib
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
 
-from rnnlab.arms import DROPOUT, Plan, make_recipe, plan_arms
-from rnnlab.cells import is_file_cell
+from rnnlab.arms import Plan, plan_arms
 from rnnlab.config import Config
 from rnnlab.data import dataset_options, load_dataset
 from rnnlab.errors import InputError
+from rnnlab.names import is_file_cell, parse_name
+from rnnlab.recipes import DROPOUT, make_recipe
 from rnnlab.sweep import grid
 from rnnlab.tasks import TASKS
 from rnnlab.train import Recipe, epoch_plan, evaluate, init_state, train_steps
@@ -33,19 +33,17 @@ def prepare(config: Config) -> Prepared:
     dataset = load_dataset(config.data, **_data_options(config))
     recipes = {name: make_recipe(config, plan, dataset) for name, plan in plans.items()}
     for name, recipe in recipes.items():
-        if not is_file_cell(config.arms[name].cell) and not DROPOUT.keys() & plans[name].numbers.keys():
-            continue
+        arm, own = config.arms[name], [cell for cell in config.arms[name].cells if is_file_cell(cell)]
+        whole = bool(own or arm.attention or dataset.question or DROPOUT.keys() & plans[name].numbers.keys())
         try:  # what cannot be traced (a user's cell, dropout where it does not belong) fails here, not after hours
-            _trace(plans[name], recipe, config, dataset)
+            _trace(plans[name], recipe, config, dataset, whole)
         except InputError as error:
             raise InputError(f"arms.{name}: {error}") from error
         except Exception as error:
-            if not is_file_cell(config.arms[name].cell):
+            if not own:
                 raise
             reason = (str(error).splitlines() or [""])[0][:200]
-            raise InputError(
-                f"arms.{name}: cell {config.arms[name].cell} fails: {type(error).__name__}: {reason}"
-            ) from error
+            raise InputError(f"arms.{name}: cell {' or '.join(own)} fails: {type(error).__name__}: {reason}") from error
     return Prepared(config, plans, recipes, dataset)
 
 
@@ -62,11 +60,17 @@ def identity(prepared: Prepared) -> dict[str, Any]:
     data = prepared.dataset
     letters = None if data.vocabulary is None or not TASKS[data.task].every_step else list(data.vocabulary)
     sizes = {name: len(getattr(data, name).targets) for name in ("train", "validation", "test")}
-    cells = sorted({arm.cell for arm in prepared.config.arms.values() if is_file_cell(arm.cell)})
-    hashes = {cell: hashlib.sha256(Path(cell.rpartition(":")[0]).read_bytes()).hexdigest() for cell in cells}
+    cells = sorted({cell for arm in prepared.config.arms.values() for cell in arm.cells if is_file_cell(cell)})
+    hashes = {cell: file_hash(cell) for cell in cells}
     model = {"task": data.task, "input_size": data.input_size, "output_size": data.output_size, "scale": data.scale}
     known = {"name": data.name, "examples": sizes, "source": dict(data.source), "cells": hashes}
-    return {**known, **model, "vocabulary": letters}
+    return {**known, **model, "ids": data.ids, "vocabulary": letters, "question": data.question}
+
+
+def file_hash(cell: str) -> str | None:
+    """SHA-256 of the file that a user's own cell is in; None for one of the table."""
+    file = parse_name(cell).file
+    return None if file is None else hashlib.sha256(file.read_bytes()).hexdigest()
 
 
 def abstract_state(plan: Plan, recipe: Recipe, config: Config) -> TrainState:
@@ -74,8 +78,12 @@ def abstract_state(plan: Plan, recipe: Recipe, config: Config) -> TrainState:
     return jax.eval_shape(jax.vmap(lambda run: init_state(recipe, run)), grid(config.seeds, plan.numbers))
 
 
-def _trace(plan: Plan, recipe: Recipe, config: Config, dataset: Dataset) -> None:
-    """Go through initial values, a training step and an evaluation of one run without computing anything."""
+def _trace(plan: Plan, recipe: Recipe, config: Config, dataset: Dataset, whole: bool) -> None:
+    """Go through one run's initial values, and if ``whole`` a training step and an evaluation, without computing."""
+    run = jax.tree.map(lambda leaf: leaf[0], grid(config.seeds, plan.numbers))
+    if not whole:  # the lab's own cells can refuse no more than the width of their input
+        jax.eval_shape(lambda run: recipe.make_model(run.numbers, None).init(jax.random.key(0)), run)
+        return
 
     def life(run: Run, training: Split, validation: Split) -> Sums:
         state = init_state(recipe, run)
@@ -83,5 +91,4 @@ def _trace(plan: Plan, recipe: Recipe, config: Config, dataset: Dataset) -> None
         state = train_steps(recipe, run, state, order, training, 0, 1)
         return evaluate(recipe, run, state.params, validation)
 
-    run = jax.tree.map(lambda leaf: leaf[0], grid(config.seeds, plan.numbers))
     jax.eval_shape(life, run, dataset.train, dataset.validation)

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from rnnlab import published, records
 from rnnlab.errors import InputError
-from rnnlab.figures import csv_text, draw_curves, draw_probes, loss_curves, probe_curves
+from rnnlab.figures import csv_text, draw_curves, draw_lags, draw_probes, lag_curves, loss_curves, probe_curves
 from rnnlab.progress import duration
 from rnnlab.summary import groups
 
@@ -20,7 +20,7 @@ def read_summary(directory: Path) -> dict[str, Any]:
     """The document of summary.json. Raises InputError if it is missing, cut short or of another version."""
     summary = records.read_json(directory / "summary.json")
     try:
-        whole = {"experiment", "complete", "headline", "arms", "results"} <= set(summary)
+        whole = {"experiment", "complete", "headline", "goal", "arms", "results"} <= set(summary)
         table(summary)
     except (KeyError, TypeError, ValueError, AttributeError, IndexError):
         whole = False
@@ -38,6 +38,8 @@ def table(summary: Mapping[str, Any], published: Published | None = None) -> tup
     header = ["arm", *varying, *(name.replace("_", " ") for name in metrics), "n", "dead", "parameters", "time"]
     if published:
         header.insert(1 + len(varying) + len(metrics), "paper")
+    if summary["goal"]:
+        header[-4:-4] = ["solved", "median steps"]
     rows = []
     for row in results:
         arm = summary["arms"].get(row["arm"], {})
@@ -46,13 +48,16 @@ def table(summary: Mapping[str, Any], published: Published | None = None) -> tup
         if published:
             known = published.get((row["arm"], row.get("learning_rate")))
             cells.append("" if known is None else f"{known:.4f}")
+        if summary["goal"]:
+            median = row["steps_to_solve"]["median"]
+            cells += [_fraction_text(row["solved"]), "-" if median is None else f"{median:,.0f}"]
         counted = row["metrics"][summary["headline"]]["n"]
         parameters = f"{arm['parameters']:,}" if "parameters" in arm else ""
         rows.append([*cells, str(counted), str(row["dead"]), parameters, duration(arm.get("seconds", 0.0))])
     return header, rows
 
 
-_NOT_NUMBERS = ("arm", "runs", "dead", "epochs", "metrics")
+_NOT_NUMBERS = ("arm", "runs", "dead", "epochs", "metrics", "solved", "steps_to_solve")
 
 
 def _number(value: float | None) -> str:
@@ -67,6 +72,22 @@ def interval_text(interval: Mapping[str, float | None]) -> str:
     if low is None:
         return f"{mean:.4f} (one run)"
     return f"{mean:.4f} ± {mean - low:.4f}"
+
+
+def _fraction_text(solved: Mapping[str, Any]) -> str:
+    """``5 of 8 (31-86 %)``, the interval in brackets."""
+    return f"{solved['successes']} of {solved['n']} ({100 * solved['low']:.0f}-{100 * solved['high']:.0f} %)"
+
+
+def goal_text(summary: Mapping[str, Any]) -> str:
+    """What ``solved`` and ``median steps`` mean, in a sentence; "" without a goal."""
+    if not summary["goal"]:
+        return ""
+    metric, least = summary["goal"]["metric"], summary["goal"]["least"]
+    return (
+        f"solved: runs whose validation {metric} was {least:g} or more after some epoch, with Wilson's 95 % interval; "
+        "median steps: what they needed"
+    )
 
 
 def text_table(summary: Mapping[str, Any], published: Published | None = None) -> str:
@@ -88,6 +109,8 @@ def text_table(summary: Mapping[str, Any], published: Published | None = None) -
         console.print(
             "mean ± half of the 95 % interval over seeds; time: training and evaluation of all runs of the arm"
         )
+        if summary["goal"]:
+            console.print(goal_text(summary))
         if not summary["complete"]:
             console.print("unfinished: the run goes on with `resume`")
     return captured.get()
@@ -115,6 +138,8 @@ def write_report(directory: Path, numbers: Published | None = None, curves: Sequ
     pictures = {"loss_curves": (points, draw_curves(points, title), "Training and held-out loss of every arm by epoch")}
     if probed := probe_curves(found):
         pictures["probes"] = (probed, draw_probes(probed, title), "What the probes measured, by epoch")
+    if by_lag := lag_curves(found):
+        pictures["lags"] = (by_lag, draw_lags(by_lag, title), "What the probes measured, by lag in time")
     text = text_table(summary, numbers)
     if beside := published.beside(curves, found):
         name = "Ours by epoch beside the published curves"
@@ -125,9 +150,8 @@ def write_report(directory: Path, numbers: Published | None = None, curves: Sequ
         records.write_whole(directory / "figures" / f"{name}.png", picture)
     shown = {f"{words}; the numbers are in figures/{name}.csv": png for name, (_, png, words) in pictures.items()}
     state = "" if summary["complete"] else "<p><strong>Unfinished.</strong> What is shown is what was saved so far.</p>"
-    whole = page(
-        f"rnnlab: {summary['experiment']}", table(summary, numbers), state, _LEGEND, shown, environment, config
-    )
+    below = _LEGEND + (f"<p>{html.escape(goal_text(summary))}.</p>" if summary["goal"] else "")
+    whole = page(f"rnnlab: {summary['experiment']}", table(summary, numbers), state, below, shown, environment, config)
     records.write_whole(directory / "report.html", whole.encode())
     return Report(summary, text, [directory / "figures" / f"{name}.png" for name in pictures])
 

@@ -1,6 +1,5 @@
 """A run's directory, opened for reading: the model and the parameters of each of its runs. Needs no data set."""
 
-import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -9,11 +8,12 @@ import jax
 import numpy as np
 
 from rnnlab import checkpoint, records
-from rnnlab.arms import Plan, arm_model, make_recipe, plan_arms
-from rnnlab.cells import is_file_cell
+from rnnlab.arms import Plan, plan_arms
 from rnnlab.config import Config, base_from_json
 from rnnlab.errors import InputError, choose, unknown
-from rnnlab.prepare import abstract_state
+from rnnlab.names import is_file_cell
+from rnnlab.prepare import abstract_state, file_hash
+from rnnlab.recipes import arm_model, make_recipe
 from rnnlab.sweep import grid
 from rnnlab.tasks import TASKS
 from rnnlab.types import Array, Dataset, Model, Params, Run, Split, TrainState
@@ -86,10 +86,10 @@ class SavedRun:
 
     def _plan(self, arm: str) -> Plan:
         plan = self._plans[choose("arm", arm, self._plans)]
-        if is_file_cell(plan.arm.cell):
-            recorded = self.environment["dataset"].get("cells", {}).get(plan.arm.cell)
-            if recorded != hashlib.sha256(Path(plan.arm.cell.rpartition(":")[0]).read_bytes()).hexdigest():
-                raise InputError(f"arm: {arm}: its cell's file {plan.arm.cell} was altered; accepted: as it was")
+        for cell in filter(is_file_cell, plan.arm.cells):
+            recorded = self.environment["dataset"].get("cells", {}).get(cell)
+            if recorded != file_hash(cell):
+                raise InputError(f"arm: {arm}: its cell's file {cell} was altered; accepted: as it was")
         return plan
 
     def _runs(self, plan: Plan) -> Run:
@@ -140,8 +140,7 @@ def _dataset(directory: Path, environment: Any) -> Dataset:
         told = environment["dataset"]
         letters, source, sizes = told["vocabulary"], told["source"], told["examples"]
         choose("task", told["task"], TASKS)
-        # Words are not recorded; that there are some tells whether ids are embedded.
-        vocabulary = () if letters is None and "distinct_words" in source else letters
+        vocabulary = () if letters is None and told["ids"] else letters  # words are not recorded
         if letters is not None and len(letters) != told["input_size"]:
             raise InputError(f"vocabulary: {len(letters)} characters; accepted: {told['input_size']}")
         train, validation, test = (
@@ -150,6 +149,7 @@ def _dataset(directory: Path, environment: Any) -> Dataset:
         return Dataset(
             told["name"], told["task"], int(told["input_size"]), int(told["output_size"]),
             train, validation, test, source=source, scale=float(told["scale"]), vocabulary=vocabulary,
+            question=int(told["question"]),
         )  # fmt: skip
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         reason = str(error) if isinstance(error, InputError) else f"{type(error).__name__}: {error}"

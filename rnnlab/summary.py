@@ -20,12 +20,13 @@ class Group(NamedTuple):
     epochs: np.ndarray  # [E]
     values: dict[tuple[str, str], np.ndarray]  # (split, metric) -> [n, E], NaN where there is none
     died: np.ndarray  # [n] bool
+    steps: np.ndarray  # [E] training steps that each epoch ended with
 
 
 def groups(table: pa.Table) -> list[Group]:
     """Groups in the order of the table's arms, then of their numbers as they first appear."""
     names = [name for name in table.schema.names if name not in COLUMNS]
-    columns = {name: table[name].to_numpy(zero_copy_only=False) for name in (*names, "seed", "epoch", "value")}
+    columns = {name: table[name].to_numpy(zero_copy_only=False) for name in (*names, "seed", "epoch", "step", "value")}
     words = {name: np.asarray(table[name].to_pylist(), object) for name in ("arm", "split", "metric")}
     keys = list(zip(words["arm"], *(columns[name] for name in names), strict=True))
     # None and NaN both mean that the arm has no such number
@@ -47,7 +48,9 @@ def groups(table: pa.Table) -> list[Group]:
             grid = values.setdefault(key, np.full((len(seeds), len(epochs)), np.nan))
             grid[who, np.searchsorted(epochs, columns["epoch"][row])] = columns["value"][row]
         present = {name: value for name, value in zip(names, numbers, strict=True) if value is not None}
-        found.append(Group(arm, present, seeds, epochs, values, died))
+        steps = np.zeros(len(epochs), np.int64)
+        steps[np.searchsorted(epochs, columns["epoch"][rows][lived])] = columns["step"][rows][lived]
+        found.append(Group(arm, present, seeds, epochs, values, died, steps))
     return found
 
 
@@ -73,6 +76,30 @@ def final_values(group: Group, task: Task, *, validation_is_test: bool = False) 
     return {name: np.where(group.died, np.nan, value) for name, value in values.items()}
 
 
+def steps_to_solve(group: Group, task: Task, goal: float) -> np.ndarray:
+    """``[n]`` training steps at the end of the first epoch in which each run's validation reached ``goal``.
+
+    NaN for a run that never did, and for one that died, whatever it did before. A run that reached it and lost it
+    again has solved its task.
+    """
+    reached = group.values.get(("validation", task.success))
+    if reached is None:
+        return np.full(len(group.seeds), np.nan)
+    column = stats.first_reached(reached, goal)
+    return np.where((column >= 0) & ~group.died, group.steps[column], np.nan)
+
+
+def _solved(group: Group, task: Task, goal: float) -> dict[str, Any]:
+    """What a row says of ``goal``: the fraction of all runs, and the median number of steps of those that solved it."""
+    steps = steps_to_solve(group, task, goal)
+    steps = steps[np.isfinite(steps)]
+    median = float(np.median(steps)) if len(steps) else float("nan")
+    return {
+        "solved": stats.fraction_interval(len(steps), len(group.seeds))._asdict(),
+        "steps_to_solve": {"median": median, "n": len(steps)},
+    }
+
+
 def headline(task: Task, *, validation_is_test: bool) -> str:
     """The name of the number that stands for a run: the honest one of the protocol."""
     return f"last_test_{task.headline}" if validation_is_test else f"test_{task.headline}_at_best_validation"
@@ -86,8 +113,12 @@ def summarise(
     experiment: str,
     complete: bool,
     validation_is_test: bool = False,
+    goal: float = 0.0,
 ) -> dict[str, Any]:
-    """The document of summary.json. ``arms`` has what is known of each arm beside its metrics (parameters, seconds)."""
+    """The document of summary.json. ``arms`` has what is known of each arm beside its metrics (parameters, seconds).
+
+    With a ``goal`` each row has ``solved`` and ``steps_to_solve`` too.
+    """
     rows = []
     for group in groups(table):
         final = final_values(group, task, validation_is_test=validation_is_test)
@@ -100,12 +131,14 @@ def summarise(
                 "dead": int(group.died.sum()),
                 "epochs": int(group.epochs[-1]) if len(group.epochs) else 0,
                 "metrics": {name: interval._asdict() for name, interval in intervals.items()},
+                **(_solved(group, task, goal) if goal else {}),
             }
         )
     return {
         "experiment": experiment,
         "complete": complete,
         "headline": headline(task, validation_is_test=validation_is_test),
+        "goal": {"metric": task.success, "least": goal} if goal else None,
         "arms": {name: dict(known) for name, known in arms.items()},
         "results": rows,
     }

@@ -56,7 +56,10 @@ def language_metrics(sums: Sums) -> dict[str, np.ndarray]:
 def labelling_metrics(sums: Sums) -> dict[str, np.ndarray]:
     """As classification, per asked step; ``solved``: fraction of the examples of which every asked step is right.
 
-    Where examples ask for different numbers of steps, each counts as many times as it asks.
+    Where examples ask for different numbers of steps, each counts as many times as it asks. Where the answer is fed
+    back (teacher forcing), ``accuracy`` is that of one step after a right beginning, higher than that of a model which
+    reads its own mistakes; but ``solved`` is the fraction of answers that greedy decoding writes without a mistake: it
+    follows the right answer exactly as long as the likeliest id is the right one.
     """
     return {
         **classification_metrics(sums),
@@ -77,6 +80,7 @@ TASKS: dict[str, Task] = {
         metrics=classification_metrics,
         headline="accuracy",
         higher_is_better=True,
+        success="accuracy",
     ),
     "language_modelling": Task(
         every_step=True,
@@ -91,6 +95,14 @@ TASKS: dict[str, Task] = {
         metrics=labelling_metrics,
         headline="accuracy",
         higher_is_better=True,
+        success="solved",
+    ),
+    "sequence_to_sequence": Task(
+        every_step=True,
+        sums=labelling_sums,
+        metrics=labelling_metrics,
+        headline="solved",
+        higher_is_better=True,
     ),
     "regression": Task(
         every_step=False,
@@ -98,5 +110,6 @@ TASKS: dict[str, Task] = {
         metrics=regression_metrics,
         headline="loss",
         higher_is_better=False,
+        success="solved",
     ),
 }

@@ -27,6 +27,11 @@ class Cell(NamedTuple):
     sequence: Callable[[Params, Carry, Array], tuple[Carry, Array]] | None = None  # xs [T, ..., D] -> hs [T, ..., H]
     gates: Callable[[Params, Carry, Array], Any] | None = None  # -> NamedTuple of gate values, for analysis
     hidden_size: int = 0  # width of h
+    # For a cell that needs the whole sequence; ``unroll`` calls it where there is one, and ``step`` raises.
+    # (params, carry, xs [T, B, ...], lengths [B] or None, reverse) -> (carry, hs [T, B, H])
+    over: Callable[[Params, Carry, Array, Array | None, bool], tuple[Carry, Array]] | None = None
+    # (hs [T, B, H], lengths [B] or None) -> [B, H] that has seen all; None: h of the last valid step
+    final: Callable[[Array, Array | None], Array] | None = None
 
 
 class Split(NamedTuple):
@@ -52,6 +57,12 @@ class Dataset(NamedTuple):
     scale: float = 1.0  # features are multiplied by this on the device (1/255 for bytes)
     vocabulary: Sequence[str] | None = None  # characters or words in the order of their ids
     validation_is_test: bool = False  # a paper's protocol: what validates is the official test split
+    question: int = 0  # Q: the first steps of the inputs, before an answer that is fed back; 0: none is
+
+    @property
+    def ids(self) -> bool:
+        """Whether inputs are ids, which can be embedded, and not features."""
+        return self.vocabulary is not None or getattr(self.train.inputs, "ndim", 3) == 2
 
 
 class Curve(NamedTuple):
@@ -81,6 +92,7 @@ class Task(NamedTuple):
     metrics: Callable[[Sums], dict[str, np.ndarray]]
     headline: str  # the metric that tables show
     higher_is_better: bool
+    success: str = ""  # the metric, a fraction, that a goal is set in; "": none
 
 
 class Model(NamedTuple):
@@ -91,6 +103,11 @@ class Model(NamedTuple):
     apply: Callable[[Params, Array, Array | None, Carry | None], tuple[Carry, Array]]
     initial_carry: Callable[[Params, int], Carry]  # (params, B)
     carries: Callable[[Params, Array], Carry]  # (params, inputs) -> the carry after every step, leaves [T, B, ...]
+    # An answer, step by step, where reading is not writing (sequence to sequence); leaves of both [B, ...].
+    # (params, questions [B, Q], lengths [B] or None) -> (memory, carry)
+    read: Callable[[Params, Array, Array | None], tuple[Any, Carry]] | None = None
+    # (params, memory, carry, ids [B]) -> (carry, logits [B, V] of what comes next)
+    write: Callable[[Params, Any, Carry, Array], tuple[Carry, Array]] | None = None
 
 
 class Run(NamedTuple):

@@ -24,6 +24,10 @@ def unroll(
     """
     if carry is None:
         carry = cell.initial_carry(params, xs.shape[1:2])
+    if lengths is not None:
+        chex.assert_shape(lengths, xs.shape[1:2])
+    if cell.over is not None:
+        return cell.over(params, carry, xs, lengths, reverse)
     if lengths is None and cell.sequence is not None:
         if not reverse:
             return cell.sequence(params, carry, xs)
@@ -32,7 +36,6 @@ def unroll(
     if lengths is None:
         return jax.lax.scan(lambda c, x: cell.step(params, c, x), carry, xs, reverse=reverse)
 
-    chex.assert_shape(lengths, xs.shape[1:2])
     valid_TB = jnp.arange(xs.shape[0])[:, None] < lengths[None, :]
     # Inputs are cleaned too: a masked NaN would still reach the weights' gradient as 0 * NaN.
     xs = jnp.where(valid_TB.reshape(valid_TB.shape + (1,) * (xs.ndim - 2)), xs, jnp.zeros((), xs.dtype))
@@ -44,6 +47,13 @@ def unroll(
         return after, jnp.where(valid_B[:, None], h, jnp.zeros((), h.dtype))
 
     return jax.lax.scan(masked_step, carry, (xs, valid_TB), reverse=reverse)
+
+
+def last_valid(hs: Array, lengths: Array | None) -> Array:
+    """``hs [T, B, H]`` at each element's last valid step: ``[B, H]``. An element of length 0 gives its first step."""
+    if lengths is None:
+        return hs[-1]
+    return jnp.take_along_axis(hs, jnp.maximum(lengths - 1, 0)[None, :, None], axis=0)[0]
 
 
 def _like(valid_B: Array, leaf: Array) -> Array:

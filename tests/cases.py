@@ -23,6 +23,7 @@ class Case(NamedTuple):
     transcription: Callable[[Any, Any, Any], tuple[Any, Any, dict]]
     over_time: bool = True  # False: differs from another row only inside the step, so time adds nothing
     start: Mapping[str, float] | None = None  # of the carry, by name; None: zero
+    ids: bool = True  # False: takes features alone
 
 
 def row(name, count, transcription, *, cell=None, over_time=True, start=None, **options):
@@ -35,6 +36,20 @@ def row(name, count, transcription, *, cell=None, over_time=True, start=None, **
 def unlike_layers(hidden=H, **options):
     """An LSTM of another width below a GRU."""
     return stack([make_cell("lstm", hidden + 1, **options), make_cell("gru", hidden, reset="before", **options)])
+
+
+def connected(connections, *names):
+    """Layers of one width."""
+
+    def make(hidden=H, **options):
+        return stack([make_cell(name, hidden, **options) for name in names], connections=connections)
+
+    return make
+
+
+def cerebral_below(hidden=H, **options):
+    """A cerebral LSTM3 of another width below an LSTM."""
+    return stack([make_cell("cerebral(lstm3)", hidden + 1, **options), make_cell("lstm", hidden, **options)])
 
 
 def full(d, h):
@@ -364,11 +379,146 @@ CASES = [
         dims=1,
         over_time=False,
     ),
+    row("grid_lstm_2d", lambda d, h: 2 * h + 3 * 4 * (3 * h * h + h), paper.grid_lstm_nd()),
+    row(
+        "grid_lstm_2d two layers, priority",
+        lambda d, h: 2 * h + 2 * 3 * 4 * (3 * h * h + h),
+        paper.grid_lstm_nd(layers=2, priority=True),
+        cell="grid_lstm_2d",
+        layers=2,
+        priority="depth",
+        over_time=False,
+    ),
+    row(
+        "grid_lstm_2d two layers tied, feed-forward depth",
+        lambda d, h: h + (2 * 4 + 1) * (3 * h * h + h),
+        paper.grid_lstm_nd(layers=2, tied=True, memory=False, printed=True, activation="sigmoid", gate="hard_sigmoid"),
+        cell="grid_lstm_2d",
+        layers=2,
+        tied=True,
+        depth="feedforward",
+        form="printed",
+        activation="sigmoid",
+        gate="hard_sigmoid",
+        over_time=False,
+    ),
+    row("grid_lstm_nd", lambda d, h: 2 * h + 3 * 4 * (3 * h * h + h), paper.grid_lstm_nd(), over_time=False),
     Case(
         "stack of lstm and gru",
         unlike_layers,
         lambda d, h: 4 * full(d, h + 1) + 3 * full(h + 1, h),
         paper.stacked(paper.lstm(), paper.gru(reset="before")),
+    ),
+    Case(
+        "stack residual",
+        connected("residual", "lstm", "rnn", "lstm3"),
+        lambda d, h: 4 * full(d, h) + full(h, h) + full(h, h) + 3 * h,
+        paper.stacked(paper.lstm(), paper.rnn(), paper.slim(3), connections="residual"),
+    ),
+    Case(
+        "stack dense",
+        connected("dense", "rnn", "lstm", "rnn"),
+        lambda d, h: full(d, h) + 4 * full(d + h, h) + full(d + 2 * h, h),
+        paper.stacked(paper.rnn(), paper.lstm(), paper.rnn(), connections="dense"),
+        ids=False,
+    ),
+    row("cerebral(lstm)", lambda d, h: 8 * full(d, h), paper.cerebral(paper.lstm())),
+    row(
+        "cerebral(lstm) tied",
+        lambda d, h: 4 * full(d, h),
+        paper.cerebral(paper.lstm(), tied=True),
+        cell="cerebral(lstm)",
+        paths="tied",
+        over_time=False,
+    ),
+    row(
+        "cerebral(lstm) noise",
+        lambda d, h: 8 * (d * h + h * h),
+        paper.cerebral(paper.lstm(bias=False)),
+        cell="cerebral(lstm)",
+        paths="noise",
+        eps=0.01,
+        bias=False,
+        over_time=False,
+    ),
+    row(
+        "cerebral(peephole_lstm) as printed",
+        lambda d, h: 2 * (4 * full(d, h) + 3 * h * h),
+        paper.cerebral(paper.peephole_lstm("full", "previous")),
+        cell="cerebral(peephole_lstm)",
+        peephole="full",
+        output_peephole="previous",
+        over_time=False,
+    ),
+    row("cerebral(gru)", lambda d, h: 2 * (3 * full(d, h) + h), paper.cerebral(paper.gru(), adding=False)),
+    row(
+        "cerebral(gru) tied",
+        lambda d, h: 3 * full(d, h),
+        paper.cerebral(paper.gru(reset="before"), adding=False, tied=True),
+        cell="cerebral(gru)",
+        reset="before",
+        paths="tied",
+        over_time=False,
+    ),
+    row("cerebral(rnn)", lambda d, h: 2 * full(d, h), paper.cerebral(paper.rnn(), adding=False), over_time=False),
+    row(
+        "cerebral(lstm_1997)",
+        lambda d, h: 2 * 3 * full(d, h),
+        paper.cerebral(paper.lstm_1997()),
+        over_time=False,
+    ),
+    row(
+        "cerebral(lstm1)",
+        lambda d, h: 2 * (full(d, h) + 3 * (h * h + h)),
+        paper.cerebral(paper.slim(1)),
+        over_time=False,
+    ),
+    row(
+        "cerebral(lstm2)",
+        lambda d, h: 2 * (full(d, h) + 3 * h * h),
+        paper.cerebral(paper.slim(2)),
+        over_time=False,
+    ),
+    row(
+        "cerebral(lstm4)",
+        lambda d, h: 2 * (full(d, h) + 3 * h),
+        paper.cerebral(paper.slim(4)),
+        over_time=False,
+    ),
+    row(
+        "cerebral(lstm3)",
+        lambda d, h: 2 * (full(d, h) + 3 * h),
+        paper.cerebral(paper.slim(3)),
+        over_time=False,
+    ),
+    row(
+        "cerebral(lstm5)",
+        lambda d, h: 2 * (full(d, h) + 6 * h),
+        paper.cerebral(paper.slim(5)),
+        over_time=False,
+    ),
+    row(
+        "cerebral(biological_lstm) silent noise",
+        lambda d, h: 2 * (3 * (full(d, h) + h * h) + h),
+        paper.cerebral(paper.biological_lstm(delta=0.3, activation="sigmoid")),
+        cell="cerebral(biological_lstm)",
+        delta=0.3,
+        noise=0.1,
+        activation="sigmoid",
+    ),
+    row(
+        "cerebral(grid_lstm) two layers",
+        lambda d, h: 2 * (2 * d * h + 2 * 2 * 4 * (2 * h * h + h)),
+        paper.cerebral(paper.grid_lstm(layers=2)),
+        cell="cerebral(grid_lstm)",
+        layers=2,
+        over_time=False,
+    ),
+    Case(
+        "cerebral in a stack",
+        cerebral_below,
+        lambda d, h: 2 * (full(d, h + 1) + 3 * (h + 1)) + 4 * full(h + 1, h),
+        paper.stacked(paper.cerebral(paper.slim(3)), paper.lstm()),
     ),
 ]
 OVER_TIME = [case for case in CASES if case.over_time]
@@ -390,13 +540,15 @@ def filled(draw, tree, deviation=0.7, dtype=np.float32):
     Counts (the biological carry's ``t``) with integers; a neuron's potential with mV and its gates with parts of one.
     """
 
+    neuron = any(getattr(path[-1], "name", "") == "h_gate" for path, _ in jax.tree_util.tree_leaves_with_path(tree))
+
     def fill(path, leaf):
         name = getattr(path[-1], "name", "")
         if name == "t":
             return draw.randint(1, 50, leaf.shape).astype(dtype)
-        if name == "v":
+        if neuron and name == "v":  # a grid has a matrix of this name
             return draw.uniform(-80, -40, leaf.shape).astype(dtype)
-        if name in ("m", "h_gate", "n"):
+        if neuron and name in ("m", "h_gate", "n"):
             return draw.uniform(0.05, 0.4, leaf.shape).astype(dtype)  # all open at once would outrun the largest dt
         return (deviation * draw.standard_normal(leaf.shape)).astype(dtype)
 

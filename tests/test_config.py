@@ -31,8 +31,8 @@ OTHER = {
     "optimizer_options": {"b1": (0.1, 0.3), "eps": 1e-8}, "clip_norm": (), "options": {"w_init": "orthogonal"},
     "window": 33, "embedding": 1, "steps_per_epoch": 1, "eval_batch": 501, "chunk": 1, "keep_every": 1,
     "save_seconds": 31.0, "data_options": {"length": 3}, "protocol": "tf1", "weight_decay": (0.1,), "dropout": (0.1,),
-    "recurrent_dropout": (0.1,), "readout_dropout": (0.1,), "decay_every": 1, "decay": 0.5, "batches": "drawn",
-    "embedding_init": "normal", "probes": ("paths",),
+    "recurrent_dropout": (0.1,), "readout_dropout": (0.1,), "layer_dropout": (0.1,), "decay_every": 1, "decay": 0.5,
+    "batches": "drawn", "embedding_init": "normal", "probes": ("paths",), "goal": 0.5,
 }  # fmt: skip
 
 
@@ -77,7 +77,10 @@ def test_the_hash_tells_every_field(field):
         Arm("gru", hidden=7, layers=2, options=BASE.arms["a"].options),
         Arm("lstm", hidden=7, layers=1, options=BASE.arms["a"].options),
         Arm("lstm", hidden=7, layers=2, options={"activation": "relu"}),
+        Arm("lstm", hidden=7, layers=2, connections="dense", options=BASE.arms["a"].options),
         replace(BASE.arms["a"], numbers={"learning_rate": (1e-2, 2e-2), "dropout": 0.3}),
+        replace(BASE.arms["a"], attention="dot"),
+        replace(BASE.arms["a"], decoder="gru"),
     ],
 )
 def test_the_hash_tells_every_field_of_an_arm(arm):
@@ -200,6 +203,7 @@ def test_an_override_changes_nothing_else():
         ("epochs=0", "epochs"), ("batch=0", "batch"), ("window=0", "window"), ("embedding=-1", "embedding"),
         ("eval_batch=0", "eval_batch"), ("steps_per_epoch=-1", "steps_per_epoch"), ("chunk=-1", "chunk"),
         ("dropout=1", "below 1"), ("recurrent_dropout=-0.1", "below 1"), ("readout_dropout=0.1,1.5", "below 1"),
+        ("layer_dropout=1", "below 1"), ("arms.a.connections=dens", "did you mean 'dense'"),
         ("dropout=0.99999999", "below 1"), ("weight_decay=-1", "from 0"), ("decay=0", "decay"),
         ("decay_every=-1", "decay_every"), ("arms.a.numbers=3", "numbers.NAME"), ("data_options=3", "data_options"),
         ("protocol=x", "protocol"),

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 from cases import D, H, assert_trees_close, assert_trees_equal, filled, generator, random_inputs
 
-from rnnlab.arms import arm_model
 from rnnlab.cells import make_cell, stack
 from rnnlab.cells.dropout import drop, drop_recurrent
 from rnnlab.config import Arm, Config
@@ -17,6 +16,7 @@ from rnnlab.errors import InputError
 from rnnlab.model import Dropout, make_model
 from rnnlab.optim import make_optimiser
 from rnnlab.prepare import prepare
+from rnnlab.recipes import arm_model
 from rnnlab.sweep import grid
 from rnnlab.tasks import TASKS
 from rnnlab.train import Recipe, epoch_plan, evaluate, init_state, train_steps
@@ -110,7 +110,10 @@ def test_the_readout_sees_h_through_a_mask():
     np.testing.assert_allclose(logits, (carry.h * mask) @ params.w + params.b, **FLOAT32)
 
 
-@pytest.mark.parametrize("name", ["lstm", "peephole_lstm", "biological_lstm", "cerebral_lstm"])
+@pytest.mark.parametrize(
+    "name",
+    ["lstm", "peephole_lstm", "biological_lstm", "cerebral_lstm", "cerebral(lstm)", "grid_lstm", "grid_lstm_2d"],
+)
 def test_recurrent_dropout_masks_h_and_never_c(name):
     model, params = a_model(name, every_step=True, dropout=Dropout(KEY, recurrent=0.5))
     cell = make_cell(name, H + 1)
@@ -155,7 +158,7 @@ def test_every_layer_has_a_mask_of_its_own():
         np.testing.assert_array_equal(layer.c, 1)
 
 
-@pytest.mark.parametrize(("cell", "layers"), [("gru", 1), ("rnn", 1), ("gru", 2)])
+@pytest.mark.parametrize(("cell", "layers"), [("gru", 1), ("rnn", 1), ("gru", 2), ("qrnn", 1)])
 def test_a_cell_whose_h_is_its_memory_is_refused_before_anything_is_trained(cell, layers):
     config = replace(CONFIG, arms={"good": Arm("lstm"), "odd": Arm(cell, layers=layers)}, recurrent_dropout=(0.2,))
     with pytest.raises(InputError, match=r"^arms\.odd: recurrent_dropout: .*; accepted: .*LSTM.*$"):

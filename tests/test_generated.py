@@ -68,6 +68,18 @@ def test_parity_is_whether_the_number_of_ones_is_odd(length):
     assert abs(dataset.train.inputs.mean() - 0.5) < 0.1  # 300 bits or more: 3.4 standard deviations at least
 
 
+def test_parity_at_once_is_the_same_strings_in_one_step():
+    apart, whole = load("parity", length=9), load("parity", length=9, at_once=True)
+    for name in ("train", "validation", "test"):
+        bits, strings = getattr(apart, name), getattr(whole, name)
+        assert strings.inputs.shape == (len(bits.targets), 1, 9)
+        np.testing.assert_array_equal(strings.inputs[:, 0], bits.inputs[:, :, 0])
+        np.testing.assert_array_equal(strings.targets, bits.targets)
+    assert (apart.input_size, whole.input_size) == (1, 9)
+    assert "at_once" not in apart.source["generator"]
+    assert whole.source["generator"]["at_once"] is True
+
+
 @pytest.mark.parametrize("length", [1, 2, 7, 15, 40])
 def test_addition_is_the_sum_of_the_two_integers(length):
     dataset = load("addition", digits=length)

@@ -111,6 +111,9 @@ def test_noise_is_new_at_every_step():
 
 NUMBERS = [
     ("lstm", "forget_bias", 0.7, {"u_init": "glorot_uniform"}),
+    ("lstm", "input_bias", -0.7, {"u_init": "glorot_uniform"}),
+    ("lstm_1997", "input_bias", -0.7, {"u_init": "glorot_uniform"}),
+    ("cerebral_lstm", "input_bias", -0.7, {}),
     ("peephole_lstm", "forget_bias", 0.7, {"u_init": "glorot_uniform"}),
     ("lstm1", "forget_bias", 0.7, {"u_init": "glorot_uniform"}),
     ("lstm3", "forget_bias", 0.7, {"u_init": "glorot_uniform"}),
@@ -123,6 +126,7 @@ NUMBERS = [
     ("qrnn", "forget_bias", 0.7, {}),
     ("qrnn", "zoneout", 0.3, {}),
     ("grid_lstm", "forget_bias", 0.7, {"u_init": "glorot_uniform"}),
+    ("grid_lstm_2d", "forget_bias", 0.7, {"u_init": "glorot_uniform"}),
 ]
 
 

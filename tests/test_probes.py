@@ -10,6 +10,7 @@ from cases import filled, generator, random_inputs
 from experiments.__main__ import main
 from rnnlab import report
 from rnnlab.cells import make_cell, stack
+from rnnlab.cells.cerebral import CerebralParams
 from rnnlab.model import make_model
 from rnnlab.probes import paths
 from rnnlab.summary import groups
@@ -64,6 +65,28 @@ def test_the_paths_are_measured_as_the_docstring_says(task):
     np.testing.assert_allclose(found["gradient_cosine"], cosine, rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.parametrize("name", ["cerebral(lstm)", "cerebral(gru)"])
+def test_paths_round_any_cell_are_measured(name):
+    """Of an LSTM's what ``cerebral_lstm`` with the same weights gives; a GRU's paths have no state of their own."""
+    cell = make_cell(name, H)
+    model, draw = make_model(cell, D, C, every_step=False), generator("probes", name)
+    params = filled(draw, jax.eval_shape(model.init, jax.random.key(0)))
+    batch = Split(random_inputs(draw, B, T, D), draw.randint(0, C, B).astype(np.int32))
+    found = paths(model, TASKS["classification"], params, batch)
+    if name == "cerebral(gru)":
+        assert set(found) == MEASURED - {"state_distance"}
+        upper, lower = (np.concatenate([leaf[p].ravel() for leaf in params.cell.paths]) for p in (0, 1))
+        np.testing.assert_allclose(found["param_distance"], np.linalg.norm(upper - lower), rtol=1e-5)
+        assert 0.001 < abs(found["gradient_cosine"]) < 0.99
+        return
+    w, u, b, _ = params.cell.paths
+    written_out, same = a_model()[1], CerebralParams(np.moveaxis(w, 0, 1), np.moveaxis(u, 0, 1), b)
+    expected = paths(written_out, TASKS["classification"], params._replace(cell=same), batch)
+    assert set(found) == MEASURED
+    for measure, value in expected.items():
+        np.testing.assert_allclose(found[measure], value, rtol=1e-4, err_msg=measure)
+
+
 def test_identical_paths_are_no_distance_apart():
     _, model = a_model(paths="identical")
     draw = generator("identical")
@@ -79,9 +102,11 @@ def test_identical_paths_are_no_distance_apart():
     [
         make_cell("lstm", H),
         make_cell("cerebral_lstm", H, paths="tied"),
+        make_cell("cerebral(lstm)", H, paths="tied"),
+        make_cell("bidirectional(cerebral(lstm))", H),
         stack([make_cell("cerebral_lstm", H), make_cell("cerebral_lstm", H)]),
     ],
-    ids=["lstm", "tied", "stack"],
+    ids=["lstm", "tied", "tied too", "both ways", "stack"],
 )
 def test_other_models_have_no_paths(cell):
     model = make_model(cell, D, C, every_step=False)

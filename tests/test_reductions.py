@@ -7,8 +7,9 @@ import pytest
 from cases import D, H, assert_trees_close, generator, random_carry, random_inputs, random_params
 
 from rnnlab.cells import count_parameters, make_cell, stack
-from rnnlab.cells.cerebral import CerebralParams
-from rnnlab.cells.grid_lstm import GridCarry, GridParams
+from rnnlab.cells.cerebral import CerebralCarry, CerebralParams
+from rnnlab.cells.cerebral_of import PathParams
+from rnnlab.cells.grid_block import GridCarry, GridParams
 from rnnlab.cells.gru import GRUParams
 from rnnlab.cells.lstm import LSTMCarry, LSTMParams
 from rnnlab.cells.peephole import PeepholeParams
@@ -198,6 +199,104 @@ def test_the_printed_cerebral_cell_state_has_no_memory():
         assert bool(np.abs(h - other).max() > 0) == remembers
 
 
+@pytest.mark.parametrize("paths", ["independent", "tied"])
+def test_the_cerebral_structure_round_an_lstm_is_the_cerebral_lstm(paths):
+    """From the same weights: outputs, memories, gates, and gradients."""
+    draw, options = generator("cerebral structure", paths), {"activation": "sigmoid", "paths": paths}
+    of_lstm, written_out = make_cell("cerebral(lstm)", H, **options), make_cell("cerebral_lstm", H, **options)
+    params = random_params(of_lstm, draw)
+    w, u, b, _ = params.paths
+    same = CerebralParams(np.moveaxis(w, 0, 1), np.moveaxis(u, 0, 1), b)
+    carry, xs = random_carry(of_lstm, params, draw, (B,)), random_inputs(draw, T, B, D)
+    weights = random_inputs(draw, T, B, H)
+    start = CerebralCarry(*carry)
+    assert_trees_close(
+        tuple(of_lstm.gates(params, carry, xs[0])), tuple(written_out.gates(same, start, xs[0])), **FLOAT32
+    )
+    (after, hs), (end, expected) = run(of_lstm, params, xs, carry), run(written_out, same, xs, start)
+    np.testing.assert_allclose(hs, expected, **FLOAT32)
+    assert_trees_close(tuple(after), tuple(end), **FLOAT32)
+    found = jax.grad(lambda p: jnp.vdot(unroll(of_lstm, p, xs, carry)[1], weights))(params).paths
+    known = jax.grad(lambda p: jnp.vdot(unroll(written_out, p, xs, start)[1], weights))(same)
+    moved = (np.moveaxis(known.w, 1, 0), np.moveaxis(known.u, 1, 0), known.b)
+    assert_trees_close(tuple(found[:3]), moved, rtol=1e-4, atol=1e-5)
+
+
+def test_cerebral_paths_start_as_the_cell_does():
+    inner, upper_key, lower_key = make_cell("lstm", H, forget_bias=2.0), *jax.random.split(jax.random.key(5))
+    options = {"forget_bias": 2.0, "eps": 0.125}
+    for paths in ("independent", "identical", "noise", "tied"):
+        found = make_cell("cerebral(lstm)", H, paths=paths, **options).init(jax.random.key(5), D).paths
+        upper = inner.init(upper_key, D)
+        assert_trees_close(jax.tree.map(lambda leaf: leaf[0], found), upper, rtol=0, atol=0)
+        if paths == "tied":
+            assert {len(leaf) for leaf in jax.tree.leaves(found)} == {1}
+            continue
+        lower = jax.tree.map(lambda leaf: leaf[1], found)
+        if paths != "noise":
+            expected = inner.init(lower_key, D) if paths == "independent" else upper
+            assert_trees_close(lower, expected, rtol=0, atol=0)
+    wide = make_cell("cerebral(lstm)", 64, paths="noise", **options).init(jax.random.key(5), 64).paths
+    noise = [np.asarray(leaf[1]) - leaf[0] for leaf in jax.tree.leaves(wide)]
+    for draws in noise:  # 256 of them know their deviation to 5 %
+        assert 0.11 < np.std(draws) < 0.14
+    assert abs(np.corrcoef(noise[0].ravel(), noise[1].ravel())[0, 1]) < 0.05  # w and u have one shape, not one noise
+
+
+def test_identical_cerebral_paths_of_a_gru_are_the_gru():
+    """Of which the shared h is the mean; added up, a state that is kept would double at every step."""
+    single, params, carry, xs = a_gru("cerebral")
+    twice = PathParams(jax.tree.map(lambda leaf: np.stack([leaf, leaf]), params))
+    for cell, both in (
+        (make_cell("cerebral(gru)", H), twice),
+        (make_cell("cerebral(gru)", H, paths="tied"), jax.tree.map(lambda leaf: leaf[:1], twice)),
+    ):
+        assert_trees_close(run(cell, both, xs, carry), run(single, params, xs, carry), **FLOAT32)
+    keeping = params._replace(b=params.b + np.float32([[0], [40], [0]]))  # z = 1
+    twice = PathParams(jax.tree.map(lambda leaf: np.stack([leaf, leaf]), keeping))
+    after, _ = run(make_cell("cerebral(gru)", H), twice, xs, carry)
+    np.testing.assert_allclose(after.h, carry.h, **FLOAT32)
+
+
+@pytest.mark.parametrize(("name", "hidden"), [("lstm", 33), ("gru", H)])
+def test_identical_paths_of_any_cell_get_bit_equal_gradients(name, hidden):
+    cell = make_cell(f"cerebral({name})", hidden, paths="identical", u_init="glorot_uniform")
+    params = cell.init(jax.random.key(5), D)
+    draw = generator("bit equal", name)
+    xs, weights = random_inputs(draw, T, B, D), random_inputs(draw, T, B, hidden)
+    gradients = jax.jit(jax.grad(lambda p: jnp.vdot(unroll(cell, p, xs)[1], weights)))(params)
+    for upper, lower in jax.tree.leaves(gradients):
+        assert np.abs(upper).max() > 0
+        np.testing.assert_array_equal(upper, lower)
+
+
+def test_dense_connections_that_are_cut_leave_a_plain_stack():
+    """Rows of zeros for what comes from below the layer below."""
+    draw, cells = generator("dense"), [make_cell("lstm", H), make_cell("rnn", H), make_cell("gru", H)]
+    plain, dense = stack(cells), stack(cells, connections="dense")
+    params = random_params(plain, draw)
+    carry, xs = random_carry(plain, params, draw, (B,)), random_inputs(draw, T, B, D)
+
+    def padded(p, below):
+        return p._replace(w=np.concatenate([np.zeros((below, *p.w.shape[1:]), np.float32), p.w]))
+
+    cut = (params[0], padded(params[1], D), padded(params[2], D + H))
+    assert_trees_close(run(dense, cut, xs, carry), run(plain, params, xs, carry), **FLOAT32)
+
+
+@pytest.mark.parametrize("connections", ["plain", "residual", "dense"])
+def test_a_stack_of_qrnns_runs_over_time_layer_by_layer(connections):
+    """And is then what its steps make; with lengths it steps, as every cell does."""
+    draw, cells = generator("qrnns", connections), [make_cell("qrnn", H), make_cell("qrnn", H, window=3)]
+    cell = stack(cells, connections=connections, dropout=0.5, key=jax.random.key(1))
+    params = random_params(cell, draw)
+    carry, xs = random_carry(cell, params, draw, (B,)), random_inputs(draw, T, B, D)
+    expected = run(cell, params, xs, carry)
+    assert_trees_close(cell.sequence(params, carry, xs), expected, **FLOAT32)
+    assert_trees_close(unroll(cell, params, xs, carry, lengths=np.full(B, T)), expected, **FLOAT32)
+    assert stack([cells[0], make_cell("lstm", H)]).sequence is None
+
+
 def a_biological(*names, **options):
     draw, cell = generator("reductions", *names), make_cell("biological_lstm", H, **options)
     params = random_params(cell, draw)
@@ -269,7 +368,7 @@ def test_layers_of_a_tied_grid_are_layers_with_equal_weights():
     draw, options = generator("tied grid"), {"layers": 2, "depth": "feedforward"}
     tied, free = make_cell("grid_lstm", H, tied=True, **options), make_cell("grid_lstm", H, **options)
     params = random_params(tied, draw)
-    twice = GridParams(params.w, *(np.concatenate([leaf, leaf]) for leaf in params[1:]))
+    twice = GridParams(params.w, *(np.concatenate([leaf, leaf]) for leaf in params[1:5]))
     carry, xs = random_carry(tied, params, draw, (B,)), random_inputs(draw, T, B, D)
     assert_trees_close(run(tied, params, xs, carry), run(free, twice, xs, carry), **FLOAT32)
 

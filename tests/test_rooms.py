@@ -11,9 +11,9 @@ ROOT = Path(__file__).resolve().parent.parent
 
 # In the order in which data flows; data and cells are folders.
 ROOMS = [
-    "errors", "types", "config", "overrides", "rng", "data", "cells", "adapters", "unroll", "model", "tasks",
-    "optim", "train", "sweep", "probes", "arms", "records", "checkpoint", "stats", "summary", "progress", "prepare",
-    "loop", "saved", "sampling", "run", "figures", "published", "report",
+    "errors", "types", "names", "config", "overrides", "rng", "data", "unroll", "cells", "adapters", "model", "seq2seq",
+    "tasks", "optim", "train", "sweep", "probes", "arms", "recipes", "records", "checkpoint", "stats", "summary",
+    "progress", "prepare", "loop", "saved", "sampling", "decoding", "run", "figures", "published", "report",
 ]  # fmt: skip
 
 

@@ -166,6 +166,7 @@ def test_a_key_is_a_text(folder, capsys):
         (["--key", "-1"], "from 0"), (["--set", "learning_rate"], "name=value"), (["--set", "x=1"], "learning_rate"),
         (["--set", "learning_rate=1"], "0.03, 1e-05"), (["--set", "learning_rate=fast"], "a number"),
         (["--nope"], "--help"), (["--length"], "--help"),
+        (["--beam", "3"], "--beam: means nothing to a run of language_modelling"), (["--questions", "3"], "--q"),
     ],
 )  # fmt: skip
 def test_a_wrong_option(folder, capsys, arguments, accepted):

@@ -199,20 +199,24 @@ def test_a_swept_option_of_the_cell_makes_the_model(tmp_path):
     assert list(grid(config.seeds, saved.numbers("bio")).seed[:3]) == [7, 3, 7]
 
 
-@pytest.mark.parametrize(("source", "embedded"), [({"distinct_words": 50}, True), ({}, False)])
-def test_words_are_embedded_though_env_does_not_list_them(tmp_path, source, embedded):
+@pytest.mark.parametrize("ids", [True, False])
+def test_words_are_embedded_though_env_does_not_list_them(tmp_path, ids):
     sizes = {"train": 40, "validation": 20, "test": 20}
     told = {"name": "imdb", "task": "classification", "input_size": 20, "output_size": 2, "scale": 1.0, "cells": {}}
-    told |= {"source": source, "vocabulary": None, "examples": sizes}
+    told |= {"question": 0, "source": {}, "ids": ids, "vocabulary": None, "examples": sizes}
     saved = untrained(tmp_path, replace(CONFIG, data="imdb", embedding=5, batches="shuffled"), told)
     params = jax.eval_shape(saved.model("stacked").init, jax.random.key(0))
-    assert (params.embedding is not None) == embedded
+    assert (params.embedding is not None) == ids
 
 
-def test_a_cell_that_was_edited(tmp_path):
+@pytest.mark.parametrize("decoder", [False, True])
+def test_a_cell_that_was_edited(tmp_path, decoder):
     cell = tmp_path / "own.py"
     cell.write_text("from rnnlab.cells import rnn\ndef own(hidden):\n    return rnn(hidden)\n")
     config = replace(CONFIG, arms={"own": Arm(f"{cell}:own")}, data="digits", batches="shuffled")
+    if decoder:
+        arms = {"own": Arm("rnn", decoder=f"{cell}:own", attention="none")}
+        config = replace(config, arms=arms, data="reversal", data_options={"fed": True, "examples": 40})
     saved = untrained(tmp_path, config, identity(prepare(config)))
     saved.model("own")
     cell.write_text(cell.read_text() + "# edited\n")

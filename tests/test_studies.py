@@ -8,11 +8,13 @@ import numpy as np
 import pytest
 
 import experiments
-from experiments import cerebral_init, charlm_cerebral, imdb_lstm
+from experiments import cerebral_init, charlm_cerebral, imdb_lstm, long_lag
 from experiments.__main__ import main
-from rnnlab.arms import arm_model, plan_arms
+from rnnlab.arms import plan_arms
 from rnnlab.cells import count_parameters
 from rnnlab.errors import InputError
+from rnnlab.prepare import prepare
+from rnnlab.recipes import arm_model
 from rnnlab.types import Dataset, Split
 
 LETTERS = Dataset(
@@ -36,6 +38,39 @@ def test_every_protocol_can_be_planned(name):
         assert list(plan_arms(config))
         assert protocol in (inspect.getdoc(study) or "")
     assert study.CONFIG.protocol in getattr(study, "PROTOCOLS", {"": {}})
+
+
+@pytest.mark.parametrize("name", ["algorithmic", "long_lag"])
+def test_the_generated_data_of_every_protocol_serve_its_goal_and_probes(name):
+    study = experiments.study(name)
+    for protocol, changes in study.PROTOCOLS.items():
+        config = replace(study.CONFIG, **{**changes, "protocol": protocol, "batch": 4, "steps_per_epoch": 0})
+        prepared = prepare(replace(config, data_options={**config.data_options, "examples": 8, "held_out": 4}))
+        assert (prepared.config.goal > 0.9) == bool(prepared.recipes)
+
+
+def test_gates_of_the_long_lags_open_and_close_with_the_lag():
+    for changes in long_lag.PROTOCOLS.values():
+        options = changes["arms"]["lstm"].options
+        closing = 1 - 1 / (1 + np.exp(-options["forget_bias"]))
+        assert closing * changes["data_options"]["lag"] == pytest.approx(5, rel=0.06)
+        assert options["input_bias"] == -options["forget_bias"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "arguments",
+    [["long_lag", "--arms", "lstm,gru"], ["algorithmic", "--arms", "tanh,grid-tied"],
+     ["algorithmic", "--arms", "grid-tied", "--set", "protocol=addition"]],
+)  # fmt: skip
+def test_the_studies_that_are_solved_or_not_run_to_their_end(tmp_path, capsys, arguments):
+    assert main(["run", *arguments[:3], "--quick", "--out", str(tmp_path / "run"), *arguments[3:]]) == 0
+    shown = capsys.readouterr().out
+    assert "median steps" in shown
+    assert "of 2 (" in shown
+    figures = {path.name for path in (tmp_path / "run" / "figures").iterdir()}
+    assert ("lags.png" in figures) == ("lags.csv" in figures) == (arguments[0] == "long_lag")
+    assert "probes.png" not in figures
 
 
 @pytest.mark.parametrize("protocol", charlm_cerebral.PROTOCOLS)

@@ -26,15 +26,24 @@ T = 5
 FLOAT32 = {"rtol": 2e-5, "atol": 1e-5}
 LENGTHS = np.array([5, 2, 0, 3], np.int32)
 
-every_case = pytest.mark.parametrize("case", OVER_TIME, ids=name_of)
 both_ways = pytest.mark.parametrize("reverse", [False, True], ids=["forward", "reverse"])
 # Compiling takes the time. Which way a scan runs is not the cell's business: backwards, three unlike carries will do.
 CARRIES = [case for case in OVER_TIME if case.name in ("lstm", "biological_lstm silent noise", "stack of lstm and gru")]
-every_case_some_in_reverse = pytest.mark.parametrize(
-    ("case", "reverse"),
-    [(case, False) for case in OVER_TIME] + [(case, True) for case in CARRIES],
-    ids=lambda value: {False: "forward", True: "reverse"}.get(value) if isinstance(value, bool) else name_of(value),
-)
+ROWS = [(case, False) for case in OVER_TIME] + [(case, True) for case in CARRIES]
+# Nor are handing over, padding and derivatives: the rows whose carry is like that of a row named here are slow tests.
+UNLIKE = {
+    "rnn", "lstm", "gru", "lstm3", "biological_lstm silent noise", "cerebral_lstm", "hodgkin_huxley", "qrnn",
+    "grid_lstm two layers, priority", "grid_lstm_2d", "stack of lstm and gru", "cerebral(lstm)", "cerebral(gru)",
+}  # fmt: skip
+
+
+def every_row(rows, names, fast=None):
+    """A test of ``rows``, values of the arguments ``names``; those of other cases than ``fast`` are slow tests."""
+    marked = [pytest.param(*row, marks=[] if fast is None or row[0].name in fast else pytest.mark.slow) for row in rows]
+    ways = {False: "forward", True: "reverse"}
+    return pytest.mark.parametrize(
+        names, marked, ids=lambda value: ways.get(value) if isinstance(value, bool) else name_of(value)
+    )
 
 
 def drawn(case, batch, steps=T, **options):
@@ -68,15 +77,14 @@ def as_records(before, after):
     return tuple(map(as_records, before, after))
 
 
-@every_case
-@both_ways
+@every_row(ROWS, ("case", "reverse"))
 def test_unroll_is_a_loop(case, reverse):
     cell, params, carry, xs = drawn(case, 2)
     got = unroll(cell, params, xs, carry, reverse=reverse)
     assert_trees_close(got, looped(cell, params, xs, carry, reverse), **FLOAT32)
 
 
-@every_case_some_in_reverse
+@every_row(ROWS, ("case", "reverse"), fast=UNLIKE)
 def test_two_halves_are_the_whole(case, reverse):
     cell, params, carry, xs = drawn(case, 2, 4)
     run = jax.jit(lambda xs, carry: unroll(cell, params, xs, carry, reverse=reverse))
@@ -131,7 +139,7 @@ def padded_with(xs, garbage):
     return np.where(padding.reshape(padding.shape + (1,) * (xs.ndim - 2)), garbage, xs).astype(xs.dtype)
 
 
-@every_case_some_in_reverse
+@every_row(ROWS, ("case", "reverse"), fast=UNLIKE)
 def test_padding_changes_nothing(case, reverse):
     """NaN in padding is not seen by an output, the carry or a gradient; each element is as it would be alone."""
     cell, params, carry, xs = drawn(case, len(LENGTHS))
@@ -198,7 +206,7 @@ def test_garbage_ids_in_padding_change_nothing(name, reverse):
             assert_trees_close(jax.tree.map(lambda leaf, b=b: leaf[b : b + 1], after), end, **FLOAT32)
 
 
-@every_case_some_in_reverse
+@every_row(ROWS, ("case", "reverse"), fast=UNLIKE)
 def test_no_output_sees_a_later_step_or_another_element(case, reverse):
     cell, params, carry, xs = drawn(case, 2, 4)
     run = jax.jit(jax.jacrev(lambda xs: unroll(cell, params, xs, carry, reverse=reverse)[1]))
@@ -213,7 +221,7 @@ def test_no_output_sees_a_later_step_or_another_element(case, reverse):
             assert bool(seen[t, b, s, b]) != later, (t, s, b)
 
 
-@every_case
+@every_row([(case,) for case in OVER_TIME], ("case",), fast=UNLIKE)
 def test_gradients_are_finite_differences(case):
     """Along a random direction of one leaf at a time, in float64; the scan's own gradients are the loop's (above)."""
     with jax.enable_x64(True):

@@ -17,6 +17,7 @@ def keras_hard_sigmoid(a):
 
 
 ACTS = {"tanh": np.tanh, "sigmoid": logistic, "relu": lambda a: np.maximum(a, 0.0)}
+GATE_NAMES = ("i", "f", "o", "candidate")
 GATES = {"sigmoid": logistic, "hard_sigmoid": keras_hard_sigmoid}
 
 
@@ -308,6 +309,56 @@ def grid_lstm(layers=1, tied=False, priority=False, memory=True, printed=False, 
     return step
 
 
+def grid_lstm_nd(
+    extents=None, layers=1, tied=False, priority=False, memory=True, printed=False, activation="tanh", gate="sigmoid"
+):
+    """Kalchbrenner et al., section 3, place by place: time, the dimensions of a step (one of D places), depth."""
+    act, s = ACTS[activation], GATES[gate]
+
+    def transform(seen, m, weights, biases):
+        u, b = named(weights, "ifco"), named(biases, "ifco")
+        i, f, o = (s(seen @ u[g] + b[g]) for g in "ifo")
+        candidate = act(seen @ u["c"] + b["c"])
+        m = f * m + i * candidate
+        return act(o * m) if printed else o * act(m), m, {"i": i, "f": f, "o": o, "candidate": candidate}
+
+    def step(params, carry, x):
+        sizes, nothing = extents or (len(x),), np.zeros(carry.h.shape[-1])
+        inside, features = range(len(sizes)), x.reshape(*(extents or (len(x),)), -1)
+        h, m = {}, {}  # what leaves a place: (dimension inside the step, place, layer) -> [H]
+        after = {"c": np.zeros_like(carry.c), "h": np.zeros_like(carry.h)}
+        gates = {name: np.zeros((*sizes, layers, len(sizes) + 1 + memory, len(nothing))) for name in GATE_NAMES}
+        for place in np.ndindex(*sizes):
+            h_depth = features[place] @ params.w[:, 0]
+            m_depth = features[place] @ params.w[:, -1]
+            for layer in range(layers):
+                block = 0 if tied else layer
+                before = [tuple(np.subtract(place, np.eye(len(sizes), dtype=int)[n])) for n in inside]
+                hs = [carry.h[place][layer], *(h.get((n, before[n], layer), nothing) for n in inside)]
+                ms = [carry.c[place][layer], *(m.get((n, before[n], layer), nothing) for n in inside)]
+                seen, new_hs = np.concatenate([*hs, h_depth]), []
+                for n in range(len(hs)):
+                    new_h, new_m, decided = transform(seen, ms[n], params.u[block, :, n], params.b[block, n])
+                    new_hs.append(new_h)
+                    if n == 0:
+                        after["h"][place][layer], after["c"][place][layer] = new_h, new_m
+                    else:
+                        h[n - 1, place, layer], m[n - 1, place, layer] = new_h, new_m
+                    for name in GATE_NAMES:
+                        gates[name][place][layer][n] = decided[name]
+                if priority:
+                    seen = np.concatenate([*new_hs, h_depth])
+                if memory:
+                    h_depth, m_depth, decided = transform(seen, m_depth, params.u[block, :, -1], params.b[block, -1])
+                    for name in GATE_NAMES:
+                        gates[name][place][layer][-1] = decided[name]
+                else:
+                    h_depth = act(seen @ params.v[block] + params.b_v[block])
+        return after, h_depth, gates
+
+    return step
+
+
 def grid_lstm_of_time():
     """The grid whose one dimension is time: x stands beside h, and there is one layer."""
     plain = lstm()
@@ -327,14 +378,46 @@ def grid_lstm_of_time():
     return step
 
 
-def stacked(*steps):
-    """Layers: each reads the h that the one below has just made."""
+def cerebral(inner, adding=True, tied=False):
+    """Kumar's structure round another cell: each path with its own parameters and memory, one h for both.
+
+    Added where the cell keeps a c, else their mean; tied: one path that counts twice.
+    """
+
+    def step(params, carry, x):
+        memories, hs, outputs, decisions = [], [], [], []
+        for path in (0,) if tied else (0, 1):
+            own = {name: leaf[path] for name, leaf in carry._asdict().items() if name != "h" and leaf is not None}
+            weights = type(params.paths)(*(None if leaf is None else leaf[path] for leaf in params.paths))
+            after, output, gates = inner(weights, carry._replace(**own), x)
+            hs.append(after.pop("h"))
+            memories.append(after)
+            outputs.append(output)
+            decisions.append(gates)
+        if tied:
+            hs, outputs = hs * 2, outputs * 2
+        share = 1 if adding else 0.5
+        together = {name: np.stack([memory[name] for memory in memories]) for name in memories[0]}
+        gates = {name: np.stack([gates[name] for gates in decisions]) for name in decisions[0]}
+        return {**together, "h": share * (hs[0] + hs[1])}, share * (outputs[0] + outputs[1]), gates
+
+    return step
+
+
+def stacked(*steps, connections="plain"):
+    """Layers: each reads the h that the one below has just made; or that and its input, added or side by side."""
 
     def step(params, carry, x):
         after = []
-        for layer, layer_params, before in zip(steps, params, carry, strict=True):
-            new, x, _ = layer(layer_params, before, x)
+        for layer, (run, layer_params, before) in enumerate(zip(steps, params, carry, strict=True)):
+            new, h, _ = run(layer_params, before, x)
             after.append(new)
+            if connections == "residual" and layer > 0:
+                x = x + h
+            elif connections == "dense" and layer < len(steps) - 1:
+                x = np.concatenate([x, h])
+            else:
+                x = h
         return tuple(after), x, {}
 
     return step

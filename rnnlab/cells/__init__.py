@@ -10,21 +10,36 @@ from typing import Any
 
 import jax
 
+from rnnlab.cells.bidirectional import bidirectional
 from rnnlab.cells.biological import biological_lstm
 from rnnlab.cells.cerebral import cerebral_lstm
+from rnnlab.cells.cerebral_of import cerebral
+from rnnlab.cells.grid_image import grid_lstm_2d, grid_lstm_nd
 from rnnlab.cells.grid_lstm import grid_lstm
 from rnnlab.cells.gru import gru
 from rnnlab.cells.hodgkin_huxley import hodgkin_huxley
 from rnnlab.cells.lstm import lstm, lstm_1997
+from rnnlab.cells.parts import combined
 from rnnlab.cells.peephole import peephole_lstm
 from rnnlab.cells.qrnn import qrnn
 from rnnlab.cells.rnn import rnn
 from rnnlab.cells.slim import lstm1, lstm2, lstm3, lstm4, lstm5
 from rnnlab.cells.stack import stack
 from rnnlab.errors import InputError, unknown
+from rnnlab.names import is_file_cell, parse_name
 from rnnlab.types import Cell, Key, Params
 
-__all__ = ["CELLS", "cell_factory", "count_parameters", "factory_options", "make_cell", "stack"]
+__all__ = [
+    "CELLS",
+    "COMBINATORS",
+    "bidirectional",
+    "cell_factory",
+    "cerebral",
+    "count_parameters",
+    "factory_options",
+    "make_cell",
+    "stack",
+]
 
 CELLS: dict[str, Callable[..., Cell]] = {
     "rnn": rnn,
@@ -42,21 +57,30 @@ CELLS: dict[str, Callable[..., Cell]] = {
     "hodgkin_huxley": hodgkin_huxley,
     "qrnn": qrnn,
     "grid_lstm": grid_lstm,
+    "grid_lstm_2d": grid_lstm_2d,
+    "grid_lstm_nd": grid_lstm_nd,
 }
 
 
-def is_file_cell(name: str) -> bool:
-    """Whether ``name`` has the form ``path/to/file.py:function``."""
-    return ".py:" in name
+COMBINATORS: dict[str, Callable[..., Cell]] = {"bidirectional": bidirectional, "cerebral": cerebral}
 
 
 def cell_factory(name: str) -> Callable[..., Cell]:
-    """The function ``(hidden, **options) -> Cell`` called ``name``: a row of CELLS or ``path/to/file.py:function``."""
-    if is_file_cell(name):
-        return _load_from_file(name)
-    if name not in CELLS:
-        raise unknown("cell", name, [*CELLS, "path/to/file.py:function"])
-    return CELLS[name]
+    """The function ``(hidden, **options) -> Cell`` called ``name``.
+
+    A row of CELLS, ``path/to/file.py:function``, or either in combinators: ``bidirectional(cerebral(gru))``.
+    """
+    combinators, cell = parse_name(name)
+    for combinator in combinators:
+        if combinator not in COMBINATORS:
+            raise unknown("cell: combinator", combinator, COMBINATORS)
+    if not is_file_cell(cell) and cell not in CELLS:
+        accepted = [*CELLS, "path/to/file.py:function", *(f"{combinator}(CELL)" for combinator in COMBINATORS)]
+        raise unknown("cell", cell, accepted)
+    factory = _load_from_file(cell) if is_file_cell(cell) else CELLS[cell]
+    for combinator in reversed(combinators):
+        factory = combined(name, COMBINATORS[combinator], factory)
+    return factory
 
 
 def _load_from_file(name: str) -> Callable[..., Cell]:

@@ -59,6 +59,7 @@ def cerebral_lstm(
     gate: str = "sigmoid",
     bias: bool = True,
     forget_bias: float = 0.0,
+    input_bias: float = 0.0,
     w_init: str = "author",
     u_init: str = "author",
 ) -> Cell:
@@ -72,7 +73,7 @@ def cerebral_lstm(
     ``paths`` says how the two start (section 4.1): "independent" draws, "identical" values, or "noise": identical
     plus Gaussian noise of standard deviation ``eps`` on every weight and bias of the lower path. "tied" has one path
     whose output counts twice: what identical paths are in exact arithmetic, from the same initial values.
-    ``bias=False`` has no biases at all.
+    ``bias=False`` has no biases at all; ``forget_bias`` and ``input_bias`` are the initial values of f's and i's.
 
     Paper: Kumar, Cerebral LSTM, 2020, section 4; package cerebral_lstm 1.1.1.
     Shapes: x [..., D], c [..., P, H], h [..., H].
@@ -95,7 +96,8 @@ def cerebral_lstm(
             w, u = _author(key_w, inputs, hidden)
         else:
             w, u = init_w(key_w, (inputs, 4, hidden)), init_u(key_u, (hidden, 4, hidden))
-        return CerebralParams(w, u, zeros(w, 4, hidden).at[1].set(forget_bias) if bias else None)
+        b = zeros(w, 4, hidden).at[1].set(forget_bias).at[0].set(input_bias) if bias else None
+        return CerebralParams(w, u, b)
 
     def perturb(key: Key, path: CerebralParams) -> CerebralParams:
         key_w, key_u, key_b = jax.random.split(key, 3)

@@ -18,15 +18,17 @@ def drop(key: Key, shape: Sequence[int], rate: Array) -> Array:
 def drop_recurrent(cell: Cell, key: Key, rate: Array, carry: Carry) -> Cell:
     """``cell`` whose steps see ``h`` through a mask, one for all time steps and one for each layer.
 
-    ``carry`` gives the shapes. The memory c is never masked, so a cell whose h is its only memory (GRU, simple RNN)
-    cannot have this: InputError.
+    ``carry`` gives the shapes. The memory c is never masked, so a cell whose h is its only memory (GRU, simple RNN),
+    that feeds no h back (QRNN) or that runs over the sequence by itself (bidirectional) cannot have this: InputError.
 
     Paper: Gal & Ghahramani, A theoretically grounded application of dropout in recurrent neural networks, 2016.
     """
+    if cell.over is not None:
+        raise InputError("recurrent_dropout: a bidirectional cell's steps are its own; accepted: one direction")
     layers: list[Any]
     layers, tree = jax.tree.flatten(carry, is_leaf=_has_memory)
     if not all(_has_memory(layer) for layer in layers):
-        raise InputError("recurrent_dropout: the cell keeps no c beside its h; accepted: cells of the LSTM family")
+        raise InputError("recurrent_dropout: the cell does not carry an h and a c; accepted: cells of the LSTM family")
     drawn = [drop(jax.random.fold_in(key, index), layer.h.shape, rate) for index, layer in enumerate(layers)]
     masks = jax.tree.unflatten(tree, drawn)
 

@@ -47,6 +47,7 @@ def lstm(
     activation: str = "tanh",
     gate: str = "sigmoid",
     forget_bias: float = 1.0,
+    input_bias: float = 0.0,
     bias: bool = True,
     state_bias: bool = False,
     output_gate: str = "standard",
@@ -59,7 +60,8 @@ def lstm(
         c_t = f * c_{t-1} + i * c~      h_t = o * act(c_t)
 
     ``output_gate="recurrent"`` is the printed ``o_t = s(h_{t-1} W_o)`` of Owusu et al., without input and bias.
-    ``bias=False`` has no biases in gates and candidate. ``forget_bias`` is the initial value of f's bias.
+    ``bias=False`` has no biases in gates and candidate. ``forget_bias`` and ``input_bias`` are the initial values of
+    f's and i's.
     ``state_bias`` adds one learned vector to c_t and one to h_t, zero at first (charlm_cerebral, protocol tf1).
 
     Paper: Gers, Schmidhuber & Cummins, Learning to forget, 2000; Akandeh & Salem 2017, eq. 2 (act in both places);
@@ -77,7 +79,7 @@ def lstm(
     def init(key: Key, inputs: int) -> LSTMParams:
         key_w, key_u = jax.random.split(key)
         w, u = init_w(key_w, (inputs, driven, hidden)), init_u(key_u, (hidden, 4, hidden))
-        b = zeros(w, driven, hidden).at[1].set(forget_bias) if bias else None
+        b = zeros(w, driven, hidden).at[1].set(forget_bias).at[0].set(input_bias) if bias else None
         return LSTMParams(w, u, b, zeros(w, 2, hidden) if state_bias else None)
 
     def initial_carry(params: LSTMParams, batch: tuple[int, ...]) -> LSTMCarry:
@@ -108,6 +110,7 @@ def lstm_1997(
     *,
     activation: str = "tanh",
     gate: str = "sigmoid",
+    input_bias: float = 0.0,
     w_init: str = "glorot_uniform",
     u_init: str = "orthogonal",
 ) -> Cell:
@@ -115,6 +118,8 @@ def lstm_1997(
 
         i, o = s(x W + h U + b)         c~ = act(x W + h U + b)
         c_t = c_{t-1} + i * c~          h_t = o * act(c_t)
+
+    ``input_bias`` is the initial value of i's bias: a negative one keeps c from drifting at first, as the paper does.
 
     Paper: Hochreiter & Schmidhuber, Long short-term memory, 1997; Owusu, Sturtz & Chittam, section I.
     Shapes: x [..., D], c and h [..., H]. Params as LSTMParams with gates in the order i, c~, o.
@@ -127,7 +132,7 @@ def lstm_1997(
     def init(key: Key, inputs: int) -> LSTMParams:
         key_w, key_u = jax.random.split(key)
         w = init_w(key_w, (inputs, 3, hidden))
-        return LSTMParams(w, init_u(key_u, (hidden, 3, hidden)), zeros(w, 3, hidden))
+        return LSTMParams(w, init_u(key_u, (hidden, 3, hidden)), zeros(w, 3, hidden).at[0].set(input_bias))
 
     def initial_carry(params: LSTMParams, batch: tuple[int, ...]) -> LSTMCarry:
         return LSTMCarry(zeros(params.u, *batch, hidden), zeros(params.u, *batch, hidden))

@@ -32,6 +32,21 @@ class QRNNCarry(NamedTuple):
     t: Array | None
 
 
+def pool_in_sequence(f: Array, a: Array, c: Array) -> tuple[Array, Array]:
+    """``c_t = f_t * c_{t-1} + a_t`` over ``f, a [T, ...]`` from ``c [...]``: the last c and all ``[T, ...]``."""
+    return jax.lax.scan(lambda c, now: (now[0] * c + now[1],) * 2, c, (f, a))
+
+
+def pool_in_parallel(f: Array, a: Array, c: Array) -> tuple[Array, Array]:
+    """The same in some 2 log2 T rounds: the pairs (f, a) of two steps compose to one, (f1 * f2, a1 * f2 + a2)."""
+    pairs = f, a.at[0].add(f[0] * c)
+    _, cs = jax.lax.associative_scan(lambda one, two: (one[0] * two[0], one[1] * two[0] + two[1]), pairs)
+    return cs[-1], cs
+
+
+SCANS = {"sequential": pool_in_sequence, "parallel": pool_in_parallel}
+
+
 def qrnn(
     hidden: int,
     *,
@@ -42,6 +57,7 @@ def qrnn(
     activation: str = "tanh",
     gate: str = "sigmoid",
     forget_bias: float = 0.0,
+    scan: str = "auto",
     w_init: str = "glorot_uniform",
 ) -> Cell:
     """Quasi-recurrent neural network: no product with the state, so all products of a sequence are one.
@@ -50,6 +66,11 @@ def qrnn(
         h_t = f * h_{t-1} + (1 - f) * z                          pooling="f"
         c_t = f * c_{t-1} + (1 - f) * z      h_t = o * c_t       pooling="fo"
         c_t = f * c_{t-1} + i * z            h_t = o * c_t       pooling="ifo"
+
+    ``scan`` is how a whole sequence is pooled: "sequential", a step at a time, or "parallel", an associative scan;
+    both give what the steps give. "auto" is the first on a CPU, where it was measured to be the faster (a training
+    step 1.1 times at T = 100 and 1.2 times at 784, the pooling alone 3 to 5 times; B = 32, D = H = 128). Elsewhere it
+    is the second: assumed, not measured, since there every step costs the launch of a tiny kernel.
 
     Inputs before the first are zero. ``zoneout`` is the probability with which a unit keeps its state for a step:
     f = 1 - dropout(1 - s(...)), not rescaled. It acts while ``key`` is given: training hands over a fresh key every
@@ -67,6 +88,7 @@ def qrnn(
         raise InputError(f"window: {window!r} is not accepted; accepted: a whole number from 1")
     count = POOLINGS[choose("pooling", pooling, POOLINGS)]
     check_number("zoneout", zoneout, below=1)
+    choose("scan", scan, ("auto", *SCANS))
     zoning = not (isinstance(zoneout, (int, float)) and zoneout == 0)  # a number that rides the run axis is an array
 
     def init(rng: Key, inputs: int) -> QRNNParams:
@@ -76,6 +98,10 @@ def qrnn(
     def initial_carry(params: QRNNParams, batch: tuple[int, ...]) -> QRNNCarry:
         ahead = zeros(params.w, *batch, window - 1, count, hidden) if window > 1 else None
         return QRNNCarry(zeros(params.w, *batch, hidden), ahead, zeros(params.w, *batch, 1) if zoning else None)
+
+    def pool(f: Array, a: Array, c: Array) -> tuple[Array, Array]:
+        auto = "sequential" if jax.default_backend() == "cpu" else "parallel"
+        return SCANS[auto if scan == "auto" else scan](f, a, c)
 
     def decide(a: Array) -> LSTMGates:
         """``a [..., G, H]``, the sums of the convolution."""
@@ -127,7 +153,7 @@ def qrnn(
         t = carry.t
         ts = None if t is None else t + jnp.arange(steps, dtype=t.dtype).reshape(steps, *[1] * t.ndim)
         f, added = jax.vmap(kept_and_added, (0, None if ts is None else 0))(decided, ts)
-        c, cs = jax.lax.scan(lambda c, now: (now[0] * c + now[1],) * 2, carry.c, (f, added))
+        c, cs = pool(f, added, carry.c)
         after = QRNNCarry(c, ahead, None if t is None else t + steps)
         return after, cs if decided.o is None else decided.o * cs
 

@@ -1,7 +1,9 @@
 """Generated tasks that ask for an algorithm: parity, addition, and symbols to be reproduced, reversed or sorted.
 
 Parity, addition and memorisation after Kalchbrenner, Danihelka & Graves 2015, Grid Long Short-Term Memory, sections 4.1
-to 4.3. Every loader takes ``examples`` (to train on) and ``held_out`` (for validation, and again for test).
+to 4.3. Every loader takes ``examples`` (to train on) and ``held_out`` (for validation, and again for test). Those that
+ask for several steps take ``fed``: the answer's steps then read the answer itself, one step late (teacher forcing, for
+sequence to sequence), where else they read blanks: T is one less, and ``Dataset.question`` tells where they begin.
 """
 
 from collections.abc import Callable
@@ -16,25 +18,29 @@ MOST_SYMBOLS = 10_000
 DELIMITER = 10  # the id after the ten digits
 
 
-def load_parity(*, length: int = 15, examples: int = 10_000, held_out: int = 1_000) -> Dataset:
+def load_parity(*, length: int = 15, at_once: bool = False, examples: int = 10_000, held_out: int = 1_000) -> Dataset:
     """Inputs ``[N, length, 1]`` float32, a fair bit 0 or 1 a step; targets ``[N]`` int32, 1 where the bits' sum is odd.
 
-    Departures: the paper gives the whole string at once, through one projection, to a network that is deep and not
-    recurrent in time; here bits come one a step. InputError for a size out of range.
+    ``at_once``: inputs ``[N, 1, length]``, the whole string in a single step, as the paper gives it, through one
+    projection, to a network that is deep and not recurrent in time. The strings are the same.
+
+    Departures: without ``at_once``, bits come one a step. InputError for a size out of range.
     """
     check_range(length=(length, 1, MOST_STEPS))
 
     def make(draw: Draw, count: int) -> Split:
         bits = draw.randint(0, 2, (count, length), np.int32)
-        return Split(bits[..., None].astype(np.float32), bits.sum(axis=1, dtype=np.int32) % 2)
+        seen = bits[:, None] if at_once else bits[..., None]
+        return Split(seen.astype(np.float32), bits.sum(axis=1, dtype=np.int32) % 2)
 
+    options = {"length": length, "at_once": True} if at_once else {"length": length}
     return generate(
-        "parity", make, task="classification", input_size=1, output_size=2, steps=length,
-        examples=examples, held_out=held_out, length=length,
+        "parity", make, task="classification", input_size=length if at_once else 1, output_size=2, steps=length,
+        examples=examples, held_out=held_out, **options,
     )  # fmt: skip
 
 
-def load_addition(*, digits: int = 15, examples: int = 10_000, held_out: int = 1_000) -> Dataset:
+def load_addition(*, digits: int = 15, fed: bool = False, examples: int = 10_000, held_out: int = 1_000) -> Dataset:
     """Ids of ``0123456789-``: two integers, a ``-`` after each, and ``-`` while the digits of their sum are asked for.
 
     Inputs, targets and weights ``[N, T]``, T = 3 digits + 3. Both integers have exactly that many digits, the first
@@ -53,34 +59,39 @@ def load_addition(*, digits: int = 15, examples: int = 10_000, held_out: int = 1
             for _ in range(2)
         )
         question = np.concatenate([first, np.full((count, 1), DELIMITER), second], axis=1)
-        return ask(question, _sum(first, second), blank=DELIMITER, marker=DELIMITER)
+        return ask(question, _sum(first, second), blank=DELIMITER, marker=DELIMITER, fed=fed)
 
     return generate(
-        "addition", make, task="sequence_labelling", input_size=11, output_size=11, steps=3 * digits + 3,
-        examples=examples, held_out=held_out, digits=digits,
+        "addition", make, task=_task(fed), input_size=11, output_size=11, steps=3 * digits + 3,
+        question=2 * digits + 1 if fed else 0, examples=examples, held_out=held_out, digits=digits, fed=fed,
     )  # fmt: skip
 
 
 def load_memorisation(
-    *, length: int = 20, alphabet: int = 64, examples: int = 10_000, held_out: int = 1_000
+    *, length: int = 20, alphabet: int = 64, fed: bool = False, examples: int = 10_000, held_out: int = 1_000
 ) -> Dataset:
     """Uniform symbols, a marker, and the same symbols asked for in their order; see ``_symbols``."""
-    return _symbols("memorisation", lambda symbols: symbols, length, alphabet, examples, held_out)
+    return _symbols("memorisation", lambda symbols: symbols, length, alphabet, fed, examples, held_out)
 
 
-def load_reversal(*, length: int = 10, alphabet: int = 10, examples: int = 10_000, held_out: int = 1_000) -> Dataset:
+def load_reversal(
+    *, length: int = 10, alphabet: int = 10, fed: bool = False, examples: int = 10_000, held_out: int = 1_000
+) -> Dataset:
     """Uniform symbols, a marker, and the same symbols asked for from the last to the first; see ``_symbols``."""
-    return _symbols("reversal", lambda symbols: symbols[:, ::-1], length, alphabet, examples, held_out)
+    return _symbols("reversal", lambda symbols: symbols[:, ::-1], length, alphabet, fed, examples, held_out)
 
 
-def load_sorting(*, length: int = 10, alphabet: int = 10, examples: int = 10_000, held_out: int = 1_000) -> Dataset:
+def load_sorting(
+    *, length: int = 10, alphabet: int = 10, fed: bool = False, examples: int = 10_000, held_out: int = 1_000
+) -> Dataset:
     """Uniform symbols, a marker, and the same symbols asked for in ascending order; see ``_symbols``."""
-    return _symbols("sorting", lambda symbols: np.sort(symbols, axis=1), length, alphabet, examples, held_out)
+    return _symbols("sorting", lambda symbols: np.sort(symbols, axis=1), length, alphabet, fed, examples, held_out)
 
 
 def _symbols(
-    name: str, answer: Callable[[np.ndarray], np.ndarray], length: int, alphabet: int, examples: int, held_out: int
-) -> Dataset:
+    name: str, answer: Callable[[np.ndarray], np.ndarray], length: int, alphabet: int, fed: bool, examples: int,
+    held_out: int,
+) -> Dataset:  # fmt: skip
     """Ids: symbols 0..alphabet-1, the blank ``alphabet``, the marker ``alphabet + 1``; V = alphabet + 2 in and out.
 
     Inputs, targets and weights ``[N, T]``, T = 2 length + 1: the symbols, the marker, a blank for each symbol that is
@@ -90,12 +101,16 @@ def _symbols(
 
     def make(draw: Draw, count: int) -> Split:
         symbols = draw.randint(0, alphabet, (count, length), np.int32)
-        return ask(symbols, answer(symbols), blank=alphabet, marker=alphabet + 1)
+        return ask(symbols, answer(symbols), blank=alphabet, marker=alphabet + 1, fed=fed)
 
     return generate(
-        name, make, task="sequence_labelling", input_size=alphabet + 2, output_size=alphabet + 2,
-        steps=2 * length + 1, examples=examples, held_out=held_out, length=length, alphabet=alphabet,
+        name, make, task=_task(fed), input_size=alphabet + 2, output_size=alphabet + 2, steps=2 * length + 1,
+        question=length if fed else 0, examples=examples, held_out=held_out, length=length, alphabet=alphabet, fed=fed,
     )  # fmt: skip
+
+
+def _task(fed: bool) -> str:
+    return "sequence_to_sequence" if fed else "sequence_labelling"
 
 
 def _sum(first: np.ndarray, second: np.ndarray) -> np.ndarray:

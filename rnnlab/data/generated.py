@@ -31,11 +31,12 @@ def generate(
     steps: int,
     examples: int,
     held_out: int,
+    question: int = 0,
     **options: int,
 ) -> Dataset:
     """The data set of ``make(draw, N)``: ``examples`` to train on, ``held_out`` for validation, as many again for test.
 
-    ``steps`` is T, which bounds their number.
+    ``steps`` is T, which bounds their number; ``question`` is the data set's.
     Splits have streams of their own, so one's size does not change another's examples; the same example may come up
     twice, by chance, where there are few different ones. ``source`` holds the options and the SHA-256 of all arrays.
     InputError for sizes out of range.
@@ -59,18 +60,20 @@ def generate(
             "generator": {"examples": examples, "held_out": held_out, **options},
             "split": f"train, validation, test: RandomState([{SEED}, 0]), [{SEED}, 1], [{SEED}, 2]",
         },
+        question=question,
     )
 
 
-def ask(question: np.ndarray, answer: np.ndarray, *, blank: int, marker: int) -> Split:
+def ask(question: np.ndarray, answer: np.ndarray, *, blank: int, marker: int, fed: bool = False) -> Split:
     """One stream of ids: ``question [N, Q]``, the marker, a blank for each step of ``answer [N, A]``, T = Q + 1 + A.
 
     The answer is asked for at the blanks, where weights are 1; elsewhere the target is a blank that weighs nothing.
-    Answers are never fed back as inputs.
+    With ``fed`` (teacher forcing) the answer itself, one step late, stands where the blanks are: the question, the
+    marker, where the first id is asked for, and all of the answer but its last id, T = Q + A.
     """
     count, asked = answer.shape
     marked = np.full((count, 1), marker)
-    inputs = np.concatenate([question, marked, np.full((count, asked), blank)], axis=1)
+    inputs = np.concatenate([question, marked, answer[:, :-1] if fed else np.full((count, asked), blank)], axis=1)
     unasked = np.full((count, inputs.shape[1] - asked), blank)
     targets = np.concatenate([unasked, answer], axis=1)
     weights = np.zeros(inputs.shape, np.float32)

@@ -1,0 +1,423 @@
+"""Combined cells by their names, the random numbers of their parts, dropout between layers, and what is refused."""
+
+import json
+from dataclasses import replace
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from cases import (
+    D,
+    H,
+    assert_trees_close,
+    assert_trees_equal,
+    filled,
+    generator,
+    random_carry,
+    random_inputs,
+    random_params,
+)
+
+from experiments.__main__ import main
+from rnnlab.arms import plan_arms
+from rnnlab.cells import CELLS, bidirectional, cell_factory, cerebral, factory_options, make_cell, stack
+from rnnlab.cells.cerebral_of import PathParams
+from rnnlab.cells.dropout import drop
+from rnnlab.cells.lstm import lstm
+from rnnlab.config import Arm, Config
+from rnnlab.errors import InputError
+from rnnlab.names import absolute_name, arm_name, parse_name, write_name
+from rnnlab.prepare import prepare
+from rnnlab.recipes import arm_model
+from rnnlab.report import read_summary
+from rnnlab.saved import load_run
+from rnnlab.sweep import grid
+from rnnlab.train import init_state, train_steps
+from rnnlab.unroll import unroll
+
+B, T = 3, 5
+KEY = jax.random.key(11, impl="threefry2x32")
+FLOAT32 = {"rtol": 2e-5, "atol": 5e-6}
+
+CONFIG = Config(
+    experiment="probe", arms={"a": Arm("lstm", layers=2)}, options={"u_init": "glorot_uniform"}, data="digits",
+    seeds=(0,), steps_per_epoch=2, batch=8, hidden=5, optimizer="sgd", learning_rate=(0.5,),
+)  # fmt: skip
+
+
+def refused(action, *parts):
+    with pytest.raises(InputError) as caught:
+        action()
+    line = str(caught.value)
+    assert "\n" not in line
+    assert "accepted" in line
+    for part in parts:
+        assert part in line, line
+
+
+@pytest.mark.parametrize(
+    ("text", "combinators", "cell", "arm"),
+    [
+        ("gru", (), "gru", "gru"),
+        ("cerebral(gru)", ("cerebral",), "gru", "cerebral-gru"),
+        (" bidirectional( cerebral (lstm3) )", ("bidirectional", "cerebral"), "lstm3", "bidirectional-cerebral-lstm3"),
+        ("a (copy)/own.py:mine", (), "a (copy)/own.py:mine", "mine"),
+        ("cerebral(a (copy)/own.py:mine)", ("cerebral",), "a (copy)/own.py:mine", "cerebral-mine"),
+        ("cerebral()", ("cerebral",), "", "cerebral-"),
+    ],
+)
+def test_a_name_is_taken_apart(text, combinators, cell, arm):
+    name = parse_name(text)
+    assert name == (combinators, cell)
+    assert parse_name(write_name(name)) == name
+    assert arm_name(text) == arm
+    assert str(name.file) == ("a (copy)/own.py" if cell.endswith("mine") else "None")
+
+
+def test_the_file_in_a_name_is_made_absolute(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert absolute_name("cerebral(own.py:mine)") == f"cerebral({tmp_path}/own.py:mine)"
+    assert absolute_name("bidirectional(cerebral(gru))") == "bidirectional(cerebral(gru))"
+
+
+@pytest.mark.parametrize(
+    ("name", "parts"),
+    [
+        ("cerebal(gru)", ("'cerebal'", "did you mean 'cerebral'")), ("stack(gru)", ("'stack'", "bidirectional")),
+        ("(gru)", ("combinator",)), ("cerebral(gruu)", ("did you mean 'gru'", "cerebral(CELL)")),
+        ("cerebral()", ("cell", "''")), ("cerebral(gru", ("brackets",)), ("cerebral(gru))", ("brackets",)),
+        ("cerebral(bidirectional(lstm))", ("whole sequence", "bidirectional(cerebral(CELL))")),
+        ("bidirectional(bidirectional(lstm))", ("both ways already",)),
+        ("cerebral(cerebral(lstm))", ("paths", "eps")), ("cerebral(cerebral_lstm)", ("paths", "eps")),
+        ("cerebral(qrnn)", ("field h", "c, ahead, t")), ("cerebral(hodgkin_huxley)", ("field h", "v, m, h_gate, n")),
+        ("cerebral(nowhere.py:mine)", ("nowhere.py",)),
+    ],
+)  # fmt: skip
+def test_a_name_that_means_nothing(name, parts):
+    refused(lambda: make_cell(name, 4), *parts)
+
+
+@pytest.mark.parametrize("combinator", [cerebral, bidirectional])
+def test_a_combinator_takes_cells(combinator):
+    for wrong in (None, "lstm", 3, [make_cell("lstm", 3)]):
+        refused(lambda wrong=wrong: combinator(wrong), combinator.__name__, "a Cell")
+    refused(lambda: combinator(lambda part: "lstm"), combinator.__name__, "str")
+    refused(lambda: combinator(lstm), combinator.__name__, "hidden_size 0")  # the factory in place of a cell
+
+
+def test_cells_that_cerebral_refuses():
+    inner = make_cell("lstm", 3)
+    refused(lambda: cerebral(cerebral(inner)), "two paths already")
+    refused(lambda: cerebral(make_cell("cerebral_lstm", 3)), "two paths already")
+    refused(lambda: cerebral(stack([inner, inner])), "made of cerebral cells")
+    refused(lambda: cerebral(stack([bidirectional(inner)])), "whole sequence")
+    refused(lambda: cerebral(inner, paths="identicall"), "paths", "'identical'")
+    refused(lambda: cerebral(inner, paths="noise", eps=-1.0), "eps")
+
+
+@pytest.mark.parametrize(
+    ("options", "parts"),
+    [
+        ({"connections": "dence"}, ("connections", "did you mean 'dense'")), ({"dropout": 1.0}, ("dropout", "below 1")),
+        ({"dropout": -0.5}, ("dropout",)), ({"connections": "residual"}, ("widths are [3, 4]", "one width")),
+    ],
+)  # fmt: skip
+def test_layers_that_cannot_be(options, parts):
+    refused(lambda: stack([make_cell("rnn", 3), make_cell("rnn", 4)], **options), *parts)
+
+
+def test_between_the_layers_of_one_there_is_nothing():
+    for options in ({"connections": "residual"}, {"connections": "dense"}, {"dropout": 0.2}):
+        refused(lambda options=options: stack([make_cell("rnn", 3)], **options), *options, "two layers")
+
+
+def test_dense_connections_refuse_one_hot_ids():
+    cell = stack([make_cell("rnn", 3), make_cell("rnn", 4)], connections="dense")
+    params = random_params(cell, generator("ids"))
+    refused(lambda: cell.step(params, cell.initial_carry(params, (2,)), np.int32([0, 1])), "one-hot", "embedding")
+
+
+@pytest.mark.parametrize("combinator", ["cerebral", "bidirectional"])
+def test_a_combined_cell_has_the_options_of_both(combinator):
+    name = f"{combinator}(biological_lstm)"
+    own = ["paths", "eps"] if combinator == "cerebral" else []
+    options = factory_options(cell_factory(name))
+    assert list(options) == [*factory_options(CELLS["biological_lstm"]), *own]
+    assert options["delta"].default == 1e-3
+    cell = make_cell(name, 3, delta=0.5)
+    nothing = jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), jax.eval_shape(lambda: cell.init(KEY, D)))
+    carry, _ = unroll(cell, nothing, jnp.zeros((2, 1, D)))
+    c = carry.c[0] if combinator == "cerebral" else jnp.stack([part.c[0] for part in carry])
+    np.testing.assert_allclose(c, np.full((2, 3), 2 * 0.5 * (0.5 + 0.5)), rtol=1e-6)  # two steps of open half gates
+    refused(lambda: make_cell(name, 3, delt=0.5), name, "did you mean 'delta'")
+
+
+OWN = """
+from typing import NamedTuple
+import jax
+from rnnlab.cells.rnn import rnn
+
+class Shared(NamedTuple):
+    eps: float
+
+def mine(hidden, *, activation: str = "tanh", gain: float = 1.0):
+    cell = rnn(hidden, activation=activation)
+    def step(params, carry, x):
+        return cell.step(params, carry, x * gain)
+    return cell._replace(step=step)
+
+def other(hidden, eps: float = 0.1):
+    return rnn(hidden)
+
+def nothing():
+    return rnn(3)
+
+def wrong(hidden):
+    return "a cell"
+
+def fails(hidden):
+    raise RuntimeError("not today")
+
+def bare(hidden):
+    return rnn(hidden)._replace(initial_carry=lambda params, batch: params.b)
+"""
+
+
+@pytest.fixture
+def file(tmp_path):
+    path = tmp_path / "my (own) cells.py"
+    path.write_text(OWN)
+    return path
+
+
+def test_a_cell_of_ones_own_is_combined(file):
+    name = f"bidirectional(cerebral({file}:mine))"
+    assert list(factory_options(cell_factory(name))) == ["activation", "gain", "paths", "eps"]
+    cell = make_cell(name, 4, gain=2.0, paths="tied")
+    plain = make_cell("bidirectional(rnn)", 4)
+    draw = generator("own")
+    params = random_params(plain, draw)
+    xs = random_inputs(draw, T, B, D)
+    same = type(params)(*(PathParams(jax.tree.map(lambda leaf: leaf[None], p)) for p in params))
+    _, expected = unroll(plain, params, 2 * xs)
+    np.testing.assert_allclose(unroll(cell, same, xs)[1], expected, **FLOAT32)
+
+
+@pytest.mark.parametrize(
+    ("function", "parts"),
+    [
+        ("other", ("both have options called eps",)), ("nothing", ("takes no size",)), ("wrong", ("returned str",)),
+        ("fails", ("not today",)), ("bare", ("has no such record",)), ("mein", ("did you mean 'mine'",)),
+    ],
+)  # fmt: skip
+def test_a_cell_of_ones_own_that_cannot_be_combined(file, function, parts):
+    with pytest.raises(InputError) as caught:
+        make_cell(f"cerebral({file}:{function})", 4)
+    assert all(part in str(caught.value) for part in parts), str(caught.value)
+
+
+def test_the_paths_of_a_noisy_cell_draw_from_keys_of_their_own():
+    """Each path's memory is that of a cell alone with the path's key; without a key both are silent."""
+    options = {"delta": 0.3, "noise": 0.5}
+    cell, draw = make_cell("cerebral(biological_lstm)", H, key=KEY, **options), generator("noisy paths")
+    params = random_params(make_cell("biological_lstm", H, **options), draw)
+    twice = PathParams(jax.tree.map(lambda leaf: jnp.stack([leaf, leaf]), params))
+    x, start = random_inputs(draw, B, D), cell.initial_carry(twice, (B,))
+    after, _ = cell.step(twice, start, x)
+    for path in (0, 1):
+        alone = make_cell("biological_lstm", H, key=jax.random.fold_in(KEY, path), **options)
+        expected, _ = alone.step(params, alone.initial_carry(params, (B,)), x)
+        np.testing.assert_allclose(after.c[:, path], expected.c, **FLOAT32)
+    assert np.abs(after.c[:, 0] - after.c[:, 1]).min() > 1e-4
+    silent, _ = make_cell("cerebral(biological_lstm)", H, **options).step(twice, start, x)
+    np.testing.assert_array_equal(silent.c[:, 0], silent.c[:, 1])
+
+
+def test_the_directions_of_a_noisy_cell_draw_from_keys_of_their_own():
+    cell, draw = make_cell("bidirectional(qrnn)", H, zoneout=0.5, key=KEY), generator("noisy directions")
+    params, xs = random_params(cell, draw), random_inputs(draw, T, B, D)
+    _, hs = unroll(cell, params, xs)
+    for half, (own, reverse) in enumerate(zip(params, (False, True), strict=True)):
+        alone = make_cell("qrnn", H, zoneout=0.5, key=jax.random.fold_in(KEY, half))
+        np.testing.assert_array_equal(hs[..., half * H :][..., :H], unroll(alone, own, xs, reverse=reverse)[1])
+
+
+def by_hand(cells, params, xs, carry, masks):
+    """A loop over time: two layers, the upper reads what the mask leaves of the lower."""
+    lower, upper = carry
+    hs = []
+    for x in xs:
+        lower, h = cells[0].step(params[0], lower, x)
+        upper, h = cells[1].step(params[1], upper, h * masks)
+        hs.append(h)
+    return (lower, upper), jnp.stack(hs)
+
+
+@pytest.mark.parametrize("lengths", [None, np.array([5, 2, 3])], ids=["whole", "padded"])
+def test_one_mask_between_layers_serves_all_time_steps(lengths):
+    cells, draw = [make_cell("lstm", H + 1), make_cell("rnn", H)], generator("between")
+    cell = stack(cells, dropout=0.5, key=KEY)
+    params = random_params(cell, draw)
+    carry, xs = random_carry(cell, params, draw, (B,)), random_inputs(draw, T, B, D)
+    mask = drop(jax.random.fold_in(KEY, 0), (B, H + 1), 0.5)
+    assert 0 < np.sum(mask == 0) < mask.size
+    assert len({row.tobytes() for row in np.asarray(mask)}) == B
+    expected, hs = by_hand(cells, params, xs, carry, mask)
+    found, out = unroll(cell, params, xs, carry, lengths=lengths)
+    if lengths is None:
+        assert_trees_close(found, expected, **FLOAT32)
+    for b, length in enumerate([T] * B if lengths is None else lengths):
+        np.testing.assert_allclose(out[:length, b], hs[:length, b], **FLOAT32)
+    silent, none = stack(cells, dropout=0.5), stack(cells)
+    assert_trees_equal(unroll(silent, params, xs, carry), unroll(none, params, xs, carry))
+
+
+def test_what_is_dropped_reaches_no_layer_above_and_the_top_is_whole():
+    """Three layers: each mask its own; a residual connection carries what is left of h on."""
+    cells, draw = [make_cell("rnn", H)] * 3, generator("three")
+    masks = [drop(jax.random.fold_in(KEY, layer), (B, H), 0.5) for layer in (0, 1)]
+    assert np.any(masks[0] != masks[1])
+    for connections in ("plain", "residual", "dense"):
+        cell = stack(cells, connections=connections, dropout=0.5, key=KEY)
+        params = random_params(cell, draw)
+        carry, x = random_carry(cell, params, draw, (B,)), random_inputs(draw, B, D)
+        _, first = cells[0].step(params[0], carry[0], x)
+        low = first * masks[0]
+        _, second = cells[1].step(params[1], carry[1], np.concatenate([x, low], -1) if connections == "dense" else low)
+        high = second * masks[1] + (low if connections == "residual" else 0)
+        seen = np.concatenate([x, low, high], -1) if connections == "dense" else high
+        _, third = cells[2].step(params[2], carry[2], seen)
+        expected = third + high if connections == "residual" else third
+        np.testing.assert_allclose(cell.step(params, carry, x)[1], expected, **FLOAT32)
+
+
+def test_a_training_step_draws_masks_once_not_once_a_time_step():
+    """Under a gradient JAX takes what depends on the key alone out of the loop."""
+    cells = [make_cell("lstm", H), make_cell("lstm", H)]
+    params = random_params(stack(cells), generator("once"))
+
+    def loss(params, xs, rate):
+        return jnp.sum(unroll(stack(cells, dropout=rate, key=KEY), params, xs)[1] ** 2)
+
+    def draws(jaxpr, looped=False):
+        found = []
+        for equation in jaxpr.eqns:
+            if equation.primitive.name == "random_bits":
+                found.append(looped)
+            inside = looped or equation.primitive.name in ("scan", "while")
+            for value in jax.tree.leaves(list(equation.params.values()), is_leaf=lambda v: hasattr(v, "jaxpr")):
+                inner = getattr(value, "jaxpr", value)
+                found += draws(inner, inside) if hasattr(inner, "eqns") else []
+        return found
+
+    xs = jnp.ones((T, B, D))
+    assert draws(jax.make_jaxpr(loss)(params, xs, 0.5).jaxpr) == [True]
+    assert draws(jax.make_jaxpr(jax.value_and_grad(loss))(params, xs, 0.5).jaxpr) == [False]
+
+
+def test_layer_dropout_is_a_number_that_trains_and_never_evaluates():
+    config = replace(CONFIG, layer_dropout=(0.0, 0.5))
+    prepared = prepare(config)
+    runs, inputs = grid(config.seeds, prepared.plans["a"].numbers), prepared.dataset.train.inputs[:B]
+    assert runs.numbers["layer_dropout"].tolist() == [0, 0.5]
+
+    def answer(rate, key):
+        numbers = {"learning_rate": 0.5, "layer_dropout": jnp.float32(rate)}
+        model = arm_model(config, prepared.plans["a"], prepared.dataset, numbers, key)
+        params = filled(generator("layer dropout"), jax.eval_shape(model.init, KEY))
+        return np.asarray(jax.jit(model.apply)(params, inputs, None, None)[1])
+
+    np.testing.assert_array_equal(answer(0.5, None), answer(0.0, None))
+    np.testing.assert_allclose(answer(0.0, KEY), answer(0.0, None), **FLOAT32)
+    assert np.abs(answer(0.5, KEY) - answer(0.0, None)).max() > 1e-3
+    assert np.abs(answer(0.5, KEY) - answer(0.5, jax.random.fold_in(KEY, 1))).max() > 1e-3
+
+
+@pytest.mark.slow
+def test_layer_dropout_rides_the_run_axis():
+    def trained(**changes):
+        config = replace(CONFIG, **changes)
+        prepared = prepare(config)
+        recipe, runs = prepared.recipes["a"], grid(config.seeds, prepared.plans["a"].numbers)
+        split, plan = jax.tree.map(jnp.asarray, prepared.dataset.train), jnp.arange(16).reshape(2, 8)
+        return jax.jit(
+            jax.vmap(lambda run: train_steps(recipe, run, init_state(recipe, run), plan, split, 0, 2).params)
+        )(runs)
+
+    both, plain = trained(layer_dropout=(0.0, 0.5)), trained()
+    assert_trees_close(jax.tree.map(lambda leaf: leaf[:1], both), plain, rtol=1e-4, atol=1e-5)
+    assert np.abs(both.cell[1].w[0] - both.cell[1].w[1]).max() > 1e-3
+
+
+def test_an_arm_whose_layers_are_connected():
+    arms = {"a": Arm("rnn", layers=3, connections="dense"), "b": Arm("rnn", layers=3, connections="residual")}
+    prepared = prepare(replace(CONFIG, arms=arms))
+    counts = {}
+    for name, plan in prepared.plans.items():
+        model = arm_model(prepared.config, plan, prepared.dataset, {}, None)
+        counts[name] = [p.w.shape for p in jax.eval_shape(model.init, jax.random.key(0)).cell]
+    assert counts == {"a": [(8, 5), (13, 5), (18, 5)], "b": [(8, 5), (5, 5), (5, 5)]}
+
+
+@pytest.mark.parametrize(
+    ("changes", "parts"),
+    [
+        ({"arms": {"a": Arm("rnn", connections="dense")}}, ("arms.a.connections", "arms.a.layers from 2")),
+        ({"arms": {"a": Arm("rnn", layers=2, connections="dens")}}, ("arms.a.connections", "did you mean 'dense'")),
+        ({"arms": {"a": Arm("rnn")}, "layer_dropout": (0.2,)}, ("arms.a", "layer_dropout", "arms.a.layers from 2")),
+        ({"arms": {"a": Arm("rnn", numbers={"layer_dropout": 0.2})}}, ("arms.a", "layer_dropout")),
+        ({"layer_dropout": (1.0,)}, ("layer_dropout", "below 1")),
+        (
+            {"arms": {"a": Arm("rnn", layers=2, connections="dense")}, "data": "pydoc", "window": 4},
+            ("arms.a.connections", "one-hot", "embedding"),
+        ),
+        ({"arms": {"a": Arm("cerebral(gru)", options={"path": "tied"})}}, ("cerebral(gru)", "did you mean 'paths'")),
+        ({"arms": {"a": Arm("cerebral(gru)", options={"eps": (0.1, -1.0)})}}, ("arms.a", "eps")),
+        ({"arms": {"a": Arm("cerebral(qrnn)")}, "options": {}}, ("arms.a", "field h")),
+    ],
+)
+def test_arms_that_cannot_be(changes, parts):
+    config = replace(CONFIG, **changes)
+    refused(lambda: (config.check(), prepare(config)), *parts)
+
+
+def test_the_noise_of_the_paths_rides_the_run_axis():
+    arm = Arm("cerebral(gru)", options={"paths": "noise", "eps": (0.0, 0.5)})
+    config = replace(CONFIG, arms={"a": arm})
+    plan = plan_arms(config)["a"]
+    assert plan.swept == ("eps",)
+    recipe = prepare(config).recipes["a"]
+    params = jax.jit(jax.vmap(lambda run: init_state(recipe, run).params.cell.paths))(grid((0,), plan.numbers))
+    apart = np.abs(np.asarray(params.w[:, 0]) - params.w[:, 1]).max(axis=(1, 2, 3))
+    assert apart[0] == 0
+    assert apart[1] > 0.5
+
+
+@pytest.mark.slow
+def test_combined_cells_from_the_command_line_to_a_saved_run(file, tmp_path, capsys):
+    """Run, report, resume, load; and a file that was edited since is noticed inside a combined name too."""
+    directory, cells = tmp_path / "run", ["cerebral(gru)", f"bidirectional({file}:mine)"]
+    arguments = ["run", "mnist_slim", "--quick", "--data", "digits", "--seeds", "1", "--epochs", "1", "--out",
+                 str(directory), "--cell", cells[0], "--cell", cells[1], "--arms", "cerebral(gru),bidirectional-mine",
+                 "--set", "hidden=4", "steps_per_epoch=3", "arms.bidirectional-mine.options.gain=1,2",
+                 "arms.cerebral-gru.layers=2", "arms.cerebral-gru.connections=residual",
+                 "arms.cerebral-gru.numbers.layer_dropout=0.1", "probes=paths"]  # fmt: skip
+    assert main(arguments) == 0
+    rows = read_summary(directory)["results"]
+    assert [(row["arm"], row.get("gain")) for row in rows] == [
+        ("cerebral-gru", None), ("bidirectional-mine", 1), ("bidirectional-mine", 2),
+    ]  # fmt: skip
+    recorded = json.loads((directory / "env.json").read_text())["dataset"]["cells"]
+    assert list(recorded) == [cells[1]]
+    assert main(["resume", str(directory)]) == 0
+    assert main(["report", str(directory)]) == 0
+    saved = load_run(directory)
+    inputs = random_inputs(generator("saved"), 2, 8, 8)
+    for arm, numbers in (("cerebral-gru", {}), ("bidirectional-mine", {"gain": 2})):
+        logits = saved.model(arm, **numbers).apply(saved.params(arm, 0, "last", **numbers), inputs, None, None)[1]
+        assert np.isfinite(logits).all()
+    file.write_text(OWN + "# edited\n")
+    refused(lambda: load_run(directory).model("bidirectional-mine", gain=1), "was altered")
+    assert main(["resume", str(directory)]) == 2
+    assert "a cell's file" in capsys.readouterr().err
