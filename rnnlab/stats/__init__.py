@@ -23,8 +23,15 @@ from rnnlab.stats.paired import (
     paired_power,
     seeds_needed,
 )
-from rnnlab.stats.ranks import Improvement, Profile, performance_profile, probability_of_improvement
-from rnnlab.stats.runs import at_best_validation, best_over_epochs, last_epoch
+from rnnlab.stats.ranks import (
+    Fraction,
+    Improvement,
+    Profile,
+    fraction_interval,
+    performance_profile,
+    probability_of_improvement,
+)
+from rnnlab.stats.runs import at_best_validation, best_over_epochs, first_reached, last_epoch
 
 __all__ = [
     "METHODS",
@@ -34,6 +41,7 @@ __all__ = [
     "Bootstrap",
     "Difference",
     "Estimate",
+    "Fraction",
     "Improvement",
     "Interval",
     "Profile",
@@ -43,6 +51,8 @@ __all__ = [
     "bootstrap",
     "differences_by_seed",
     "estimate",
+    "first_reached",
+    "fraction_interval",
     "holm",
     "interquartile_mean",
     "last_epoch",

@@ -103,6 +103,28 @@ def _score_interval(value: float, counts: np.ndarray, z: float) -> tuple[float, 
     return low, high
 
 
+class Fraction(NamedTuple):
+    """A fraction of ``n`` with its interval; all three NaN where n is 0."""
+
+    fraction: float
+    low: float
+    high: float
+    successes: int
+    n: int
+
+
+def fraction_interval(successes: int, n: int, level: float = 0.95) -> Fraction:
+    """``successes`` of ``n`` and Wilson's score interval of the fraction at ``level``.
+
+    Wilson's has about that coverage on average over all fractions, where the exact one of Clopper & Pearson always
+    has more, and at 8 runs is a fifth wider (Brown, Cai & DasGupta 2001).
+    """
+    if not n:
+        return Fraction(float("nan"), float("nan"), float("nan"), 0, 0)
+    interval = stats.binomtest(successes, n).proportion_ci(level, method="wilson")
+    return Fraction(successes / n, float(interval.low), float(interval.high), successes, n)
+
+
 class Profile(NamedTuple):
     """Part of an arm's ``n`` live runs beyond each threshold, with pointwise intervals. Arrays are [K]."""
 

@@ -3,28 +3,6 @@
 import numpy as np
 
 
-class Fraction(NamedTuple):
-    """A fraction of ``n`` with its interval; all three NaN where n is 0."""
-
-    fraction: float
-    low: float
-    high: float
-    successes: int
-    n: int
-
-
-def fraction_interval(successes: int, n: int, level: float = 0.95) -> Fraction:
-    """``successes`` of ``n`` and Wilson's score interval of the fraction at ``level``.
-
-    Wilson's has about that coverage on average over all fractions, where the exact one of Clopper & Pearson always
-    has more, and at 8 runs is a fifth wider (Brown, Cai & DasGupta 2001).
-    """
-    if not n:
-        return Fraction(float("nan"), float("nan"), float("nan"), 0, 0)
-    interval = stats.binomtest(successes, n).proportion_ci(level, method="wilson")
-    return Fraction(successes / n, float(interval.low), float(interval.high), successes, n)
-
-
 def first_reached(values: np.ndarray, goal: float) -> np.ndarray:
     """The column of each run at which ``values [n, E]`` are first at ``goal`` or above; -1 for a run that never is."""
     reached = np.asarray(values, np.float32) >= np.float32(goal)  # float32, as metrics are: 9 of 10 reach a goal of 0.9
