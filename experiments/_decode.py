@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Any
 
-from experiments import _sample
+from experiments._chosen import chosen_arms, tell_left_out, which, whole
 from rnnlab.errors import InputError
 
 if TYPE_CHECKING:  # JAX takes its time
@@ -18,12 +18,12 @@ WIDEST = 100
 
 def show(run: SavedRun, options: argparse.Namespace) -> int:
     """Print held-out questions, the right answers, and what each arm writes: greedy, and the best of a beam."""
-    arms, left_out = _sample.chosen_arms(run, options)
-    questions = _sample.whole("--questions", options.questions, 1, MOST_QUESTIONS)
-    width = None if options.beam is None else _sample.whole("--beam", options.beam, 1, WIDEST)
+    arms, left_out = chosen_arms(run, options)
+    questions = whole("--questions", options.questions, 1, MOST_QUESTIONS)
+    width = None if options.beam is None else whole("--beam", options.beam, 1, WIDEST)
     split = _held_out(run, questions)
     told = {arm: _decoded(run, arm, options, arms, split, width) for arm in arms}
-    _sample.tell_left_out(left_out)
+    tell_left_out(left_out)
     asked = run.dataset.question
     column = max(map(len, ["question", *(label for found in told.values() for label in found)]))
     for row, (inputs, targets) in enumerate(zip(split.inputs, split.targets, strict=True)):
@@ -62,7 +62,7 @@ def _decoded(
 
     from rnnlab.decoding import beam, greedy
 
-    numbers, seed, epoch = _sample.which(run, arm, options, arms)
+    numbers, seed, epoch = which(run, arm, options, arms)
     params, model = run.params(arm, seed, epoch, **numbers), run.model(arm, **numbers)
     asked = run.dataset.question
     length, start = split.inputs.shape[1] - asked, int(split.inputs[0, asked])

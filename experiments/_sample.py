@@ -8,15 +8,14 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rnnlab.config import MOST
-from rnnlab.errors import InputError, choose, unknown
+from experiments import _decode
+from experiments._chosen import ALL, LAST_KEY, chosen_arms, number, tell_left_out, which, whole
+from rnnlab.errors import InputError
 
 if TYPE_CHECKING:  # JAX takes its time
     from rnnlab.saved import SavedRun
 
-ALL = "all"
 LONGEST = 1_000_000  # characters of a text
-LAST_KEY = 2**32 - 1
 
 OPTIONS = (
     ("--arm", "NAME", None, "an arm, or all: side by side, lines wrapped (default: the only one)"),
@@ -56,8 +55,6 @@ def show(options: argparse.Namespace) -> int:
         if getattr(options, field := name[2:].replace("-", "_")) is None:
             setattr(options, field, default)
     if run.dataset.question:
-        from experiments import _decode
-
         return _decode.show(run, options)
     if run.dataset.task != "language_modelling" or not run.dataset.vocabulary:
         raise InputError(
@@ -75,25 +72,6 @@ def _refuse(options: argparse.Namespace, fields: tuple[str, ...], task: str) -> 
     for field in fields:
         if getattr(options, field) is not None:
             raise InputError(f"--{field.replace('_', '-')}: means nothing to a run of {task}; accepted: without it")
-
-
-def tell_left_out(arms: list[str]) -> None:
-    """Name the arms that ``all`` leaves out."""
-    if arms:
-        print(f"no checkpoint yet, left out: {', '.join(arms)}", file=sys.stderr)
-
-
-def chosen_arms(run: SavedRun, options: argparse.Namespace) -> tuple[list[str], list[str]]:
-    """The arms that are asked for, and those that ``all`` leaves out since nothing of them is saved."""
-    names = list(run.config.arms)
-    if options.arm == ALL:
-        saved = [name for name in names if run.saved(name)]
-        if not saved:
-            raise InputError(f"checkpoint: none in {options.directory} yet; accepted: a run that saved one")
-        return saved, [name for name in names if name not in saved]
-    if options.arm is None and len(names) > 1:
-        raise InputError(f"--arm: the run has several; accepted: {', '.join([*names, ALL])}")
-    return [names[0] if options.arm is None else choose("--arm", options.arm, [*names, ALL])], []
 
 
 def _text(run: SavedRun, arm: str, options: argparse.Namespace, arms: list[str]) -> str:
@@ -119,15 +97,6 @@ def _text(run: SavedRun, arm: str, options: argparse.Namespace, arms: list[str])
     return prompt + "".join(letters[i] for i in added.tolist())
 
 
-def which(
-    run: SavedRun, arm: str, options: argparse.Namespace, arms: list[str]
-) -> tuple[dict[str, float], int, str | int]:
-    """The numbers, the seed and the epoch that are meant."""
-    numbers = _numbers(run, arm, options.set, arms)
-    seed = run.config.seeds[0] if options.seed is None else whole("--seed", options.seed, 0, LAST_KEY)
-    return numbers, seed, whole("--epoch", options.epoch, 0, MOST) if options.epoch.isdecimal() else options.epoch
-
-
 def _prompt(given: str | None, letters: list[str]) -> str:
     if given is None:
         return "\n" if "\n" in letters else letters[0]
@@ -139,43 +108,11 @@ def _prompt(given: str | None, letters: list[str]) -> str:
     return given
 
 
-def _numbers(run: SavedRun, arm: str, assignments: list[str], arms: list[str]) -> dict[str, float]:
-    """The numbers that are named for the arm; one of them may belong to other arms only."""
-    found = {}
-    for assignment in assignments:
-        name, equals, text = assignment.partition("=")
-        if not equals:
-            raise InputError(f"--set: {assignment!r} is not an assignment; accepted: name=value")
-        accepted = sorted({number for other in arms for number in run.numbers(other)})
-        if name not in accepted:
-            raise unknown("--set", name, accepted)
-        if name in run.numbers(arm):
-            found[name] = _number(f"--set {name}", text)
-    return found
-
-
-def whole(name: str, text: str, least: int, most: int) -> int:
-    """The number that an option's text is. Raises InputError."""
-    try:
-        if least <= (number := int(text)) <= most:
-            return number
-    except ValueError:
-        pass  # said below
-    raise InputError(f"{name}: {text!r} is not accepted; accepted: a whole number from {least} to {most}")
-
-
-def _number(name: str, text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        raise InputError(f"{name}: {text!r} is not accepted; accepted: a number") from None
-
-
 def _temperature(text: str) -> float:
-    number = _number("--temperature", text)
-    if not 0 <= number < math.inf:
+    found = number("--temperature", text)
+    if not 0 <= found < math.inf:
         raise InputError(f"--temperature: {text!r} is not accepted; accepted: a finite number from 0")
-    return number
+    return found
 
 
 def _side_by_side(texts: dict[str, str]) -> str:

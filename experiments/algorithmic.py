@@ -22,9 +22,14 @@ Departures: sizes, layers and steps; Adam at one rate for all arms of a protocol
            digits: what is asked is whether training finds the algorithm, not whether it generalises); the answers of
            addition and memorisation are never fed back.
 
-Seen:      in short runs with these settings, how many of n = 2 solved it: parity grid-tied 2, relu 1, tanh and
-           lstm-stacked 0; parity_by_bit grid 2, grid-tied, rnn, lstm_1997, cerebral and lstm5 0; addition grid-tied 2
-           and lstm-stacked 2, after 1,650 and 3,000 steps; memorisation grid-tied, grid and lstm-stacked 2, lstm 0.
+Results:   8 seeds: how many solved it, after how many steps (median).
+                             parity         addition       memorisation
+           lstm-stacked      0 of 8         7 of 8 3,000   8 of 8 1,400
+           grid              5 of 8 7,600   8 of 8 1,500   8 of 8   800
+           grid-tied         8 of 8 6,200   8 of 8 1,800   8 of 8 1,000
+           also parity: relu 3 of 8 after 1,600, tanh and gru-stacked none; memorisation: gru 1, lstm 0. So the claim
+           holds in these settings, most of all for parity, and not for want of parameters: grid-tied has fewer than
+           lstm-stacked everywhere (parity 17,346 and 30,530).
 
 Command:   python -m experiments run algorithmic
            python -m experiments run algorithmic --arms lstm-stacked,grid,grid-tied --set protocol=addition

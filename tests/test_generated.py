@@ -308,6 +308,7 @@ def by_hand(logits, split):
     return found
 
 
+@pytest.mark.slow
 def test_a_weighted_evaluation_and_a_weighted_step_count_the_answers_alone():
     """23 examples in batches of 7: the padding of the last weighs nothing."""
     split = jax.tree.map(jnp.asarray, load("sorting", length=3, alphabet=2, examples=23).train)

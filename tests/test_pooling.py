@@ -7,6 +7,7 @@ import pytest
 from cases import D, H, assert_trees_close, generator, random_carry, random_inputs, random_params
 
 from rnnlab.cells import make_cell
+from rnnlab.cells.qrnn import CHUNK
 from rnnlab.unroll import unroll
 
 B = 2
@@ -17,7 +18,8 @@ ROWS = [
     (1, {"window": 3, "pooling": "ifo"}),
     (7, {}),
     (7, {"window": 1, "pooling": "f"}),
-    (6, {"window": 3, "pooling": "ifo", "zoneout": 0.4, "key": jax.random.key(5)}),
+    (2 * CHUNK, {}),
+    (CHUNK + 2, {"window": 3, "pooling": "ifo", "zoneout": 0.4, "key": jax.random.key(5)}),
 ]
 
 

@@ -223,8 +223,9 @@ def test_the_cerebral_structure_round_an_lstm_is_the_cerebral_lstm(paths):
 
 
 def test_cerebral_paths_start_as_the_cell_does():
-    inner, upper_key, lower_key = make_cell("lstm", H, forget_bias=2.0), *jax.random.split(jax.random.key(5))
-    options = {"forget_bias": 2.0, "eps": 0.125}
+    own = {"forget_bias": 2.0, "u_init": "glorot_uniform"}
+    inner, upper_key, lower_key = make_cell("lstm", H, **own), *jax.random.split(jax.random.key(5))
+    options = {**own, "eps": 0.125}
     for paths in ("independent", "identical", "noise", "tied"):
         found = make_cell("cerebral(lstm)", H, paths=paths, **options).init(jax.random.key(5), D).paths
         upper = inner.init(upper_key, D)

@@ -200,7 +200,7 @@ def half_removed(path, *args, **kwargs):
     [
         "between metrics and checkpoint",
         pytest.param("before deleting", marks=SLOW),
-        "while deleting",
+        pytest.param("while deleting", marks=SLOW),
         pytest.param("summary", marks=SLOW),
     ],
 )

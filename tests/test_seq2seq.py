@@ -355,6 +355,7 @@ def test_nothing_to_decode_is_told(wrong):
             greedy(model, drawn(model), some_ids(steps=Q), START, sizes["length"])
 
 
+@pytest.mark.slow
 def test_solved_counts_the_answers_that_greedy_decoding_writes():
     """Answers that are the model's own, but for one id here and there, each fed back as it is asked for."""
     model, draw = MODELS["additive"], generator("solved")

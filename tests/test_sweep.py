@@ -75,6 +75,7 @@ def test_there_are_four_devices():
     assert len(jax.devices()) >= 4, "tests/conftest.py asks for four"
 
 
+@pytest.mark.slow
 def test_twelve_runs_over_four_devices_equal_the_same_runs_on_one(split, twelve, on_one_device):
     assert_equal(trained(split, twelve, devices=4, chunk=1), on_one_device)
 
@@ -120,7 +121,7 @@ def test_one_seed_starts_alike_at_every_rate(twelve):
     assert not np.array_equal(plan[0], plan[1])
 
 
-@pytest.mark.parametrize("chunk", [1, 3])
+@pytest.mark.parametrize("chunk", [1, pytest.param(3, marks=pytest.mark.slow)])
 def test_the_compiled_program_has_no_collectives(split, twelve, chunk):
     mesh = device_mesh(12, jax.devices()[:4])
     probed = recipe("cerebral_lstm")._replace(probes=(paths,))

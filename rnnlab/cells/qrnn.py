@@ -45,6 +45,7 @@ def pool_in_parallel(f: Array, a: Array, c: Array) -> tuple[Array, Array]:
 
 
 SCANS = {"sequential": pool_in_sequence, "parallel": pool_in_parallel}
+CHUNK = 16  # steps whose products stay in the cache of a CPU
 
 
 def qrnn(
@@ -67,10 +68,10 @@ def qrnn(
         c_t = f * c_{t-1} + (1 - f) * z      h_t = o * c_t       pooling="fo"
         c_t = f * c_{t-1} + i * z            h_t = o * c_t       pooling="ifo"
 
-    ``scan`` is how a whole sequence is pooled: "sequential", a step at a time, or "parallel", an associative scan;
-    both give what the steps give. "auto" is the first on a CPU, where it was measured to be the faster (a training
-    step 1.1 times at T = 100 and 1.2 times at 784, the pooling alone 3 to 5 times; B = 32, D = H = 128). Elsewhere it
-    is the second: assumed, not measured, since there every step costs the launch of a tiny kernel.
+    ``scan`` is how a whole sequence is run: "parallel", all products at once and an associative scan, or "sequential",
+    the products of 16 steps at once and the pooling a step at a time; both give what the steps give. "auto" is the
+    second on a CPU, where it was measured to be the faster (BUILD_NOTES). Elsewhere it is the first: assumed, not
+    measured, since there every step costs the launch of a tiny kernel.
 
     Inputs before the first are zero. ``zoneout`` is the probability with which a unit keeps its state for a step:
     f = 1 - dropout(1 - s(...)), not rescaled. It acts while ``key`` is given: training hands over a fresh key every
@@ -99,9 +100,8 @@ def qrnn(
         ahead = zeros(params.w, *batch, window - 1, count, hidden) if window > 1 else None
         return QRNNCarry(zeros(params.w, *batch, hidden), ahead, zeros(params.w, *batch, 1) if zoning else None)
 
-    def pool(f: Array, a: Array, c: Array) -> tuple[Array, Array]:
-        auto = "sequential" if jax.default_backend() == "cpu" else "parallel"
-        return SCANS[auto if scan == "auto" else scan](f, a, c)
+    def way() -> str:
+        return scan if scan != "auto" else "sequential" if jax.default_backend() == "cpu" else "parallel"
 
     def decide(a: Array) -> LSTMGates:
         """``a [..., G, H]``, the sums of the convolution."""
@@ -139,7 +139,7 @@ def qrnn(
         after = QRNNCarry(c, ahead, None if carry.t is None else carry.t + 1)
         return after, c if decided.o is None else decided.o * c
 
-    def sequence(params: QRNNParams, carry: QRNNCarry, xs: Array) -> tuple[QRNNCarry, Array]:
+    def at_once(params: QRNNParams, carry: QRNNCarry, xs: Array) -> tuple[QRNNCarry, Array]:
         steps = xs.shape[0]
         products = dot(xs, params.w)  # [T, ..., K, G, H]
         sums, ahead = products[..., 0, :, :], None
@@ -153,8 +153,20 @@ def qrnn(
         t = carry.t
         ts = None if t is None else t + jnp.arange(steps, dtype=t.dtype).reshape(steps, *[1] * t.ndim)
         f, added = jax.vmap(kept_and_added, (0, None if ts is None else 0))(decided, ts)
-        c, cs = pool(f, added, carry.c)
+        c, cs = SCANS[way()](f, added, carry.c)
         after = QRNNCarry(c, ahead, None if t is None else t + steps)
         return after, cs if decided.o is None else decided.o * cs
+
+    def sequence(params: QRNNParams, carry: QRNNCarry, xs: Array) -> tuple[QRNNCarry, Array]:
+        whole = len(xs) - len(xs) % CHUNK
+        if way() == "parallel" or not whole:
+            return at_once(params, carry, xs)
+        chunks = xs[:whole].reshape(-1, CHUNK, *xs.shape[1:])
+        carry, hs = jax.lax.scan(lambda carry, chunk: at_once(params, carry, chunk), carry, chunks)
+        hs = hs.reshape(whole, *hs.shape[2:])
+        if whole == len(xs):
+            return carry, hs
+        carry, rest = at_once(params, carry, xs[whole:])
+        return carry, jnp.concatenate([hs, rest])
 
     return Cell(init, initial_carry, step, sequence, gates, hidden)
