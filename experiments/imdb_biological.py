@@ -10,9 +10,9 @@ Not given: embedding width, optimiser, batch, dropout. Those of the Keras exampl
 Numbers:   both models plateau at about 80 % validation accuracy (B1); the LSTM nears 100 % training accuracy, the
            biological one clearly less (B2), with a smaller gap between validation and training loss (B3, metric
            gap) and a validation loss that rises far less (B4).
-Claims:    B1 to B4, in `claims` below. Our readings: "about 80 %" and "almost 100 %" are 2.5 points to either side, "clearly
-           less" is by more than that; a plateau is the mean of the last five epochs; "rises" is by 0.1 nats or more
-           from its lowest, "far less" is less than half of it.
+Readings:  of the claims, by the rules below: "about" and "almost" allow 2.5 points to either side, "clearly less" is by
+           more than that; a plateau is the mean of the last five epochs; "rises" is by 0.1 nats or more from its
+           lowest, "far less" is less than half of it.
 Protocols (--set protocol=NAME): held_out (default), 2,500 of the training reviews validate; validate_on_test, as the
            paper does: trains on all 25,000, and its table has no "at best validation".
 

@@ -10,9 +10,9 @@ Numbers:   the paper prints the best test accuracy over the 100 epochs (Tables 3
            epoch that is best on validation.
 Departures: 5,000 of the 60,000 training images are held out for validation; several seeds instead of one run.
 
-Claims:    A1 to A5, in `claims` below; a variant's best rate is chosen on validation, its accuracy is the honest one; A3
-           is judged at 2e-3. Our readings: "drop" is one percentage point or more below the best epoch, "hold" is less; A2's
-           "at least as good as" is not worse by 0.2 points. A5 has one timing an arm, so three for a variant.
+Readings:  of claims A1 to A5, by the rules below: a variant's best rate is chosen on validation, its accuracy is the
+           honest one; A3 is judged at 2e-3, to "drop" is to end one percentage point or more below the best epoch; in
+           A2 "at least as good as" is not worse by 0.2 points. A5 has one timing an arm, so three for a variant.
 
 Command:   python -m experiments run mnist_slim          18 arms x 3 rates x 4 seeds x 100 epochs: days on two cores
 A taste:   python -m experiments run mnist_slim --arms lstm-tanh,lstm3-tanh --seeds 8 --epochs 3 \

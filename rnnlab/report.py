@@ -152,8 +152,9 @@ def write_report(
         pictures["published_curves"] = (beside, published.draw(beside, title), name)
         text += published.text(beside)
     text += claims.text(verdicts)
-    summary["claims"] = [verdict._asdict() for verdict in verdicts]
-    if summary["complete"]:
+    if verdicts:
+        summary["claims"] = [verdict._asdict() for verdict in verdicts]
+    if verdicts and summary["complete"]:
         records.write_json(directory / "summary.json", summary)
     for name, (rows, picture, _) in pictures.items():
         records.write_whole(directory / "figures" / f"{name}.csv", csv_text(rows).encode())

@@ -45,20 +45,12 @@ def mean_over(split: str, metric: str, epochs: int = 0) -> Number:
     return number
 
 
-def best(split: str, metric: str, *, higher_is_better: bool = True) -> Number:
-    """The best over epochs, selected on itself."""
-    return lambda group: stats.best_over_epochs(_curves(group, split, metric), higher_is_better)
-
-
-def best_epoch(split: str, metric: str) -> Number:
-    """The epoch at which ``metric`` is highest, the first of several."""
+def best(split: str, metric: str, *, higher_is_better: bool = True, after: int = 0, until: int = 0) -> Number:
+    """The best over epochs, selected on itself: over those after ``after``, up to ``until`` (0: to the last)."""
 
     def number(group: Group) -> np.ndarray:
-        curves = _curves(group, split, metric)
-        known = np.isfinite(curves).any(axis=1)
-        found = np.full(len(curves), np.nan)
-        found[known] = group.epochs[np.nanargmax(curves[known], axis=1)]
-        return found
+        asked = (group.epochs > after) & (group.epochs <= (until or np.inf))
+        return stats.best_over_epochs(_curves(group, split, metric)[:, asked], higher_is_better)
 
     return number
 

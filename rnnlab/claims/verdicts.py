@@ -13,7 +13,7 @@ from rnnlab.claims.rules import Part
 from rnnlab.config import Config
 from rnnlab.summary import Group
 
-ALPHA = 0.05  # chance of a verdict, holds or fails, where there is nothing to find
+ALPHA = 0.05  # for each claim, the chance of a verdict where there is nothing to find; not shared among claims
 LEAST_SEEDS = 4
 
 
@@ -150,17 +150,20 @@ def _outcome(part: Part, adjusted: float) -> str:
 
 
 def _sentence(part: Part, outcomes: Sequence[str]) -> str:
+    if not part.n:
+        return f"{part.words}: not measured"
     interval = f"{part.low:.4g} to {part.high:.4g}, " if math.isfinite(part.low) else ""
     text = f"{part.words}: {part.effect:.4g} ({interval}n = {part.n})"
     if len(outcomes) == 1:
         return text
-    counts = [f"{outcomes.count(name)} {name}" for name in ("holds", "fails", "undecided") if name in outcomes]
-    return f"{text}; of {len(outcomes)} comparisons {', '.join(counts)}"
+    words = {"holds": "hold", "fails": "fail", "undecided": "undecided"}
+    counts = [f"{outcomes.count(name)} {word}" for name, word in words.items() if name in outcomes]
+    return f"{text}; of {len(outcomes)} comparisons: {', '.join(counts)}"
 
 
 def _settles(part: Part, family: int) -> str:
     if math.isnan(part.p):
-        return f"nothing was measured, or no spread to measure against: {part.words}"
+        return "no spread to measure against" if part.n > 1 else "runs of which this was measured, with seeds in common"
     seeds = part.seeds(1 - ALPHA / family)
     if not math.isfinite(seeds):
         return "no number of seeds that could be planned would tell this apart"
