@@ -1,7 +1,8 @@
 """One file a study. A study's docstring is its record; ``CONFIG`` is what it runs, ``QUICK`` what ``--quick`` changes.
 
-A study may have ``PUBLISHED``, the paper's numbers by (arm, learning rate), which its tables show beside ours. A study
-that trains nothing has no CONFIG: ``_untrained`` says what it has instead.
+A study may have ``PUBLISHED``, the paper's numbers by (arm, learning rate), which its tables show beside ours, and
+``claims(config)``: what the paper says, with the rules that judge it. A study that trains nothing has no CONFIG:
+``_untrained`` says what it has instead.
 """
 
 import importlib

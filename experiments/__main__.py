@@ -8,6 +8,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from types import ModuleType
 from typing import Any, NoReturn
 
 import experiments
@@ -130,8 +131,7 @@ def _configuration(options: argparse.Namespace) -> Config:
     config: Config = study.CONFIG
     chosen = [value for value in options.set if value.startswith(PROTOCOL)]
     for name in (value.removeprefix(PROTOCOL) for value in chosen):
-        protocols = getattr(study, "PROTOCOLS", {})
-        config = replace(study.CONFIG, protocol=choose("protocol", name, protocols), **protocols[name])
+        config = _planned(study, name)
     if options.quick:
         config = _quick(config, study.QUICK)
     for cell in options.cell:
@@ -154,6 +154,12 @@ def _configuration(options: argparse.Namespace) -> Config:
     config = _resolve_paths(config)
     config.check()
     return config
+
+
+def _planned(study: ModuleType, protocol: str) -> Config:
+    """What the study runs under ``protocol``. Raises InputError for one that it does not have."""
+    protocols = getattr(study, "PROTOCOLS", {})
+    return replace(study.CONFIG, protocol=choose("protocol", protocol, protocols), **protocols[protocol])
 
 
 def _quick(config: Config, changes: Mapping[str, Any]) -> Config:
@@ -267,11 +273,23 @@ def _write_report(directory: Path) -> int:
     if not isinstance(config, Config):
         return _untrained.write(study, config, directory)
     own = config.data == study.CONFIG.data
-    report = write_report(directory, getattr(study, "PUBLISHED", None) if own else None, _curves(config))
+    numbers = getattr(study, "PUBLISHED", None) if own else None
+    report = write_report(directory, numbers, _curves(config), _verdicts(study, config, directory))
     print(report.text, end="")
     figures = "   ".join(f"figure: {figure}" for figure in report.figures)
     print(f"report: {directory / 'report.html'}   {figures}")
     return 0
+
+
+def _verdicts(study: ModuleType, config: Config, directory: Path) -> Sequence[Any]:
+    """What the run says of its paper's claims; none of a study without."""
+    if not hasattr(study, "claims"):
+        return ()
+    from rnnlab import claims, records, report, summary
+
+    planned = _planned(study, config.protocol) if config.protocol else study.CONFIG
+    found = summary.groups(records.read_metrics(directory / "metrics.parquet"))
+    return claims.judge(study.claims(config), found, config, planned, report.read_summary(directory))
 
 
 def _curves(config: Config) -> Sequence[Any]:

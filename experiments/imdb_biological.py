@@ -10,6 +10,9 @@ Not given: embedding width, optimiser, batch, dropout. Those of the Keras exampl
 Numbers:   both models plateau at about 80 % validation accuracy (B1); the LSTM nears 100 % training accuracy, the
            biological one clearly less (B2), with a smaller gap between validation and training loss (B3, metric
            gap) and a validation loss that rises far less (B4).
+Readings:  of the claims, by the rules below: "about" and "almost" allow 2.5 points to either side, "clearly less" is by
+           more than that; a plateau is the mean of the last five epochs; "rises" is by 0.1 nats or more from its
+           lowest, "far less" is less than half of it.
 Protocols (--set protocol=NAME): held_out (default), 2,500 of the training reviews validate; validate_on_test, as the
            paper does: trains on all 25,000, and its table has no "at best validation".
 
@@ -22,7 +25,13 @@ Sweeps:    --set arms.biological.options.delta=1e-4,1e-3,1e-2,1e-1,1        the 
            --set arms.biological.options.noise=0.01                        Gaussian noise on it, the paper's future work
 """
 
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
 from rnnlab.config import Arm, Config, Option
+
+if TYPE_CHECKING:
+    from rnnlab.claims import Claim, Evidence, Part
 
 KERAS = {"w_init": "keras_glorot_uniform", "u_init": "keras_orthogonal"}
 DATA: dict[str, Option] = {"vocabulary": 2000, "length": 100, "padding": "front", "keep": "last"}
@@ -61,3 +70,37 @@ QUICK = {
 }
 
 PUBLISHED = {("lstm", 1e-3): 0.80, ("biological", 1e-3): 0.80}  # "about 80 %", section VI
+
+
+def claims(config: Config) -> "Sequence[Claim]":
+    """B1 to B4, under either protocol: "validation" is what validates there."""
+    from rnnlab.claims import HELD_OUT, Claim, about, above, higher, last, lower, mean_over, rise
+
+    arms = ["biological", "lstm"]
+    plateau, training = mean_over(HELD_OUT, "accuracy", 5), last("train", "accuracy")
+    risen = rise(HELD_OUT, "loss")
+
+    def both(found: "Evidence") -> "Sequence[Part]":
+        return [part for arm in arms for part in about(found.group(arm), plateau, 0.80, "validation accuracy")]
+
+    def overfits(found: "Evidence") -> "Sequence[Part]":
+        biological, lstm = map(found.group, arms)
+        words = "training accuracy"
+        return [above(lstm, training, 0.975, words), higher(lstm, biological, training, words, by=0.025)]
+
+    def gap(found: "Evidence") -> "Sequence[Part]":
+        biological, lstm = map(found.group, arms)
+        return [lower(biological, lstm, last(HELD_OUT, "gap"), "validation - training loss")]
+
+    def loss_rises(found: "Evidence") -> "Sequence[Part]":
+        biological, lstm = map(found.group, arms)
+        half = higher(lstm, biological, risen, "half the rise of validation loss", of_a=lambda group: risen(group) / 2)
+        return [above(lstm, risen, 0.1, "rise of validation loss"), half]
+
+    return [
+        Claim("B1", "Both plateau at about 80 % validation accuracy.", "about 80 %", arms, both),
+        Claim("B2", "The LSTM reaches almost 100 % training accuracy, the biological one clearly less.",
+              "almost 100 %", arms, overfits),
+        Claim("B3", "Validation loss - training loss is smaller for the biological LSTM.", "Figs. 7, 9", arms, gap),
+        Claim("B4", "The LSTM's validation loss rises, the biological one's far less.", "Figs. 7, 9", arms, loss_rises),
+    ]  # fmt: skip

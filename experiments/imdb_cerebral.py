@@ -13,7 +13,13 @@ Departures: his 5,000 come from another order of the same reviews; scikit-learn'
 Command:   python -m experiments run imdb_cerebral
 """
 
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
 from rnnlab.config import Arm, Config, Option
+
+if TYPE_CHECKING:
+    from rnnlab.claims import Claim, Evidence, Part
 
 DATA: dict[str, Option] = {
     "vocabulary": 1003,  # padding, start, unknown and 1,000 words
@@ -56,3 +62,16 @@ PROTOCOLS = {
 QUICK = {"data_options": {**DATA, "vocabulary": 300, "length": 20, "examples": 400}, "seeds": (0, 1), "epochs": 2}
 
 PUBLISHED = {(arm, rate): value for arm, value in (("lstm", 0.78), ("cerebral", 0.7864)) for rate in (1e-2, 1e-3)}
+
+
+def claims(config: Config) -> "Sequence[Claim]":
+    """What the author's two numbers say, of test accuracy at best validation."""
+    from rnnlab.claims import Claim, at_best_validation, higher
+
+    arms = ["cerebral", "lstm"]
+
+    def better(found: "Evidence") -> "Sequence[Part]":
+        cerebral, lstm = map(found.group, arms)
+        return [higher(cerebral, lstm, at_best_validation("accuracy"), "test accuracy")]
+
+    return [Claim("C, IMDB", "Cerebral is more accurate than an LSTM.", "78.64 against 78.0 %", arms, better)]

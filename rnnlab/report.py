@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from rnnlab import published, records
+from rnnlab import claims, published, records
 from rnnlab.errors import InputError
 from rnnlab.figures import csv_text, draw_curves, draw_lags, draw_probes, lag_curves, loss_curves, probe_curves
 from rnnlab.progress import duration
@@ -124,10 +124,16 @@ class Report(NamedTuple):
     figures: list[Path]
 
 
-def write_report(directory: Path, numbers: Published | None = None, curves: Sequence[published.Curve] = ()) -> Report:
+def write_report(
+    directory: Path,
+    numbers: Published | None = None,
+    curves: Sequence[published.Curve] = (),
+    verdicts: Sequence[claims.Verdict] = (),
+) -> Report:
     """Write figures/ (PNG with the data behind it as CSV) and report.html.
 
-    ``numbers`` and ``curves`` are the paper's. Raises InputError if a file of the run is missing or unreadable.
+    ``numbers`` and ``curves`` are the paper's; ``verdicts`` on its claims go into summary.json too, once the run is
+    complete (until then the file is its training's). Raises InputError if a file of the run is missing or unreadable.
     """
     summary = read_summary(directory)
     environment = records.read_json(directory / "env.json")
@@ -145,6 +151,11 @@ def write_report(directory: Path, numbers: Published | None = None, curves: Sequ
         name = "Ours by epoch beside the published curves"
         pictures["published_curves"] = (beside, published.draw(beside, title), name)
         text += published.text(beside)
+    text += claims.text(verdicts)
+    if verdicts:
+        summary["claims"] = [verdict._asdict() for verdict in verdicts]
+    if verdicts and summary["complete"]:
+        records.write_json(directory / "summary.json", summary)
     for name, (rows, picture, _) in pictures.items():
         records.write_whole(directory / "figures" / f"{name}.csv", csv_text(rows).encode())
         records.write_whole(directory / "figures" / f"{name}.png", picture)
