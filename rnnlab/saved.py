@@ -1,7 +1,10 @@
-"""A run's directory, opened for reading: the model and the parameters of each of its runs. Only ``examples`` needs the data set."""
+"""A run's directory, opened for reading: the model and the parameters of each of its runs.
+
+Only ``SavedRun.examples`` needs the data set.
+"""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +28,7 @@ EPOCHS = ("first", "best", "last")
 
 
 class SavedRun:
-    """What ``load_run`` gives. Nothing is cached: every call of ``params`` reads a checkpoint.
+    """What ``load_run`` gives. Nothing that is read is cached: every call of ``params`` reads a checkpoint.
 
     ``config``: the experiment, without its study's own fields. ``environment``: env.json. ``dataset``: the data set's
     sizes, task and vocabulary, with no examples in it.
@@ -36,6 +39,7 @@ class SavedRun:
         self.dataset = _dataset(directory, environment)
         self._digest = digest
         self._plans = plan_arms(config)
+        self._initial: dict[str, Callable[[Run], Params]] = {}
 
     def numbers(self, arm: str) -> dict[str, tuple[float, ...]]:
         """The values that the arm's swept numbers take, by name. Raises InputError for an unknown arm."""
@@ -66,8 +70,9 @@ class SavedRun:
             raise InputError(f"epoch: {epoch} of arm {arm} was not kept; accepted: {accepted} (keep_every keeps more)")
         recipe = make_recipe(self.config, plan, self.dataset)
         if epoch == "first":
-            run = jax.tree.map(lambda leaf: leaf[rows[0]], self._runs(plan))
-            return jax.jit(lambda run: init_state(recipe, run).params)(run)
+            if arm not in self._initial:
+                self._initial[arm] = jax.jit(lambda run: init_state(recipe, run).params)
+            return self._initial[arm](jax.tree.map(lambda leaf: leaf[rows[0]], self._runs(plan)))
         if not self.saved(arm) and epoch in EPOCHS:
             raise InputError(f"checkpoint: arm {arm} of {self.directory} has none yet; accepted: a run that saved one")
         abstract = abstract_state(plan, recipe, self.config)

@@ -1,8 +1,8 @@
 """What a cell with trained parameters does: pure functions of (cell, params, time-major inputs, lengths).
 
-    run = load_run(DIR)
-    one = subject(run, "lstm", seed=3, epoch="best", batch=run.examples("validation", 32))
-    gate_use(*one.given)["f"].shut
+run = load_run(DIR)
+one = subject(run, "lstm", seed=3, epoch="best", batch=run.examples("validation", 32))
+gate_use(*one.given)["f"].shut
 """
 
 from rnnlab.analysis.components import components

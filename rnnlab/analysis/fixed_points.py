@@ -22,6 +22,7 @@ class FixedPoints(NamedTuple):
     ends: np.ndarray  # [N, S]
     q: np.ndarray  # [N]
     floor: np.ndarray  # [N], below which q is rounding
+    fixed: np.ndarray  # [N] bool, whether the end counts as fixed
     distinct: np.ndarray  # [K] rows of ends, the smallest q first
     eigenvalues: np.ndarray  # [K, S] complex, of dF/ds there, from the largest absolute value down
 
@@ -32,7 +33,7 @@ class FixedPoints(NamedTuple):
 
 
 def fixed_points(cell: Cell, params: Params, x: Array, starts: Carry, iterations: int = 100) -> FixedPoints:
-    """Fixed points of the memory at the constant input ``x`` (of one example), searched from ``starts``, leaves [N, ...].
+    """Fixed points of the memory at a constant input ``x`` (of one example), searched from ``starts``, leaves [N, ...].
 
         q(s) = 1/2 |F(s) - s|^2       F: ``state_map``
 
@@ -48,10 +49,10 @@ def fixed_points(cell: Cell, params: Params, x: Array, starts: Carry, iterations
     check_steps(cell)
     ends, q = (np.asarray(part, np.float64) for part in _search(cell, params, x, starts, iterations))
     floor = 0.5 * np.sum((np.finfo(np.float32).eps * ends) ** 2, axis=1)
+    fixed = q <= np.maximum(FIXED, floor)
     distinct: list[int] = []
     for row in np.argsort(q, kind="stable"):
-        fixed = q[row] <= max(FIXED, floor[row])
-        if fixed and all(np.sqrt(np.mean((ends[row] - ends[other]) ** 2)) > APART for other in distinct):
+        if fixed[row] and all(np.sqrt(np.mean((ends[row] - ends[other]) ** 2)) > APART for other in distinct):
             distinct.append(int(row))
     rows = np.array(distinct, int)
     values = np.zeros((0, ends.shape[1]), complex)
@@ -59,7 +60,7 @@ def fixed_points(cell: Cell, params: Params, x: Array, starts: Carry, iterations
         matrices = _jacobians_at(cell, params, x, starts, jnp.asarray(ends[rows], jnp.float32))
         values = np.linalg.eigvals(np.asarray(matrices, np.float64))
     values = np.take_along_axis(values, np.argsort(-np.abs(values), axis=1, kind="stable"), axis=1)
-    return FixedPoints(ends, q, floor, rows, values)
+    return FixedPoints(ends, q, floor, fixed, rows, values)
 
 
 def visited(carries: Carry, valid: Array, count: int) -> Carry:

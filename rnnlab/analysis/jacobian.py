@@ -2,13 +2,13 @@
 
 from collections.abc import Callable
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from rnnlab.analysis.trajectories import Trajectory, check_steps, from_vector, to_vector, trajectory, valid_steps
+from rnnlab.analysis.trajectories import check_steps, from_vector, to_vector, trajectory, valid_steps
 from rnnlab.probes import LAGS, log10_norm
 from rnnlab.types import Array, Carry, Cell, Params
 
@@ -42,7 +42,7 @@ def spectrum(cell: Cell, params: Params, xs: Array, lengths: Array | None = None
     valid = np.asarray(went.valid)
     steps = np.rint(np.linspace(0, valid.sum(0) - 1, min(positions, len(valid)))).astype(int)
     matrices = np.asarray(_jacobians(cell, params, xs, went.before, jnp.asarray(steps)), np.float64)
-    values = np.linalg.eigvals(matrices)
+    values: Any = np.linalg.eigvals(matrices)
     order = np.argsort(-np.abs(values), axis=-1, kind="stable")
     values = np.take_along_axis(values, order, axis=-1)
     return Spectrum(steps, values, np.abs(values[..., 0]), np.linalg.norm(matrices, 2, axis=(-2, -1)))

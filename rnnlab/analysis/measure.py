@@ -1,6 +1,7 @@
 """The parts of an analysis of one saved run: numbers for a table, lines for a figure, points for a scatter."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp
@@ -18,7 +19,6 @@ from rnnlab.types import Array, Cell, Params, Split
 FEW = 4  # examples where Jacobians or gradients are computed
 STARTS = 24  # of the search for fixed points
 WIDEST = 600  # numbers in a memory whose Jacobians are computed
-Points = list[dict[str, Any]]
 
 
 class Subject(NamedTuple):
@@ -69,9 +69,9 @@ class Measured(NamedTuple):
     """``numbers`` for a table; ``lines`` by name, each (x, y); ``points``, records that share their keys; ``note`` why
     there is nothing."""
 
-    numbers: Mapping[str, float] = {}
-    lines: Mapping[str, tuple[np.ndarray, np.ndarray]] = {}
-    points: Points = []
+    numbers: Mapping[str, float] = MappingProxyType({})
+    lines: Mapping[str, tuple[np.ndarray, np.ndarray]] = MappingProxyType({})
+    points: Sequence[Mapping[str, Any]] = ()
     note: str = ""
 
 
@@ -102,16 +102,21 @@ def measure_state(one: Subject) -> Measured:
         if mine := {name: value for name, value in found.items() if name.rpartition(".")[2] == wanted}:
             found = mine
             break
-    numbers = {}
+    numbers: dict[str, float] = {}
     for name, value in found.items():
-        numbers |= {f"largest |{name}|": value.largest, f"{name} a step": value.per_step, f"{name} rising": value.rising}
+        numbers |= {
+            f"largest |{name}|": value.largest,
+            f"{name} a step": value.per_step,
+            f"{name} rising": value.rising,
+        }
     steps = np.arange(1, one.xs.shape[0] + 1)
     return Measured(numbers, {f"rms {name}": (steps, value.rms) for name, value in found.items()})
 
 
 def measure_paths(one: Subject) -> Measured:
     """Distance of the paths' parameters and states by layer."""
-    numbers, lines = {}, {}
+    numbers: dict[str, float] = {}
+    lines = {}
     for layer, apart in path_distances(*one.given).items():
         prefix = "" if hasattr(one.params, "_fields") else f"{layer}."
         numbers |= {f"{prefix}parameters": apart.parameters, f"{prefix}relative": apart.relative}
@@ -164,7 +169,7 @@ def measure_fixed_points(one: Subject) -> Measured:
     states = np.asarray(to_vector(went.after, 2), np.float64)[np.asarray(went.valid)]
     centre = states.mean(0)
     plane = np.linalg.svd(states - centre, full_matrices=False)[2][:2]
-    kinds = {"trajectory": states, "slow": found.ends[found.q > found.q[found.distinct].max(initial=0)]}
+    kinds = {"trajectory": states, "slow": found.ends[~found.fixed]}
     kinds |= {"stable": found.ends[found.distinct[found.stable]], "unstable": found.ends[found.distinct[~found.stable]]}
     points = []
     for kind, rows in kinds.items():

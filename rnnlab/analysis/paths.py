@@ -38,17 +38,13 @@ def path_distances(cell: Cell, params: Params, xs: Array, lengths: Array | None 
     for n, layer in layers.items():
         upper, lower = (np.asarray(path, np.float64) for path in by_path(layer))
         parted = float(np.linalg.norm(upper - lower))
-        typical = np.sqrt((upper @ upper + lower @ lower) / 2)
+        typical = float(np.sqrt((upper @ upper + lower @ lower) / 2))
         carry = went.after if hasattr(params, "_fields") else went.after[n - 1]
         state = None
         if "c" in carry._fields:
             both = in_numpy(carry.c)  # [T, B, 2, ...]
             squares = ((both[:, :, 0] - both[:, :, 1]) ** 2).reshape(*valid.shape, -1).mean(-1)
-            state = np.array(
-                [
-                    np.sqrt(row[here].mean()) if here.any() else np.nan
-                    for row, here in zip(squares, valid, strict=True)
-                ]
-            )
+            rows = zip(squares, valid, strict=True)
+            state = np.array([np.sqrt(row[here].mean()) if here.any() else np.nan for row, here in rows])
         found[str(n)] = PathDistance(parted, parted / typical if typical else 0.0, state)
     return found

@@ -45,7 +45,8 @@ def _trajectory(cell: Cell, params: Params, xs: Array, lengths: Array | None) ->
         return after, (carry, after, None if cell.gates is None else cell.gates(params, carry, x), h)
 
     start = cell.initial_carry(params, xs.shape[1:2])
-    return Trajectory(*jax.lax.scan(step, start, xs)[1], valid_steps(xs, lengths))
+    before, after, gates, hs = jax.lax.scan(step, start, xs)[1]
+    return Trajectory(before, after, gates, hs, valid_steps(xs, lengths))
 
 
 def valid_steps(xs: Array, lengths: Array | None) -> Array:
@@ -118,13 +119,12 @@ def drift(cell: Cell, params: Params, xs: Array, lengths: Array | None = None) -
         kept = [b for b in range(len(steps)) if steps[b]]
         slopes = [(units[steps[b] - 1, b] - started[0, b]) / steps[b] for b in kept]
         found[name] = Drift(
-            *(np.array([of(row) for row in rows]) for of in (np.mean, _rms, np.min, np.max)),
+            mean=np.array([row.mean() for row in rows]),
+            rms=np.array([np.sqrt(np.mean(row**2)) for row in rows]),
+            low=np.array([row.min() for row in rows]),
+            high=np.array([row.max() for row in rows]),
             largest=float(np.abs(units[valid]).max()),
             per_step=float(np.mean(slopes)),
             rising=float((units > started)[valid].mean()),
         )
     return found
-
-
-def _rms(values: np.ndarray) -> float:
-    return float(np.sqrt(np.mean(values**2)))

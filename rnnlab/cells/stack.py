@@ -25,8 +25,8 @@ def stack(
 
     and the output is x_L; of dense connections h_L alone, as in Bradbury et al. ``dropout``, 0 <= rate < 1, is the
     part of every h_l but the last that nothing above it sees, one mask for all time steps; it acts while ``key`` is
-    given: training hands over a fresh key every step, evaluation none. Params, carries and gates are tuples with one entry
-    a layer. Dense connections cannot hand on one-hot ids: InputError.
+    given: training hands over a fresh key every step, evaluation none. Params, carries and gates are tuples with one
+    entry a layer. Dense connections cannot hand on one-hot ids: InputError.
 
     Paper: Graves, Mohamed & Hinton, Speech recognition with deep recurrent neural networks, 2013; Kumar 2020, Fig. 4;
         residual: Wu et al., Google's neural machine translation system, 2016, eq. 6; dense: Huang et al., Densely
