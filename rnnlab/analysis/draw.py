@@ -74,8 +74,8 @@ def draw_points(points: Sequence[Record], kind: Scatter, title: str) -> bytes:
     from matplotlib.figure import Figure
 
     arms = _values(points, "arm")
-    colours = [name for name in kind.colours if any(p[name] != "" for p in points)]
-    figure = Figure(figsize=(1.2 + 3.1 * len(arms), 0.8 + 3.0 * len(colours)), layout="constrained", dpi=110)
+    colours = [name for name in kind.colours if len(_values(points, name)) > 1] or [kind.colours[0]]
+    figure = Figure(figsize=(max(7.0, 1.2 + 3.1 * len(arms)), 0.8 + 3.0 * len(colours)), layout="constrained", dpi=110)
     panels = figure.subplots(len(colours), len(arms), squeeze=False)
     for row, name in enumerate(colours):
         for column, arm in enumerate(arms):
@@ -139,7 +139,7 @@ def _finish(figure: Any, panels: Any, title: str) -> bytes:
         handles |= dict(zip(labels, shown, strict=True))
     if handles:
         figure.legend(handles.values(), handles.keys(), loc="outside right center", frameon=False, fontsize=8)
-    figure.suptitle(title, size=10)
+    figure.suptitle(title, size=9)
     target = io.BytesIO()
     figure.savefig(target, format="png")
     return target.getvalue()

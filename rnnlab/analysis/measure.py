@@ -88,7 +88,7 @@ def measure_gates(one: Subject) -> Measured:
     if scales:
         numbers["time scale"] = float(np.median(np.concatenate(list(scales.values()))))
     points = [
-        {"gate": name, "unit": unit, "shut": use.shut[unit], "open": use.open[unit], "mean": use.mean[unit],
+        {"layer": name.rpartition(".")[0] or 1, "gate": name.rpartition(".")[2], "unit": unit, "shut": use.shut[unit], "open": use.open[unit], "mean": use.mean[unit],
          "time_scale": scales[name][unit] if name in scales else ""}
         for name, use in used.items() for unit in range(len(use.mean))
     ]  # fmt: skip
@@ -96,19 +96,18 @@ def measure_gates(one: Subject) -> Measured:
 
 
 def measure_state(one: Subject) -> Measured:
-    """Range and drift of c, of every layer that has one; else of h, or of all there is."""
+    """Range and drift of c, in all layers that have one; else of h, or of all there is. A line for each layer."""
     found = drift(*one.given)
     for wanted in ("c", "h"):
         if mine := {name: value for name, value in found.items() if name.rpartition(".")[2] == wanted}:
             found = mine
             break
-    numbers: dict[str, float] = {}
-    for name, value in found.items():
-        numbers |= {
-            f"largest |{name}|": value.largest,
-            f"{name} a step": value.per_step,
-            f"{name} rising": value.rising,
-        }
+    name, parts = next(iter(found)).rpartition(".")[2], list(found.values())
+    numbers = {
+        f"largest |{name}|": max(part.largest for part in parts),
+        f"{name} a step": float(np.mean([part.per_step for part in parts])),
+        f"{name} rising": float(np.mean([part.rising for part in parts])),
+    }
     steps = np.arange(1, one.xs.shape[0] + 1)
     return Measured(numbers, {f"rms {name}": (steps, value.rms) for name, value in found.items()})
 

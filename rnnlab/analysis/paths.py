@@ -24,7 +24,8 @@ def path_distances(cell: Cell, params: Params, xs: Array, lengths: Array | None 
 
     The probe ``paths`` measures the same after every epoch, and how far the gradients of the two agree.
     """
-    layers = dict(enumerate(params if not hasattr(params, "_fields") else (params,), 1))
+    stacked = isinstance(params, tuple) and not hasattr(params, "_fields")
+    layers = dict(enumerate(params if stacked else (params,), 1))
     layers = {
         n: layer
         for n, layer in layers.items()
@@ -39,7 +40,7 @@ def path_distances(cell: Cell, params: Params, xs: Array, lengths: Array | None 
         upper, lower = (np.asarray(path, np.float64) for path in by_path(layer))
         parted = float(np.linalg.norm(upper - lower))
         typical = float(np.sqrt((upper @ upper + lower @ lower) / 2))
-        carry = went.after if hasattr(params, "_fields") else went.after[n - 1]
+        carry = went.after[n - 1] if stacked else went.after
         state = None
         if "c" in carry._fields:
             both = in_numpy(carry.c)  # [T, B, 2, ...]
