@@ -12,7 +12,7 @@ from types import ModuleType
 from typing import Any, NoReturn
 
 import experiments
-from experiments import _sample, _untrained
+from experiments import _analyze, _sample, _untrained
 from rnnlab.config import Arm, Config, from_json, parse_document
 from rnnlab.errors import InputError, choose
 from rnnlab.names import absolute_name, arm_name
@@ -88,6 +88,7 @@ def _parser() -> argparse.ArgumentParser:
         "sample", _sample.show, "write text with the language models of a run; answer the questions of others"
     )
     _sample.add_arguments(sample)
+    _analyze.add_arguments(command("analyze", _analyze.show, "what the cells of a run do: gates, memory, Jacobians"))
     return parser
 
 

@@ -6,7 +6,6 @@ import argparse
 from typing import TYPE_CHECKING, Any
 
 from experiments._chosen import chosen_arms, tell_left_out, which, whole
-from rnnlab.errors import InputError
 
 if TYPE_CHECKING:  # JAX takes its time
     from rnnlab.saved import SavedRun
@@ -21,7 +20,7 @@ def show(run: SavedRun, options: argparse.Namespace) -> int:
     arms, left_out = chosen_arms(run, options)
     questions = whole("--questions", options.questions, 1, MOST_QUESTIONS)
     width = None if options.beam is None else whole("--beam", options.beam, 1, WIDEST)
-    split = _held_out(run, questions)
+    split = run.examples("test", questions)
     told = {arm: _decoded(run, arm, options, arms, split, width) for arm in arms}
     tell_left_out(left_out)
     asked = run.dataset.question
@@ -39,18 +38,6 @@ def show(run: SavedRun, options: argparse.Namespace) -> int:
             right = int((answers == split.targets[:, asked:]).all(axis=1).sum())
             print(f"{label:{column}}  {right} of {len(answers)} right")
     return 0
-
-
-def _held_out(run: SavedRun, count: int) -> Split:
-    """The first ``count`` examples of the test split, generated anew."""
-    import jax
-
-    from rnnlab.data import load_dataset
-
-    dataset = load_dataset(run.config.data, **run.config.data_options)
-    if dict(dataset.source) != run.environment["dataset"]["source"]:
-        raise InputError(f"{run.directory}: its data is not what {run.config.data} generates; accepted: as it was")
-    return jax.tree.map(lambda leaf: leaf[:count], dataset.test)
 
 
 def _decoded(

@@ -24,7 +24,12 @@ OPTIONS = (
     ("--length", "N", "400", "characters to add (default 400)"),
     ("--temperature", "X", "1", "below 1: likelier characters, 0: always the likeliest (default 1)"),
     ("--top-k", "K", "0", "draw among the K likeliest characters only, 0: all (default 0)"),
-    ("--epoch", "EPOCH", "best", "best by validation, last, or the number of one that keep_every kept (default best)"),
+    (
+        "--epoch",
+        "EPOCH",
+        "best",
+        "best by validation, first (untrained), last, or the number of one that was kept (default best)",
+    ),
     ("--key", "N", "0", "another number gives another text, the same one the same (default 0)"),
     ("--questions", "N", "5", "sequence to sequence: how many held-out questions to show (default 5)"),
     ("--beam", "N", None, "sequence to sequence: the best of a beam of width N too, beside greedy decoding"),

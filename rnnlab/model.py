@@ -104,4 +104,4 @@ def make_model(
 
         return jax.lax.scan(step, initial_carry(params, len(inputs)), time_major(params, inputs))[1]
 
-    return Model(init, apply, initial_carry, carries)
+    return Model(init, apply, initial_carry, carries, embed=time_major)

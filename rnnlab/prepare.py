@@ -30,7 +30,7 @@ class Prepared(NamedTuple):
 def prepare(config: Config) -> Prepared:
     """Load the data and check everything. Raises InputError; nothing has been written then."""
     plans = plan_arms(config)
-    dataset = load_dataset(config.data, **_data_options(config))
+    dataset = load_dataset(config.data, **data_options(config))
     recipes = {name: make_recipe(config, plan, dataset) for name, plan in plans.items()}
     for name, recipe in recipes.items():
         arm, own = config.arms[name], [cell for cell in config.arms[name].cells if is_file_cell(cell)]
@@ -47,7 +47,7 @@ def prepare(config: Config) -> Prepared:
     return Prepared(config, plans, recipes, dataset)
 
 
-def _data_options(config: Config) -> dict[str, Any]:
+def data_options(config: Config) -> dict[str, Any]:
     """What the loader takes: the config's own, and its window where the data is a text."""
     if "window" in config.data_options:
         raise InputError(f"data_options.window: {config.data_options['window']}; accepted: --set window=T")

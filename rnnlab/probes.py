@@ -18,7 +18,7 @@ def paths(model: Model, task: Task, params: Params, batch: Split) -> dict[str, A
     ``gradient_cosine``: of the gradients of the mean loss on the batch with respect to the two.
     """
     cell = getattr(params, "cell", None)  # sequence to sequence has two
-    if not isinstance(cell, (CerebralParams, PathParams)) or len(by_path := _by_path(cell)) != 2:
+    if not isinstance(cell, (CerebralParams, PathParams)) or len(both := by_path(cell)) != 2:
         return {}
 
     def mean_loss(cell: CerebralParams | PathParams) -> Array:
@@ -26,8 +26,8 @@ def paths(model: Model, task: Task, params: Params, batch: Split) -> dict[str, A
         sums = task.sums(logits, batch.targets, asked(batch))
         return sums.loss / sums.count
 
-    upper, lower = by_path
-    upper_gradient, lower_gradient = _by_path(jax.grad(mean_loss)(params.cell))
+    upper, lower = both
+    upper_gradient, lower_gradient = by_path(jax.grad(mean_loss)(params.cell))
     norms = jnp.linalg.norm(upper_gradient) * jnp.linalg.norm(lower_gradient)
     found = {
         "param_distance": jnp.linalg.norm(upper - lower),
@@ -39,7 +39,7 @@ def paths(model: Model, task: Task, params: Params, batch: Split) -> dict[str, A
     return found
 
 
-def _by_path(cell: CerebralParams | PathParams) -> list[Array]:
+def by_path(cell: CerebralParams | PathParams) -> list[Array]:
     """All numbers of each path as one vector."""
     if isinstance(cell, PathParams):
         leaves = jax.tree.leaves(cell)
@@ -76,12 +76,16 @@ def lags(model: Model, task: Task, params: Params, batch: Split) -> dict[str, Ar
     far = [lag for lag in LAGS if lag < len(inputs) - 1] + [len(inputs) - 1]
     steps = len(inputs) - 1 - jnp.array(far)
     jacobian = jax.vmap(lambda unit: pull(unit)[0][steps])(units)  # [H, lags, B, D]
-    least = jnp.finfo(jacobian.dtype).tiny
-    largest = jnp.max(jnp.abs(jacobian), axis=(0, 3))  # taken out of the squares, which underflow
-    squares = jnp.sum((jacobian / jnp.maximum(largest, least)[:, :, None]) ** 2, axis=(0, 3))
-    norms = jnp.where(largest > least, largest * jnp.sqrt(squares), least)
-    found = jnp.mean(jnp.log10(norms), axis=1)
+    found = jnp.mean(log10_norm(jacobian), axis=1)
     return {f"log10_gradient_lag_{lag}": found[index] for index, lag in enumerate(far)}
+
+
+def log10_norm(jacobian: Array) -> Array:
+    """log10 of the Frobenius norm over the first axis and the last; not below that of the least normal number."""
+    least = jnp.finfo(jacobian.dtype).tiny
+    largest = jnp.max(jnp.abs(jacobian), axis=(0, -1))  # taken out of the squares, which underflow
+    squares = jnp.sum((jacobian / jnp.maximum(largest, least)[..., None]) ** 2, axis=(0, -1))
+    return jnp.log10(jnp.where(largest > least, largest * jnp.sqrt(squares), least))
 
 
 PROBES: dict[str, Probe] = {"paths": paths, "lags": lags}

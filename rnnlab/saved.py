@@ -1,6 +1,10 @@
-"""A run's directory, opened for reading: the model and the parameters of each of its runs. Needs no data set."""
+"""A run's directory, opened for reading: the model and the parameters of each of its runs.
 
-from collections.abc import Mapping
+Only ``SavedRun.examples`` needs the data set.
+"""
+
+import json
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -8,21 +12,23 @@ import jax
 import numpy as np
 
 from rnnlab import checkpoint, records
-from rnnlab.arms import Plan, plan_arms
+from rnnlab.arms import Plan, arm_cell, plan_arms
 from rnnlab.config import Config, base_from_json
+from rnnlab.data import load_dataset
 from rnnlab.errors import InputError, choose, unknown
 from rnnlab.names import is_file_cell
-from rnnlab.prepare import abstract_state, file_hash
+from rnnlab.prepare import abstract_state, data_options, file_hash
 from rnnlab.recipes import arm_model, make_recipe
 from rnnlab.sweep import grid
 from rnnlab.tasks import TASKS
-from rnnlab.types import Array, Dataset, Model, Params, Run, Split, TrainState
+from rnnlab.train import init_state
+from rnnlab.types import Array, Cell, Dataset, Model, Params, Run, Split, TrainState
 
-EPOCHS = ("best", "last")
+EPOCHS = ("first", "best", "last")
 
 
 class SavedRun:
-    """What ``load_run`` gives. Nothing is cached: every call of ``params`` reads a checkpoint.
+    """What ``load_run`` gives. Nothing that is read is cached: every call of ``params`` reads a checkpoint.
 
     ``config``: the experiment, without its study's own fields. ``environment``: env.json. ``dataset``: the data set's
     sizes, task and vocabulary, with no examples in it.
@@ -33,6 +39,7 @@ class SavedRun:
         self.dataset = _dataset(directory, environment)
         self._digest = digest
         self._plans = plan_arms(config)
+        self._initial: dict[str, Callable[[Run], Params]] = {}
 
     def numbers(self, arm: str) -> dict[str, tuple[float, ...]]:
         """The values that the arm's swept numbers take, by name. Raises InputError for an unknown arm."""
@@ -51,8 +58,9 @@ class SavedRun:
     def params(self, arm: str, seed: int, epoch: str | int = "best", **numbers: float) -> Params:
         """The parameters of one run, with no run axis, as its model takes them; on the first device.
 
-        ``epoch``: "best" by validation, "last", or the number of one that ``keep_every`` kept. ``numbers`` tell apart
-        runs of one seed where several values were swept. Raises InputError for what the run does not have.
+        ``epoch``: "first", the initial values, drawn anew; "best" by validation; "last"; or the number of one that
+        ``keep_every`` kept. ``numbers`` tell apart runs of one seed where several values were swept. Raises InputError
+        for what the run does not have.
         """
         plan = self._plan(arm)
         rows = self._rows(arm, plan, seed, numbers, needed=tuple(plan.numbers))
@@ -60,9 +68,14 @@ class SavedRun:
         if epoch not in (*EPOCHS, *kept):
             accepted = ", ".join([*EPOCHS, *map(str, kept)])
             raise InputError(f"epoch: {epoch} of arm {arm} was not kept; accepted: {accepted} (keep_every keeps more)")
+        recipe = make_recipe(self.config, plan, self.dataset)
+        if epoch == "first":
+            if arm not in self._initial:
+                self._initial[arm] = jax.jit(lambda run: init_state(recipe, run).params)
+            return self._initial[arm](jax.tree.map(lambda leaf: leaf[rows[0]], self._runs(plan)))
         if not self.saved(arm) and epoch in EPOCHS:
             raise InputError(f"checkpoint: arm {arm} of {self.directory} has none yet; accepted: a run that saved one")
-        abstract = abstract_state(plan, make_recipe(self.config, plan, self.dataset), self.config)
+        abstract = abstract_state(plan, recipe, self.config)
         if epoch not in EPOCHS:
             found = checkpoint.load_epoch(self._checkpoints(arm), abstract.params, int(epoch))
         else:
@@ -74,15 +87,45 @@ class SavedRun:
                 )
         return jax.tree.map(lambda leaf: leaf[rows[0]], found)
 
+    def kept(self, arm: str) -> list[int]:
+        """The epochs that ``keep_every`` kept, in their order. Raises InputError for an unknown arm."""
+        self._plan(arm)
+        return checkpoint.kept_epochs(self._checkpoints(arm))
+
     def model(self, arm: str, **numbers: float) -> Model:
         """The arm's model as evaluations use it: nothing is dropped, no noise is drawn.
 
         ``numbers`` are needed where several values of an option of its cell were swept. Raises InputError.
         """
+        plan, chosen = self._chosen(arm, numbers)
+        return arm_model(self.config, plan, self.dataset, chosen, None)
+
+    def cell(self, arm: str, **numbers: float) -> Cell:
+        """The cell inside ``model``, whose parameters are ``params(...).cell``; ``numbers`` as there.
+
+        Raises InputError for an arm of sequence to sequence, which has two.
+        """
+        plan, chosen = self._chosen(arm, numbers)
+        if plan.arm.attention:
+            raise InputError(f"arm: {arm} is of sequence to sequence and has two cells; accepted: an arm of one")
+        return arm_cell(plan, plan.arm.cell, chosen, None)
+
+    def examples(self, split: str, count: int) -> Split:
+        """The first ``count`` examples of "train", "validation" or "test", or all there are; loads the data set.
+
+        Raises InputError unless it is the data set that the run recorded.
+        """
+        choose("split", split, ("train", "validation", "test"))
+        dataset = load_dataset(self.config.data, **data_options(self.config))
+        if json.loads(json.dumps(dict(dataset.source))) != self.environment["dataset"]["source"]:
+            raise InputError(f"{self.directory}: its data is not what {self.config.data} is now; accepted: as it was")
+        return jax.tree.map(lambda leaf: leaf[:count], getattr(dataset, split))
+
+    def _chosen(self, arm: str, numbers: Mapping[str, float]) -> tuple[Plan, dict[str, Array]]:
+        """The arm's plan, and the numbers of one of its runs; of several where no option of its cell was swept."""
         plan = self._plan(arm)
         row = self._rows(arm, plan, self.config.seeds[0], numbers, needed=plan.swept)[0]
-        chosen: dict[str, Array] = {name: column[row] for name, column in self._runs(plan).numbers.items()}
-        return arm_model(self.config, plan, self.dataset, chosen, None)
+        return plan, {name: column[row] for name, column in self._runs(plan).numbers.items()}
 
     def _plan(self, arm: str) -> Plan:
         plan = self._plans[choose("arm", arm, self._plans)]

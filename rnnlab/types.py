@@ -108,6 +108,8 @@ class Model(NamedTuple):
     read: Callable[[Params, Array, Array | None], tuple[Any, Carry]] | None = None
     # (params, memory, carry, ids [B]) -> (carry, logits [B, V] of what comes next)
     write: Callable[[Params, Any, Carry, Array], tuple[Carry, Array]] | None = None
+    # (params, inputs [B, T(, D)]) -> what the cell reads, time-major: xs [T, B, D], or ids [T, B] without an embedding
+    embed: Callable[[Params, Array], Array] | None = None
 
 
 class Run(NamedTuple):

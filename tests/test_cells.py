@@ -129,8 +129,7 @@ def test_step_is_the_papers(case):
     cell, params, carry, x = drawn(case, 2)
     after, h = cell.step(params, carry, x)
     assert cell.hidden_size == H == h.shape[-1]
-    decided = cell.gates(params, carry, x)._asdict() if cell.gates is not None else {}
-    decided = {name: value for name, value in decided.items() if value is not None}
+    decided = as_dicts(cell.gates(params, carry, x)) if cell.gates is not None else {}
     for element in (0, 1):
         alone, its_x = widened(part((carry, x), element))
         expected, expected_h, gates = case.transcription(widened(params), alone, its_x)

@@ -162,7 +162,7 @@ def test_a_key_is_a_text(folder, capsys):
         (["--length", "0"], "from 1"), (["--length", "ten"], "from 1"), (["--length", "9" * 20], "1000000"),
         (["--temperature", "-1"], "from 0"), (["--temperature", "nan"], "finite"), (["--temperature", "inf"], "finite"),
         (["--temperature", "hot"], "a number"), (["--top-k", "-1"], "from 0 to 3"), (["--top-k", "4"], "from 0 to 3"),
-        (["--epoch", "3"], "best, last, 4, 8"), (["--epoch", "first"], "best, last, 4, 8"), (["--epoch", "²"], "best"),
+        (["--epoch", "3"], "best, last, 4, 8"), (["--epoch", "frist"], "best, last, 4, 8"), (["--epoch", "²"], "best"),
         (["--key", "-1"], "from 0"), (["--set", "learning_rate"], "name=value"), (["--set", "x=1"], "learning_rate"),
         (["--set", "learning_rate=1"], "0.03, 1e-05"), (["--set", "learning_rate=fast"], "a number"),
         (["--nope"], "--help"), (["--length"], "--help"),

@@ -95,8 +95,8 @@ def test_the_model_is_the_arms(trained, arm):
         ),
         ({"arm": "stacked", "seed": 3, "learning_rate": 1e300}, "accepted: 0.01, 0.3"),
         ({"arm": "stacked", "seed": 3, "learning_rat": 0.3}, "did you mean 'learning_rate'"),
-        ({"arm": "stacked", "seed": 3, "learning_rate": 0.3, "epoch": 1}, "accepted: best, last, 2 "),
-        ({"arm": "stacked", "seed": 3, "learning_rate": 0.3, "epoch": "first"}, "accepted: best, last, 2 "),
+        ({"arm": "stacked", "seed": 3, "learning_rate": 0.3, "epoch": 1}, "accepted: first, best, last, 2 "),
+        ({"arm": "stacked", "seed": 3, "learning_rate": 0.3, "epoch": "frist"}, "accepted: first, best, last, 2 "),
     ],
 )
 def test_what_the_run_does_not_have(trained, asked, said):

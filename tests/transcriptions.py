@@ -408,16 +408,17 @@ def stacked(*steps, connections="plain"):
     """Layers: each reads the h that the one below has just made; or that and its input, added or side by side."""
 
     def step(params, carry, x):
-        after = []
+        after, decided = [], []
         for layer, (run, layer_params, before) in enumerate(zip(steps, params, carry, strict=True)):
-            new, h, _ = run(layer_params, before, x)
+            new, h, gates = run(layer_params, before, x)
             after.append(new)
+            decided.append(gates)
             if connections == "residual" and layer > 0:
                 x = x + h
             elif connections == "dense" and layer < len(steps) - 1:
                 x = np.concatenate([x, h])
             else:
                 x = h
-        return tuple(after), x, {}
+        return tuple(after), x, tuple(decided) if all(decided) else {}
 
     return step

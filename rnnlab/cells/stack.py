@@ -1,6 +1,7 @@
 """Cells on top of each other."""
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -24,8 +25,8 @@ def stack(
 
     and the output is x_L; of dense connections h_L alone, as in Bradbury et al. ``dropout``, 0 <= rate < 1, is the
     part of every h_l but the last that nothing above it sees, one mask for all time steps; it acts while ``key`` is
-    given: training hands over a fresh key every step, evaluation none. Params and carries are tuples with one entry a
-    layer. Dense connections cannot hand on one-hot ids: InputError.
+    given: training hands over a fresh key every step, evaluation none. Params, carries and gates are tuples with one
+    entry a layer. Dense connections cannot hand on one-hot ids: InputError.
 
     Paper: Graves, Mohamed & Hinton, Speech recognition with deep recurrent neural networks, 2013; Kumar 2020, Fig. 4;
         residual: Wu et al., Google's neural machine translation system, 2016, eq. 6; dense: Huang et al., Densely
@@ -83,6 +84,18 @@ def stack(
     def step(params: tuple[Params, ...], carry: tuple[Carry, ...], x: Array) -> tuple[tuple[Carry, ...], Array]:
         return climb(lambda cell, p, before, x: cell.step(p, before, x), params, carry, x, 0)
 
+    def gates(params: tuple[Params, ...], carry: tuple[Carry, ...], x: Array) -> tuple[Any, ...]:
+        """Those of every layer, from the first up."""
+        found = []
+
+        def run(cell: Cell, p: Params, before: Carry, x: Array) -> tuple[Carry, Array]:
+            assert cell.gates is not None
+            found.append(cell.gates(p, before, x))
+            return cell.step(p, before, x)
+
+        climb(run, params, carry, x, 0)
+        return tuple(found)
+
     def over(
         params: tuple[Params, ...], carry: tuple[Carry, ...], xs: Array, lengths: Array | None, reverse: bool
     ) -> tuple[tuple[Carry, ...], Array]:
@@ -96,6 +109,7 @@ def stack(
         initial_carry,
         step,
         sequence=(lambda p, carry, xs: over(p, carry, xs, None, False)) if all(c.sequence for c in layers) else None,
+        gates=gates if all(cell.gates for cell in layers) else None,
         hidden_size=heights[-1],
         over=over if any(cell.over for cell in layers) else None,
         final=layers[-1].final,

@@ -1,0 +1,393 @@
+"""What is said of a cell's inside, where the answer is known: linear cells, forced gates, made-up trajectories."""
+
+import csv
+import shutil
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from cases import filled, generator
+
+from experiments.__main__ import main
+from rnnlab import checkpoint, records
+from rnnlab.analysis import (
+    PARTS,
+    Subject,
+    components,
+    drift,
+    fixed_points,
+    gate_use,
+    gradient_by_lag,
+    path_distances,
+    spectrum,
+    subject,
+    time_scales,
+    trajectory,
+    visited,
+)  # fmt: skip
+from rnnlab.analysis.trajectories import from_vector, to_vector
+from rnnlab.cells import CELLS, make_cell, stack
+from rnnlab.config import Arm, Config, config_hash, to_json
+from rnnlab.errors import InputError
+from rnnlab.prepare import abstract_state, identity, prepare
+from rnnlab.saved import load_run
+from rnnlab.types import Cell
+
+T, B, D, H = 6, 3, 2, 4
+LENGTHS = np.array([6, 3, 1])
+
+
+class Linear(NamedTuple):
+    a: Any
+    w: Any
+
+
+class LinearCarry(NamedTuple):
+    h: Any
+
+
+def linear_step(params, carry, x):
+    h = carry.h @ params.a + x @ params.w
+    return LinearCarry(h), h
+
+
+LINEAR = Cell(
+    lambda key, inputs: None, lambda params, batch: LinearCarry(jnp.zeros((*batch, len(params.a)))), linear_step,
+    hidden_size=H,
+)  # fmt: skip
+# The trajectory is what is read.
+TAPE = LINEAR._replace(step=lambda params, carry, x: (LinearCarry(x), x), hidden_size=3)
+
+
+def padded(name: str, *shape: int) -> np.ndarray:
+    """Random inputs ``[T, B, ...]`` whose padding is NaN."""
+    xs = generator("analysis", name).normal(size=(T, B, *shape)).astype(np.float32)
+    xs[np.arange(T)[:, None] >= LENGTHS] = np.nan
+    return xs
+
+
+@pytest.fixture(scope="module")
+def linear():
+    draw = generator("analysis", "linear")
+    a = draw.normal(size=(H, H))
+    a *= 0.8 / np.abs(np.linalg.eigvals(a)).max()
+    return Linear(a.astype(np.float32), draw.normal(size=(D, H)).astype(np.float32))
+
+
+def test_the_jacobian_of_a_linear_cell_is_its_matrix(linear):
+    found = spectrum(LINEAR, linear, padded("linear", D), LENGTHS, positions=3)
+    assert found.steps.T.tolist() == [[0, 2, 5], [0, 1, 2], [0, 0, 0]]
+    expected = np.linalg.eigvals(linear.a.astype(np.float64))
+    expected = expected[np.argsort(-np.abs(expected), kind="stable")]
+    for values in found.eigenvalues.reshape(-1, H):
+        np.testing.assert_allclose(np.abs(values), np.abs(expected), rtol=1e-5)
+        np.testing.assert_allclose(np.sort_complex(values), np.sort_complex(expected), rtol=1e-5)
+    np.testing.assert_allclose(found.radius, 0.8, rtol=1e-5)
+    np.testing.assert_allclose(found.gain, np.linalg.norm(linear.a.astype(np.float64), 2), rtol=1e-5)
+
+
+def test_the_gradient_of_a_linear_cell_by_lag_is_its_matrix_to_that_power(linear):
+    found = gradient_by_lag(LINEAR, linear, padded("linear", D), LENGTHS)
+    assert found.lags.tolist() == [1, 2, 5, 6]
+    for lag, row in zip(found.lags, found.log10, strict=True):
+        expected = np.log10(np.linalg.norm(np.linalg.matrix_power(linear.a.astype(np.float64), lag)))
+        known = lag <= LENGTHS
+        np.testing.assert_allclose(row[known], expected, rtol=1e-4, atol=1e-5)
+        assert np.isnan(row[~known]).all()
+
+
+def test_a_linear_cell_rests_where_algebra_says(linear):
+    x = np.array([0.5, -1.5], np.float32)
+    starts = LinearCarry(jnp.asarray(generator("analysis", "starts").normal(size=(5, H)), jnp.float32))
+    found = fixed_points(LINEAR, linear, x, starts, iterations=20)
+    a, w = (np.asarray(part, np.float64) for part in linear)
+    np.testing.assert_allclose(found.ends, np.tile(x @ w @ np.linalg.inv(np.eye(H) - a), (5, 1)), rtol=1e-3, atol=1e-4)
+    assert len(found.distinct) == 1
+    assert found.stable.tolist() == [True]
+    np.testing.assert_allclose(np.abs(found.eigenvalues[0, 0]), 0.8, rtol=1e-5)
+
+
+def test_a_bistable_cell_has_three_fixed_points_one_of_them_unstable():
+    """h = tanh(2 h): 0, and +-0.9575040241 by bisection."""
+    cell = LINEAR._replace(step=lambda p, carry, x: (LinearCarry(jnp.tanh(2 * carry.h + x)), carry.h), hidden_size=1)
+    starts = LinearCarry(jnp.array([[-0.9], [-0.05], [0.04], [0.7], [1.3]]))
+    found = fixed_points(cell, Linear(np.eye(1), None), np.zeros(1, np.float32), starts)
+    order = np.argsort(found.ends[found.distinct, 0])
+    np.testing.assert_allclose(found.ends[found.distinct[order], 0], [-0.9575040241, 0, 0.9575040241], atol=1e-5)
+    assert found.stable[order].tolist() == [True, False, True]
+    np.testing.assert_allclose(found.eigenvalues[order, 0], 2 * (1 - np.array([0.9575040241, 0, 0.9575040241]) ** 2),
+                               rtol=1e-4)  # fmt: skip
+
+
+def test_what_only_drifts_has_no_fixed_point():
+    cell = LINEAR._replace(step=lambda p, carry, x: (LinearCarry(carry.h + 0.01), carry.h), hidden_size=1)
+    starts = LinearCarry(jnp.array([[0.0], [2.0]]))
+    found = fixed_points(cell, Linear(np.eye(1), None), np.zeros(1, np.float32), starts, 10)
+    np.testing.assert_allclose(found.q, 0.5 * 0.01**2, rtol=1e-4)
+    assert (len(found.distinct), found.eigenvalues.shape, found.fixed.any()) == (0, (0, 1), False)
+
+
+def forced(**biases):
+    """An LSTM whose gates are its biases, plus x for f; its candidate is 0."""
+    cell = make_cell("lstm", H)
+    shapes = jax.eval_shape(lambda: cell.init(jax.random.key(0), 1))
+    params = jax.tree.map(lambda leaf: np.zeros(leaf.shape, np.float32), shapes)
+    for row, name in enumerate(("i", "f", "candidate", "o")):
+        params.b[row] = biases.get(name, 0.0)
+    params.w[0, 1] = 1.0
+    return cell, params
+
+
+def logit(p):
+    return np.log(p / (1 - np.asarray(p)))
+
+
+def test_gates_are_counted_by_hand():
+    xs = padded("gates", 1)
+    forget = np.array([0.05, 0.5, 0.95, 0.97, 0.2, 0.3])
+    xs[:, 0, 0], xs[:3, 1, 0], xs[0, 2, 0] = logit(forget), logit([0.99, 0.01, 0.6]), logit(0.08)
+    cell, params = forced(i=logit([0.02, 0.5, 0.95, 0.98]), o=logit([0.11, 0.89, 0.09, 0.91]))
+    found = gate_use(cell, params, xs, LENGTHS)
+    assert list(found) == ["i", "f", "o"]
+    assert (found["i"].shut.tolist(), found["i"].open.tolist()) == ([1, 0, 0, 0], [0, 0, 1, 1])
+    assert (found["o"].shut.tolist(), found["o"].open.tolist()) == ([0, 0, 1, 0], [0, 0, 0, 1])
+    np.testing.assert_allclose(found["f"].shut, 3 / 10)
+    np.testing.assert_allclose(found["f"].open, 3 / 10)
+    valid = np.concatenate([forget, [0.99, 0.01, 0.6, 0.08]])
+    np.testing.assert_allclose(found["f"].mean, valid.mean(), rtol=1e-5)
+    scales = time_scales(cell, params, xs, LENGTHS)
+    np.testing.assert_allclose(scales["f"], -1 / np.log(valid).mean(), rtol=1e-4)
+
+
+def test_the_time_scale_is_that_of_the_forget_gate():
+    cell, params = forced(f=logit([0.5, 0.9, 0.99, 0.999]))
+    tau = time_scales(cell, params, np.zeros((T, B, 1), np.float32))["f"]
+    np.testing.assert_allclose(tau, [1.4426950, 9.4912216, 99.4991625, 999.4999166], rtol=2e-3)
+    two = stack([cell, cell])
+    wide = params._replace(w=np.zeros((H, 4, H), np.float32))
+    found = time_scales(two, (params, wide), np.zeros((T, B, 1), np.float32))
+    assert list(found) == ["1.f", "2.f"]
+    np.testing.assert_allclose(found["2.f"], tau)
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "kept"),
+    [
+        ("gru", {}, "z"), ("gru", {"form": "printed", "reset": "before"}, "1 - z"), ("lstm_1997", {}, ""),
+        ("biological_lstm", {}, ""), ("cerebral_lstm", {"form": "printed"}, ""), ("cerebral_lstm", {}, "f"),
+        ("rnn", {}, ""), ("hodgkin_huxley", {}, ""),
+    ],
+)  # fmt: skip
+def test_which_gate_keeps(name, options, kept):
+    cell = make_cell(name, H, **options)
+    params = filled(generator("keeps", name), jax.eval_shape(lambda: cell.init(jax.random.key(0), D)))
+    xs = np.nan_to_num(padded("keeps", D))
+    found = time_scales(cell, params, xs)
+    assert set(found) == ({kept[-1]} if kept else set())
+    if kept:
+        gate = np.asarray(getattr(trajectory(cell, params, xs).gates, kept[-1]), np.float64)
+        gate = 1 - gate if kept.startswith("1") else gate
+        np.testing.assert_allclose(found[kept[-1]], -1 / np.log(gate).mean((0, 1)).ravel(), rtol=1e-4)
+
+
+def test_a_biological_state_drifts_as_its_gates_say():
+    delta = 0.01
+    cell = make_cell("biological_lstm", 2, delta=delta)
+    params = jax.tree.map(
+        lambda leaf: np.zeros(leaf.shape, np.float32), jax.eval_shape(lambda: cell.init(jax.random.key(0), D))
+    )
+    params = params._replace(b_c=np.array([0.5, -3.0], np.float32))
+    params.b[0], params.b[1] = logit(0.3), logit(0.9)
+    slope = delta * np.array([0.3 + 0.9 + 0.5, 0.3 + 0.9 - 3])
+    found = drift(cell, params, padded("biological", D), LENGTHS)["c"]
+    steps = np.arange(1, T + 1)
+    np.testing.assert_allclose(found.mean, steps * slope.mean(), rtol=1e-4)
+    np.testing.assert_allclose(found.rms, steps * np.sqrt((slope**2).mean()), rtol=1e-4)
+    np.testing.assert_allclose(found.low, steps * slope[1], rtol=1e-4)
+    np.testing.assert_allclose(found.high, steps * slope[0], rtol=1e-4)
+    np.testing.assert_allclose([found.largest, found.per_step, found.rising], [T * -slope[1], slope.mean(), 0.5],
+                               rtol=1e-4)  # fmt: skip
+
+
+def test_paths_are_apart_by_what_was_added():
+    cell = make_cell("cerebral_lstm", H)
+    params = filled(generator("paths", "cerebral"), jax.eval_shape(lambda: cell.init(jax.random.key(0), D)))
+    same = params._replace(w=params.w[:, [0, 0]], u=params.u[:, [0, 0]], b=params.b[[0, 0]])
+    xs = padded("paths", D)
+    alike = path_distances(cell, same, xs, LENGTHS)["1"]
+    assert (alike.parameters, alike.relative, alike.state.tolist()) == (0, 0, [0] * T)
+
+    moved = same._replace(b=same.b + np.array([0, 0.25], np.float32)[:, None, None])
+    found = path_distances(cell, moved, xs, LENGTHS)["1"]
+    np.testing.assert_allclose(found.parameters, 0.25 * np.sqrt(4 * H), rtol=1e-5)
+    norms = [sum(np.sum(part.astype(np.float64) ** 2) for part in (moved.w[:, p], moved.u[:, p], moved.b[p]))
+             for p in (0, 1)]  # fmt: skip
+    np.testing.assert_allclose(found.relative, found.parameters / np.sqrt(np.mean(norms)), rtol=1e-5)
+    squares: list[list[float]] = [[] for _ in range(T)]
+    for element, length in enumerate(LENGTHS):
+        carry = cell.initial_carry(moved, ())
+        for t in range(length):
+            carry, _ = cell.step(moved, carry, xs[t, element])
+            squares[t].append(np.mean((np.asarray(carry.c[0], np.float64) - carry.c[1]) ** 2))
+    np.testing.assert_allclose(found.state, [np.sqrt(np.mean(row)) for row in squares], rtol=1e-4)
+    assert path_distances(make_cell("cerebral_lstm", H, paths="tied"), moved._replace(
+        w=moved.w[:, :1], u=moved.u[:, :1], b=moved.b[:1]), xs, LENGTHS) == {}  # fmt: skip
+    assert path_distances(LINEAR, None, xs, LENGTHS) == {}
+
+
+def test_components_are_those_of_a_singular_value_decomposition():
+    xs = padded("components", 3) * np.array([3, 0.5, 1], np.float32) + 7
+    found = components(TAPE, Linear(np.eye(3), None), xs, LENGTHS, count=2)
+    rows = np.concatenate([xs[:length, b] for b, length in enumerate(LENGTHS)]).astype(np.float64)
+    mean = rows.mean(0)
+    _, sizes, directions = np.linalg.svd(rows - mean, full_matrices=False)
+    directions *= np.sign(directions[range(3), np.abs(directions).argmax(1)])[:, None]
+    np.testing.assert_allclose(found.mean, mean, rtol=1e-6)
+    np.testing.assert_allclose(found.variances, sizes**2 / (len(rows) - 1), rtol=1e-5)
+    np.testing.assert_allclose(found.directions, directions[:2], rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(found.explained, sizes**2 / np.sum(sizes**2), rtol=1e-5)
+    np.testing.assert_allclose(found.dimension, np.sum(sizes**2) ** 2 / np.sum(sizes**4), rtol=1e-5)
+    for b, length in enumerate(LENGTHS):
+        expected = (xs[:length, b] - mean) @ directions[:2].T
+        np.testing.assert_allclose(found.scores[:length, b], expected, rtol=1e-4, atol=1e-5)
+        assert np.isnan(found.scores[length:, b]).all()
+
+
+def test_the_memory_as_a_vector_leaves_out_counters():
+    cell = stack([make_cell("biological_lstm", 2, noise=0.1), make_cell("qrnn", 3, zoneout=0.2)])
+    params = jax.eval_shape(lambda: cell.init(jax.random.key(0), D))
+    carry = cell.initial_carry(jax.tree.map(lambda leaf: np.zeros(leaf.shape, np.float32), params), ())
+    carry = (carry[0]._replace(t=jnp.array([5.0])), carry[1]._replace(t=jnp.array([7.0])))
+    size = 2 * 2 + 3 + 1 * 3 * 3  # c, h; c, and what the last input adds to three gates
+    vector = jnp.arange(1.0, size + 1)
+    made = from_vector(vector, carry)
+    np.testing.assert_array_equal(to_vector(made), vector)
+    np.testing.assert_array_equal(made[0].h, [3, 4])
+    assert (made[0].t.item(), made[1].t.item()) == (5, 7)
+    assert jax.tree.structure(made) == jax.tree.structure(carry)
+
+
+def test_a_cell_without_steps_is_refused_but_has_components():
+    cell = make_cell("bidirectional(rnn)", 2)
+    params = filled(generator("both", "ways"), jax.eval_shape(lambda: cell.init(jax.random.key(0), D)))
+    xs = padded("both", D)
+    for function in (drift, spectrum, gradient_by_lag, trajectory):
+        with pytest.raises(InputError, match="reads the whole sequence") as caught:
+            function(cell, params, xs, LENGTHS)
+        assert "\n" not in str(caught.value)
+    assert components(cell, params, xs, LENGTHS).variances.shape == (4,)
+    assert gate_use(cell, params, xs, LENGTHS) == time_scales(cell, params, xs, LENGTHS) == {}
+
+
+def test_starts_are_spread_over_what_was_visited():
+    carries = LinearCarry(np.arange(T * B).reshape(T, B, 1))
+    valid = np.arange(T)[:, None] < LENGTHS
+    assert visited(carries, valid, 4).h.ravel().tolist() == [0, 3, 6, 15]
+    assert len(visited(carries, valid, 99).h) == LENGTHS.sum()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [*CELLS, "cerebral(gru)", "stacked", "ids"])
+def test_every_part_takes_every_cell(name):
+    cell = stack([make_cell("cerebral_lstm", 2), make_cell("cerebral_lstm", 2)]) if name == "stacked" else None
+    cell = cell or make_cell("lstm" if name == "ids" else name, 3)
+    params = jax.jit(lambda key: cell.init(key, 3))(jax.random.key(0))
+    xs = padded("every", 3)
+    one = Subject(cell, params, generator("every", name).randint(0, 3, (T, B)) if name == "ids" else xs, LENGTHS, None)
+    for part, measure in PARTS.items():
+        found = measure(one)
+        assert bool(found.numbers) != bool(found.note), part
+        for what, value in found.numbers.items():
+            assert np.isfinite(value), (part, what)
+        assert bool(found.note) == ((part == "paths" and name not in ("cerebral_lstm", "cerebral(gru)", "stacked")) or
+                                    (part == "gates" and name == "rnn")), part  # fmt: skip
+    assert np.isfinite(PARTS["lags"](one).lines["log10 gradient"][1]).all()
+
+
+CONFIG = Config(
+    experiment="quickstart", arms={"plain": Arm("rnn"), "both": Arm("bidirectional(rnn)"), "lstm": Arm("lstm")},
+    data="digits", seeds=(7, 3), epochs=3, batch=4, hidden=3, steps_per_epoch=2, keep_every=2,
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A run of CONFIG as if trained: states drawn at random."""
+    directory = tmp_path_factory.mktemp("analysis") / "run"
+    prepared = prepare(CONFIG)
+    records.write_json(directory / "env.json", {"dataset": identity(prepared)})
+    records.write_whole(directory / "config.json", to_json(CONFIG).encode())
+    position = checkpoint.Position(4, 0, 6, 1.0, True, config_hash(CONFIG))
+    draw = np.random.default_rng(0)
+    for arm in CONFIG.arms:
+        shapes = abstract_state(prepared.plans[arm], prepared.recipes[arm], CONFIG)
+        state = jax.tree.map(lambda leaf: draw.normal(size=leaf.shape).astype(leaf.dtype), shapes)
+        state = state._replace(best=state.best._replace(epoch=np.ones(2, np.int32)))
+        checkpoint.save(directory / "checkpoints" / arm, state, position)
+        checkpoint.save_epoch(directory / "checkpoints" / arm, jax.tree.map(lambda leaf: leaf + 1, state.params), 2)
+    return directory
+
+
+def test_three_lines_of_python(trained):
+    run = load_run(trained)
+    one = subject(run, "lstm", seed=3, epoch="best", batch=run.examples("validation", 5))
+    found = drift(*one.given)
+    assert one.xs.shape == (8, 5, 8)
+    model, params = run.model("lstm"), run.params("lstm", 3)
+    carries = np.asarray(model.carries(params, run.examples("validation", 5).inputs).c, np.float64)
+    np.testing.assert_allclose(found["c"].rms, np.sqrt((carries**2).mean((1, 2))), rtol=1e-5)
+
+
+@pytest.mark.slow
+def test_the_command_writes_what_python_gives(trained, tmp_path, capsys):
+    arguments = ["analyze", str(trained), "--what", "state,gates,lags", "--examples", "5", "--out", str(tmp_path / "a")]
+    assert main(arguments) == 0, capsys.readouterr().err
+    out, err = capsys.readouterr()
+    assert "state left out for both" in err
+    assert "gates left out for plain" in err
+    with open(tmp_path / "a" / "numbers.csv") as file:
+        rows = list(csv.DictReader(file))
+    assert {row["epoch"] for row in rows} == {"first", "2", "best"}
+    run = load_run(trained)
+    for epoch in ("first", 2, "best"):
+        values = [drift(*subject(run, "lstm", seed, epoch, batch=run.examples("validation", 5)).given)["c"].largest
+                  for seed in (7, 3)]  # fmt: skip
+        (row,) = [r for r in rows if (r["arm"], r["epoch"], r["what"]) == ("lstm", str(epoch), "largest |c|")]
+        assert float(row["mean"]) == pytest.approx(np.mean(values), rel=1e-5)
+        assert row["n"] == "2"
+    for name in ("numbers", "gates", "state", "lags"):
+        assert (tmp_path / "a" / f"{name}.png").read_bytes().startswith(b"\x89PNG")
+    assert "largest |c|" in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--what", "gatse"], "did you mean 'gates'"), (["--what", ","], "--what: is empty"),
+        (["--arm", "lstn"], "did you mean 'lstm'"), (["--seed", "4"], "accepted: 7, 3"),
+        (["--epoch", "3"], "accepted: first, best, last, 2"), (["--epoch", "best,frist"], "did you mean 'first'"),
+        (["--examples", "0"], "--examples"), (["--set", "delta=1"], "--set"),
+    ],
+)  # fmt: skip
+def test_mistakes_are_one_line_and_write_nothing(trained, capsys, arguments, said):
+    refused(["analyze", str(trained), *arguments], said, capsys)
+    assert not (trained / "analysis").exists()
+
+
+def refused(arguments, said, capsys):
+    assert main(arguments) == 2
+    out, err = capsys.readouterr()
+    assert (out, err.count("\n")) == ("", 1)
+    assert said in err
+
+
+def test_no_checkpoint_and_other_data(trained, tmp_path, capsys):
+    directory = shutil.copytree(trained, tmp_path / "run")
+    told = records.read_json(directory / "env.json")
+    told["dataset"]["source"] = {"another": 1}
+    records.write_json(directory / "env.json", told)
+    refused(["analyze", str(directory), "--arm", "lstm"], "its data is not what digits is now", capsys)
+    shutil.rmtree(directory / "checkpoints")
+    refused(["analyze", str(directory)], "checkpoint: none", capsys)
