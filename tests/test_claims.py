@@ -463,3 +463,14 @@ def test_what_was_not_measured_is_said():
     apart = verdict(a_lower, [group("a", SMALLER), group("b", BASE, seeds=range(7, 15))])
     assert (apart.outcome, apart.n) == ("undecided", 1)
     assert "seeds in common" in apart.settles
+
+
+def test_the_best_rate_is_chosen_on_validation():
+    validation, test = ("validation", "loss"), ("test", "accuracy")
+    found = [
+        group("a", {validation: BASE + loss, test: BASE + accuracy}, learning_rate=rate)
+        for rate, loss, accuracy in ((1e-3, 2, 9), (2e-3, 0, 1), (3e-3, 1, 5))
+    ]
+    evidence = claims.Evidence([group("b", BASE - 9, validation), *found], {}, None)
+    assert evidence.best_on_validation("a").numbers == {"learning_rate": 2e-3}
+    assert evidence.group("a", learning_rate=3e-3) is found[2]
