@@ -293,7 +293,7 @@ def test_every_paper_s_claims_are_declared():
     names = {name: [c.name for c in experiments.study(name).claims(experiments.study(name).CONFIG)]
              for name in WITH_CLAIMS}  # fmt: skip
     assert names == {
-        "algorithmic": ["Grid"], "cerebral_init": ["C3", "C4"],
+        "algorithmic": ["Grid", "Grid control"], "cerebral_init": ["C3", "C4"],
         "charlm_cerebral": ["C1", "C1 control", "C2", "C2 control"], "imdb_biological": ["B1", "B2", "B3", "B4"],
         "imdb_cerebral": ["C, IMDB"], "imdb_lstm": ["D1", "D2"], "long_lag": ["C5", "C5 control", "E"],
         "mnist_slim": ["A1", "A2", "A3", "A4", "A5"],
@@ -344,7 +344,8 @@ def lags(arm, rate, x):
 
 def grids(arm, rate, x):
     return {
-        ("validation", name): 1.0 if x > (0.5 if arm == "grid" else 0.9) else 0.1 for name in ("solved", "accuracy")
+        ("validation", name): 1.0 if x > (0.5 if arm.startswith("grid") else 0.9) else 0.1
+        for name in ("solved", "accuracy")
     }
 
 
@@ -365,7 +366,7 @@ OTHER = {
     "imdb_lstm": {"lstm": "lstm-recurrent", "lstm-recurrent": "lstm"},
     "long_lag": {"cerebral": "lstm", "lstm": "cerebral", "cerebral-tied": "cerebral", "lstm_1997": "rnn",
                  "rnn": "lstm_1997"},
-    "algorithmic": {"grid": "lstm-stacked", "lstm-stacked": "grid"},
+    "algorithmic": {"grid": "lstm-stacked", "grid-tied": "lstm-stacked", "lstm-stacked": "grid"},
     "imdb_cerebral": {"cerebral": "lstm", "lstm": "cerebral"},
 }  # fmt: skip
 
@@ -463,3 +464,14 @@ def test_what_was_not_measured_is_said():
     apart = verdict(a_lower, [group("a", SMALLER), group("b", BASE, seeds=range(7, 15))])
     assert (apart.outcome, apart.n) == ("undecided", 1)
     assert "seeds in common" in apart.settles
+
+
+def test_the_best_rate_is_chosen_on_validation():
+    validation, test = ("validation", "loss"), ("test", "accuracy")
+    found = [
+        group("a", {validation: BASE + loss, test: BASE + accuracy}, learning_rate=rate)
+        for rate, loss, accuracy in ((1e-3, 2, 9), (2e-3, 0, 1), (3e-3, 1, 5))
+    ]
+    evidence = claims.Evidence([group("b", BASE - 9, validation), *found], {}, None)
+    assert evidence.best_on_validation("a").numbers == {"learning_rate": 2e-3}
+    assert evidence.group("a", learning_rate=3e-3) is found[2]

@@ -156,8 +156,9 @@ def _sentence(part: Part, outcomes: Sequence[str]) -> str:
     text = f"{part.words}: {part.effect:.4g} ({interval}n = {part.n})"
     if len(outcomes) == 1:
         return text
-    words = {"holds": "hold", "fails": "fail", "undecided": "undecided"}
-    counts = [f"{outcomes.count(name)} {word}" for name, word in words.items() if name in outcomes]
+    several = {"holds": "hold", "fails": "fail", "undecided": "undecided"}
+    counted = {name: outcomes.count(name) for name in several if name in outcomes}
+    counts = [f"{count} {name if count == 1 else several[name]}" for name, count in counted.items()]
     return f"{text}; of {len(outcomes)} comparisons: {', '.join(counts)}"
 
 
