@@ -170,7 +170,7 @@ def _write(found: dict[str, list[dict[str, Any]]], seeds: list[int], directory: 
     told = {
         "gates": "each unit: part of its gate values below 0.1 (shut) and above 0.9 (open)",
         "jacobian": "eigenvalues of the Jacobian of a step, along one example",
-        "fixed_points": "where the memory comes to rest at the mean input",
+        "fixed_points": "ends of the search for fixed points of the memory at the mean input; slow: q > 1e-9",
         "components": "outputs in the plane of their first principal components",
         "state": "the memory by step", "paths": "distance of the paths by step",
         "lags": "gradient of the last output with respect to earlier memory",
