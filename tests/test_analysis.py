@@ -297,7 +297,13 @@ def test_every_part_takes_every_cell(name):
     cell = cell or make_cell("lstm" if name == "ids" else name, 3)
     params = jax.jit(lambda key: cell.init(key, 3))(jax.random.key(0))
     xs = padded("every", 3)
-    one = Subject(cell, params, generator("every", name).randint(0, 3, (T, B)) if name == "ids" else xs, LENGTHS, None)
+    one = Subject(
+        cell,
+        params,
+        generator("every", name).randint(0, 3, (T, B)).astype(np.int32) if name == "ids" else xs,
+        LENGTHS,
+        None,
+    )
     for part, measure in PARTS.items():
         found = measure(one)
         assert bool(found.numbers) != bool(found.note), part
