@@ -88,7 +88,7 @@ def _lines(run: SavedRun, arms: Sequence[str], options: argparse.Namespace) -> I
         names = _listed("--epoch", options.epoch)
         epochs = ["first", *kept, "best"] if names == [ALL] else [_epoch(name) for name in names]
         for epoch in epochs:
-            choose("--epoch", str(epoch), ["first", "best", "last", *map(str, kept), ALL])
+            choose("--epoch", str(epoch), ["first", "best", "last", *map(str, kept)])
         varying = [name for name, values in run.numbers(arm).items() if len(values) > 1]
         for values in product(*swept.values()):
             numbers = dict(zip(swept, values, strict=True))

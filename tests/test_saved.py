@@ -235,6 +235,13 @@ def test_a_cell_that_was_edited(tmp_path, decoder):
         saved.model("own")
 
 
+def test_of_sequence_to_sequence_there_is_no_one_cell(tmp_path):
+    arms = {"pair": Arm("rnn", decoder="lstm", attention="dot")}
+    config = replace(CONFIG, arms=arms, data="reversal", data_options={"fed": True, "examples": 40}, batches="shuffled")
+    with pytest.raises(InputError, match="two cells; accepted: an arm of one"):
+        untrained(tmp_path, config, identity(prepare(config))).cell("pair")
+
+
 @dataclass(frozen=True)
 class Study(Config):
     lags: tuple[int, ...] = (1, 2)
