@@ -120,6 +120,7 @@ def _measure(
                     notes[f"left out: {error}"] = None
             if missing is not None and not subjects:
                 raise missing
+            print(f"{label}, epoch {epoch}: {len(subjects)} seeds", file=sys.stderr)
             for part in parts:
                 try:
                     measured = [PARTS[part](one) for one in subjects]
