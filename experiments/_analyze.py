@@ -88,7 +88,7 @@ def _lines(run: SavedRun, arms: Sequence[str], options: argparse.Namespace) -> I
         names = _listed("--epoch", options.epoch)
         epochs = ["first", *kept, "best"] if names == [ALL] else [_epoch(name) for name in names]
         for epoch in epochs:
-            choose("--epoch", str(epoch), ["first", "best", "last", *map(str, kept), ALL])
+            choose("--epoch", str(epoch), ["first", "best", "last", *map(str, kept)])
         varying = [name for name, values in run.numbers(arm).items() if len(values) > 1]
         for values in product(*swept.values()):
             numbers = dict(zip(swept, values, strict=True))
@@ -120,6 +120,7 @@ def _measure(
                     notes[f"left out: {error}"] = None
             if missing is not None and not subjects:
                 raise missing
+            print(f"{label}, epoch {epoch}: {len(subjects)} seeds", file=sys.stderr)
             for part in parts:
                 try:
                     measured = [PARTS[part](one) for one in subjects]
@@ -170,7 +171,7 @@ def _write(found: dict[str, list[dict[str, Any]]], seeds: list[int], directory: 
     told = {
         "gates": "each unit: part of its gate values below 0.1 (shut) and above 0.9 (open)",
         "jacobian": "eigenvalues of the Jacobian of a step, along one example",
-        "fixed_points": "where the memory comes to rest at the mean input",
+        "fixed_points": "ends of the search for fixed points of the memory at the mean input; slow: q > 1e-9",
         "components": "outputs in the plane of their first principal components",
         "state": "the memory by step", "paths": "distance of the paths by step",
         "lags": "gradient of the last output with respect to earlier memory",

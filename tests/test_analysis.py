@@ -11,6 +11,7 @@ import pytest
 from cases import filled, generator
 
 from experiments.__main__ import main
+from experiments._analyze import NAMES
 from rnnlab import checkpoint, records
 from rnnlab.analysis import (
     PARTS,
@@ -177,7 +178,7 @@ def test_the_time_scale_is_that_of_the_forget_gate():
     [
         ("gru", {}, "z"), ("gru", {"form": "printed", "reset": "before"}, "1 - z"), ("lstm_1997", {}, ""),
         ("biological_lstm", {}, ""), ("cerebral_lstm", {"form": "printed"}, ""), ("cerebral_lstm", {}, "f"),
-        ("rnn", {}, ""), ("hodgkin_huxley", {}, ""),
+        ("rnn", {}, ""), ("hodgkin_huxley", {}, ""), ("grid_lstm", {"layers": 2}, "f"),
     ],
 )  # fmt: skip
 def test_which_gate_keeps(name, options, kept):
@@ -189,6 +190,7 @@ def test_which_gate_keeps(name, options, kept):
     if kept:
         gate = np.asarray(getattr(trajectory(cell, params, xs).gates, kept[-1]), np.float64)
         gate = 1 - gate if kept.startswith("1") else gate
+        gate = gate[:, :, :, 0] if name == "grid_lstm" else gate  # [T, B, L, time and depth, H]
         np.testing.assert_allclose(found[kept[-1]], -1 / np.log(gate).mean((0, 1)).ravel(), rtol=1e-4)
 
 
@@ -284,7 +286,7 @@ def test_a_cell_without_steps_is_refused_but_has_components():
 def test_starts_are_spread_over_what_was_visited():
     carries = LinearCarry(np.arange(T * B).reshape(T, B, 1))
     valid = np.arange(T)[:, None] < LENGTHS
-    assert visited(carries, valid, 4).h.ravel().tolist() == [0, 3, 6, 15]
+    assert visited(carries, valid, 4).h.ravel().tolist() == [0, 3, 7, 15]
     assert len(visited(carries, valid, 99).h) == LENGTHS.sum()
 
 
@@ -295,7 +297,13 @@ def test_every_part_takes_every_cell(name):
     cell = cell or make_cell("lstm" if name == "ids" else name, 3)
     params = jax.jit(lambda key: cell.init(key, 3))(jax.random.key(0))
     xs = padded("every", 3)
-    one = Subject(cell, params, generator("every", name).randint(0, 3, (T, B)) if name == "ids" else xs, LENGTHS, None)
+    one = Subject(
+        cell,
+        params,
+        generator("every", name).randint(0, 3, (T, B)).astype(np.int32) if name == "ids" else xs,
+        LENGTHS,
+        None,
+    )
     for part, measure in PARTS.items():
         found = measure(one)
         assert bool(found.numbers) != bool(found.note), part
@@ -328,6 +336,10 @@ def trained(tmp_path_factory):
         checkpoint.save(directory / "checkpoints" / arm, state, position)
         checkpoint.save_epoch(directory / "checkpoints" / arm, jax.tree.map(lambda leaf: leaf + 1, state.params), 2)
     return directory
+
+
+def test_the_command_knows_every_part():
+    assert tuple(PARTS) == NAMES
 
 
 def test_three_lines_of_python(trained):

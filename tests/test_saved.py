@@ -12,6 +12,7 @@ from rnnlab import checkpoint, records
 from rnnlab.config import Arm, Config, base_from_json, config_hash, from_json, to_json
 from rnnlab.errors import InputError
 from rnnlab.prepare import abstract_state, identity, prepare
+from rnnlab.rng import stream_key
 from rnnlab.saved import load_run
 from rnnlab.sweep import grid
 
@@ -70,6 +71,16 @@ def test_params_are_the_runs_own(trained, arm):
         assert not same(mine["last"], mine[2])
         found.append(mine["last"])
     assert not same(*found)
+
+
+@pytest.mark.parametrize("arm", CONFIG.arms)
+def test_the_first_are_the_initial_values(trained, arm):
+    saved = load_run(trained[0])
+    for seed in (7, 3):
+        drawn = jax.jit(saved.model(arm).init)(stream_key("init", np.uint32(seed)))
+        for a, b in zip(jax.tree.leaves(saved.params(arm, seed, "first", learning_rate=0.3)), jax.tree.leaves(drawn),
+                        strict=True):  # fmt: skip
+            np.testing.assert_allclose(a, b, rtol=1e-6, atol=1e-7)  # two programs
 
 
 @pytest.mark.parametrize("arm", CONFIG.arms)
@@ -222,6 +233,13 @@ def test_a_cell_that_was_edited(tmp_path, decoder):
     cell.write_text(cell.read_text() + "# edited\n")
     with pytest.raises(InputError, match="was altered"):
         saved.model("own")
+
+
+def test_of_sequence_to_sequence_there_is_no_one_cell(tmp_path):
+    arms = {"pair": Arm("rnn", decoder="lstm", attention="dot")}
+    config = replace(CONFIG, arms=arms, data="reversal", data_options={"fed": True, "examples": 40}, batches="shuffled")
+    with pytest.raises(InputError, match="two cells; accepted: an arm of one"):
+        untrained(tmp_path, config, identity(prepare(config))).cell("pair")
 
 
 @dataclass(frozen=True)

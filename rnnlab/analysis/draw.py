@@ -2,11 +2,13 @@
 
 import io
 from collections.abc import Mapping, Sequence
+from itertools import product
 from typing import Any, NamedTuple
 
 import numpy as np
 
 Record = Mapping[str, Any]
+WIDEST = 5  # panels in a row of scatters
 
 
 def draw_lines(points: Sequence[Record], x: str, title: str, *, columns: str = "epoch", log_x: bool = False) -> bytes:
@@ -70,27 +72,32 @@ class Scatter(NamedTuple):
 
 
 def draw_points(points: Sequence[Record], kind: Scatter, title: str) -> bytes:
-    """A PNG: a row of panels for each field that colours, a column for each arm; names by legend, numbers by bar."""
+    """A PNG: a panel for each field that colours and each arm; names by legend, numbers by bar."""
     from matplotlib.figure import Figure
 
     arms = _values(points, "arm")
     colours = [name for name in kind.colours if len(_values(points, name)) > 1] or [kind.colours[0]]
-    figure = Figure(figsize=(max(7.0, 1.2 + 3.1 * len(arms)), 0.8 + 3.0 * len(colours)), layout="constrained", dpi=110)
-    panels = figure.subplots(len(colours), len(arms), squeeze=False)
-    for row, name in enumerate(colours):
-        for column, arm in enumerate(arms):
-            axes, here = panels[row, column], [p for p in points if p["arm"] == arm]
-            _scatter(figure, axes, here, kind, name, whole=_values(points, name))
-            axes.set(xlabel=kind.x.replace("_", " "), ylabel=kind.y.replace("_", " "))
-            axes.set_title(arm, fontsize=9)
-            if kind.unit:
-                axes.set(xlim=(-0.03, 1.03), ylim=(-0.03, 1.03))
-            if kind.circle:
-                angle = np.linspace(0, 2 * np.pi, 200)
-                axes.plot(np.cos(angle), np.sin(angle), color="0.6", linewidth=0.8)
-                axes.set_aspect("equal", adjustable="datalim")
-            axes.grid(alpha=0.25)
-    return _finish(figure, panels[:, 0], title)
+    across, shown = min(len(arms), WIDEST), list(product(colours, arms))
+    down = len(colours) * -(-len(arms) // across)
+    figure = Figure(figsize=(max(7.0, 1.2 + 3.1 * across), 0.8 + 3.0 * down), layout="constrained", dpi=110)
+    panels = figure.subplots(down, across, squeeze=False)
+    deep = down // len(colours)  # rows of panels for each field
+    places = [row * deep * across + index for row in range(len(colours)) for index in range(len(arms))]
+    for place, (name, arm) in zip(places, shown, strict=True):
+        axes, here = panels.flat[place], [p for p in points if p["arm"] == arm]
+        _scatter(figure, axes, here, kind, name, whole=_values(points, name))
+        axes.set(xlabel=kind.x.replace("_", " "), ylabel=kind.y.replace("_", " "))
+        axes.set_title(arm, fontsize=9)
+        if kind.unit:
+            axes.set(xlim=(-0.03, 1.03), ylim=(-0.03, 1.03))
+        if kind.circle:
+            angle = np.linspace(0, 2 * np.pi, 200)
+            axes.plot(np.cos(angle), np.sin(angle), color="0.6", linewidth=0.8)
+            axes.set_aspect("equal", adjustable="datalim")
+        axes.grid(alpha=0.25)
+    for place in set(range(panels.size)) - set(places):
+        panels.flat[place].remove()
+    return _finish(figure, [panels.flat[place] for place in places], title)
 
 
 def _scatter(figure: Any, axes: Any, here: Sequence[Record], kind: Scatter, name: str, whole: list[Any]) -> None:

@@ -32,7 +32,7 @@ class FixedPoints(NamedTuple):
         return np.all(np.abs(self.eigenvalues) < 1, axis=1)
 
 
-def fixed_points(cell: Cell, params: Params, x: Array, starts: Carry, iterations: int = 100) -> FixedPoints:
+def fixed_points(cell: Cell, params: Params, x: Array, starts: Carry, iterations: int = 300) -> FixedPoints:
     """Fixed points of the memory at a constant input ``x`` (of one example), searched from ``starts``, leaves [N, ...].
 
         q(s) = 1/2 |F(s) - s|^2       F: ``state_map``

@@ -9,6 +9,7 @@ import numpy as np
 
 from rnnlab.analysis.trajectories import in_numpy, trajectory
 from rnnlab.cells.biological import BiologicalParams
+from rnnlab.cells.grid_block import GridParams
 from rnnlab.cells.gru import GRUParams
 from rnnlab.types import Array, Carry, Cell, Params
 
@@ -50,22 +51,26 @@ def time_scales(cell: Cell, params: Params, xs: Array, lengths: Array | None = N
         tau = -1 / mean over valid steps of log(k)      k = f, or z of a GRU (1 - z in its printed form)
 
     the time constant of the product of the gates over time; infinite where they are 1. In float32 a gate is 1 from
-    about 1 - 6e-8 on, so that beyond 1.7e7 steps nothing can be told. {} for a cell without such a gate: no f or z, a
-    biological cell, whose f adds to the state, and a form whose state keeps nothing (printed Cerebral LSTM).
+    about 1 - 6e-8 on, so that beyond 1.7e7 steps nothing can be told. Of a grid the gates of time alone count. {} for a
+    cell without such a gate: no f or z; a biological cell, whose f adds to the state; and a form whose state keeps
+    nothing (printed Cerebral LSTM; in a stack that is not seen).
     """
-    if cell.gates is None or _has(params, lambda node: isinstance(node, BiologicalParams)):
+    if cell.gates is None:
         return {}
     went = trajectory(cell, params, xs, lengths)
     if _keeps_nothing(cell, params, went.before, xs):
         return {}
-    printed = _has(params, lambda node: isinstance(node, GRUParams) and node.b is None)
     found = {}
     for name, values in _by_name(went.gates).items():
-        letter = name.rpartition(".")[2]
-        if letter not in ("f", "z"):
+        layer, _, letter = name.rpartition(".")
+        own = params[int(layer) - 1] if layer else params
+        if letter not in ("f", "z") or _has(own, lambda node: isinstance(node, BiologicalParams)):
             continue
+        if _has(own, lambda node: isinstance(node, GridParams)):
+            values = values[..., 0, :]  # of time; the others forget along the dimensions of a step and depth
         kept = in_numpy(values)[np.asarray(went.valid)]
-        kept = 1 - kept if printed and letter == "z" else kept
+        if _has(own, lambda node: isinstance(node, GRUParams) and node.b is None):
+            kept = 1 - kept
         with np.errstate(divide="ignore"):
             rate = -np.log(kept.reshape(len(kept), -1)).mean(0)
             found[name] = 1 / np.abs(rate)  # -0 where f is 1 at every step

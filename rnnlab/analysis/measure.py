@@ -87,11 +87,13 @@ def measure_gates(one: Subject) -> Measured:
         numbers[f"{letter} > 0.9"] = float(np.concatenate([use.open for use in mine]).mean())
     if scales:
         numbers["time scale"] = float(np.median(np.concatenate(list(scales.values()))))
-    points = [
-        {"layer": name.rpartition(".")[0] or 1, "gate": name.rpartition(".")[2], "unit": unit, "shut": use.shut[unit], "open": use.open[unit], "mean": use.mean[unit],
-         "time_scale": scales[name][unit] if name in scales else ""}
-        for name, use in used.items() for unit in range(len(use.mean))
-    ]  # fmt: skip
+    points = []
+    for name, use in used.items():
+        layer, _, letter = name.rpartition(".")
+        for unit, (shut, wide, mean) in enumerate(zip(use.shut, use.open, use.mean, strict=True)):
+            scale = scales[name][unit] if name in scales else ""
+            known = {"layer": layer or 1, "gate": letter, "unit": unit}
+            points.append({**known, "shut": shut, "open": wide, "mean": mean, "time_scale": scale})
     return Measured(numbers, points=points)
 
 
@@ -131,7 +133,9 @@ def measure_lags(one: Subject) -> Measured:
     known = ~np.isnan(found.log10).all(1)
     means = np.nanmean(found.log10[known], axis=1)
     lags = found.lags[known]
-    tens = {f"lag {lag}": float(mean) for lag, mean in zip(lags, means, strict=True) if lag in (1, 10, 100, lags[-1])}
+    tens = {
+        f"log10, lag {lag}": float(mean) for lag, mean in zip(lags, means, strict=True) if lag in (1, 10, 100, lags[-1])
+    }
     return Measured(tens, {"log10 gradient": (lags, means)})
 
 
