@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import experiments
-from experiments import _sample, _untrained
+from experiments import _reports, _sample, _untrained
 from rnnlab.config import Arm, Config, from_json, parse_document
 from rnnlab.errors import InputError, choose
 from rnnlab.names import absolute_name, arm_name
@@ -81,8 +81,8 @@ def _parser() -> argparse.ArgumentParser:
                      "several numbers with commas are swept")  # fmt: skip
     resume = command("resume", _resume, "go on with a run that was stopped or killed")
     resume.add_argument("directory", type=Path, metavar="DIR", help="the run's directory")
-    report = command("report", _report, "write a run's table, figures and page anew")
-    report.add_argument("directories", type=Path, nargs="+", metavar="DIR", help="a run's directory")
+    report = command("report", _report, "write a run's table, figures and page anew; compare runs")
+    _reports.add_arguments(report)
     sample = command(
         "sample", _sample.show, "write text with the language models of a run; answer the questions of others"
     )
@@ -237,7 +237,7 @@ def _train(config: Config, directory: Path, *, new: bool) -> int:
     if new:
         run.check_new(directory)
     prepared = prepare(config)
-    _curves(config)  # a reference that cannot be read is told now, not after the training
+    _reports.curves(config)  # a reference that cannot be read is told now, not after the training
     terminal = Terminal()
     try:
         complete = (run.start if new else run.resume)(prepared, directory, terminal)
@@ -251,34 +251,14 @@ def _train(config: Config, directory: Path, *, new: bool) -> int:
 
 
 def _report(options: argparse.Namespace) -> int:
-    """Write the figures and the page of each run anew, and print its table."""
-    for directory in options.directories:  # all of them are looked at before anything is written
-        _recorded(directory)
-    for directory in options.directories:
-        _write_report(directory)
-    return 0
+    """Write each run's figures and page (report.html in it) anew and print its tables; of several runs, also a page
+    that sets their arms side by side. An unfinished run is reported as far as it got."""
+    configs = {directory: _recorded(directory) for directory in options.directories}  # all before anything is written
+    return _reports.show(options, configs)
 
 
 def _write_report(directory: Path) -> int:
-    from rnnlab.report import write_report
-
-    config = _recorded(directory)
-    study = experiments.study(config.experiment)
-    if not isinstance(config, Config):
-        return _untrained.write(study, config, directory)
-    own = config.data == study.CONFIG.data
-    report = write_report(directory, getattr(study, "PUBLISHED", None) if own else None, _curves(config))
-    print(report.text, end="")
-    figures = "   ".join(f"figure: {figure}" for figure in report.figures)
-    print(f"report: {directory / 'report.html'}   {figures}")
-    return 0
-
-
-def _curves(config: Config) -> Sequence[Any]:
-    """The curves that the study's paper published, for the arms of this run; none where it has other data."""
-    study = experiments.study(config.experiment)
-    curves = study.published_curves(config) if hasattr(study, "published_curves") else ()
-    return curves if config.data == study.CONFIG.data else ()
+    return _reports.write(directory, _recorded(directory))
 
 
 if __name__ == "__main__":

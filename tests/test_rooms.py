@@ -13,7 +13,8 @@ ROOT = Path(__file__).resolve().parent.parent
 ROOMS = [
     "errors", "types", "names", "config", "overrides", "rng", "data", "unroll", "cells", "adapters", "model", "seq2seq",
     "tasks", "optim", "train", "sweep", "probes", "arms", "recipes", "records", "checkpoint", "stats", "summary",
-    "progress", "prepare", "loop", "saved", "sampling", "decoding", "run", "figures", "published", "report",
+    "progress", "prepare", "loop", "saved", "sampling", "decoding", "run", "figures", "published",
+    "tables", "drawing", "page", "sections", "report", "compare",
 ]  # fmt: skip
 
 
