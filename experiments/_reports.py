@@ -12,8 +12,6 @@ from experiments import _untrained
 from rnnlab.config import Config
 from rnnlab.errors import InputError, choose
 
-FORMATS = ("csv", "json", "latex")
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """What the command takes."""
@@ -57,11 +55,11 @@ def show(options: argparse.Namespace, configs: Mapping[Path, Any]) -> int:
 
 
 def _export(options: argparse.Namespace, configs: Mapping[Path, Any]) -> int:
-    choose("--export", options.export, FORMATS)
-    if options.out is not None:
-        raise InputError("--out: --export writes no file; accepted: one of the two")
     from rnnlab import compare, tables
 
+    choose("--export", options.export, tables.EXPORTS)
+    if options.out is not None:
+        raise InputError("--out: --export writes no file; accepted: one of the two")
     trained = [directory for directory, config in configs.items() if isinstance(config, Config)]
     if trained and len(trained) < len(configs):
         other = next(str(directory) for directory in configs if directory not in trained)

@@ -44,7 +44,7 @@ def like(run: Recorded) -> dict[str, Any]:
 
 
 def parts(runs: Sequence[Recorded]) -> list[tuple[list[Recorded], Part]]:
-    """The runs in groups of what `like` tells, each as one part whose arms are called ``run: arm``. Nothing is pooled."""
+    """The runs in groups that `like` tells, each as one part whose arms are called ``run: arm``. Nothing is pooled."""
     kinds: dict[str, list[tuple[str, Recorded]]] = {}
     for name, run in zip(names(runs), runs, strict=True):
         kinds.setdefault(json.dumps(like(run), sort_keys=True, default=str), []).append((name, run))
@@ -79,7 +79,7 @@ def apart(first: Recorded, other: Recorded) -> str:
     said = [
         f"{name} ({_short(theirs[name])}; above: {_short(ours[name])})" for name in ours if ours[name] != theirs[name]
     ]
-    return f"Not set beside the runs above, for another {', '.join(said)}."
+    return f"Not set beside the runs above, from which they differ in {', '.join(said)}."
 
 
 def _short(value: Any) -> str:
@@ -114,7 +114,7 @@ def write(runs: Sequence[Recorded], out: Path) -> str:
         report.write_figures(part, out, suffix)
         body += page.heading(part.summary["experiment"]) + (page.paragraph(why, note=True) if why else "")
         for name, run in zip(names(runs), runs, strict=True):
-            if run in kind and run.part.verdicts:
+            if run.part.verdicts and run.directory in [other.directory for other in kind]:
                 body += page.heading(name, 3) + page.claims(run.part.verdicts, 4)
         body += section(part, 3, suffix)
         shown += ("\n" if index else "") + (f"{why}\n" if why else "") + text(part)

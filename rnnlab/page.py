@@ -21,7 +21,7 @@ h1, h2, h3 { line-height: 1.25; } h2 { margin-top: 2.2rem; border-bottom: 1px so
 table { border-collapse: collapse; }
 th, td { padding: .25rem .8rem; text-align: right; border-bottom: 1px solid var(--faint); vertical-align: bottom; }
 td { white-space: nowrap; } th { min-width: 3rem; }
-th:first-child, td:first-child, .words th, .words td { text-align: left; }
+th:first-child, td:first-child, .run :is(th, td):nth-child(2), .words :is(th, td) { text-align: left; }
 .words td { white-space: normal; vertical-align: top; min-width: 6rem; } .words td:nth-child(2) { min-width: 16rem; }
 img { max-width: 100%; background: white; } pre { overflow-x: auto; white-space: pre-wrap; }
 summary, label { font-weight: bold; padding: .5rem 0; cursor: pointer; } label { display: inline-block; }
@@ -64,7 +64,7 @@ def table(shown: Table, name: str, words: bool = False) -> str:
     """A table that scrolls by itself where it is too wide, by keyboard too. ``words``: cells of text, which wrap."""
     head = "".join(f'<th scope="col">{escape(cell)}</th>' for cell in shown.header)
     body = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in shown.rows)
-    kind = ' class="words"' if words else ""
+    kind = ' class="words"' if words else ' class="run"' if shown.header[:1] == ["run"] else ""
     return (
         f'<div class="scroll" tabindex="0" role="region" aria-label="{escape(name)}"><table{kind}>'
         f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
@@ -149,19 +149,14 @@ def origin(environment: Any, config: str) -> str:
     said = paragraph("The command was not recorded: the configuration below is what ran.")
     if isinstance(command, list):
         said = preformatted(shlex.join(map(str, command)))
-    packages = known.get("packages")
-    versions = (
-        [f"{name} {version}" for name, version in packages.items() if version] if isinstance(packages, dict) else []
-    )
-    devices = known.get("devices")
-    counted = (
-        [f"{devices.count(kind)} x {kind}" for kind in dict.fromkeys(devices)] if isinstance(devices, list) else []
-    )
-    facts = [f"Python {known['python']}"] * ("python" in known) + versions + counted
-    facts += [f"git {known['git']}"] * bool(known.get("git"))
+    facts = [f"{name} {known[name]}" for name in ("python", "git") if known.get(name)]
+    if isinstance(packages := known.get("packages"), dict):
+        facts[1:1] = [f"{name} {version}" for name, version in packages.items() if version]
+    if isinstance(devices := known.get("devices"), list):
+        facts += [f"{devices.count(kind)} x {kind}" for kind in dict.fromkeys(devices)]
     return (
         said
-        + (paragraph(", ".join(map(str, facts))) if facts else "")
+        + (paragraph(", ".join(facts)) if facts else "")
         + details("Configuration", preformatted(config))
         + details("Environment", preformatted(json.dumps(environment, indent=2)))
     )

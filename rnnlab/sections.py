@@ -134,7 +134,7 @@ def _lags(found: Sequence[Group], names: Sequence[str], level: int, key: str) ->
 def _seeds(part: Part) -> Table:
     headline = part.summary["headline"]
     rows = tables.every_seed(part.found, headline)
-    header = [name for name in rows[0] if name not in ("dead", headline)]
+    header = ["arm", *drawing.varying_numbers(part.found), "seed"]
     cells = [[_cell(row[name]) for name in header] for row in rows]
     ends = ["died" if row["dead"] else _cell(row[headline]) for row in rows]
     return Table([*header, headline.replace("_", " ")], [[*row, end] for row, end in zip(cells, ends, strict=True)])

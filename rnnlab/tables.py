@@ -162,10 +162,11 @@ _LATEX |= {character: f"\\{character}" for character in "_%&#${}"}
 
 
 def latex(shown: Table) -> str:
-    """A tabular that needs no package, all but the first column on the right."""
+    """A tabular that needs no package: runs and arms on the left, numbers on the right."""
     lines = [" & ".join("".join(_LATEX.get(c, c) for c in cell) for cell in row) + r" \\" for row in shown.rows]
     (head,) = [" & ".join("".join(_LATEX.get(c, c) for c in cell) for cell in shown.header) + r" \\"]
-    columns = "l" + "r" * (len(shown.header) - 1)
+    names = 2 if shown.header[0] == "run" else 1
+    columns = "l" * names + "r" * (len(shown.header) - names)
     return "\n".join([f"\\begin{{tabular}}{{{columns}}}", head, r"\hline", *lines, r"\end{tabular}"]) + "\n"
 
 
