@@ -201,7 +201,7 @@ def strips(found: Sequence[Group], headline: str, published: Published | None = 
     low, high = low - margin, high + margin
 
     def at(value: float) -> str:
-        return f"{2 + 96 * (min(max(value, low), high) - low) / (high - low):.2f}%"
+        return f"{4 + 92 * (min(max(value, low), high) - low) / (high - low):.2f}%"
 
     varying, rows = varying_numbers(found), []
     for style, (group, live, known) in enumerate(shown):

@@ -14,11 +14,11 @@ STYLE = """
   --c0: #0069a8; --c1: #c44e00; --c2: #00805c; --c3: #a83a80; --c4: #806000; --c5: #6a45c0; --c6: #2b8aa8; --c7: #444; }
 @media (prefers-color-scheme: dark) { :root { --c0: #62b8f0; --c1: #ff9a57; --c2: #3fd0a0; --c3: #f09ccb; --c4: #e2c043;
   --c5: #b9a2ff; --c6: #7fd4ee; --c7: #ccc; } }
-body { max-width: 70rem; margin: 2rem auto; padding: 0 1rem; overflow-wrap: break-word; }
+body { max-width: 70rem; margin: 2rem auto; padding: 0 1rem; overflow-wrap: anywhere; }
 h1, h2, h3 { line-height: 1.25; } h2 { margin-top: 2.2rem; border-bottom: 1px solid var(--faint); }
 .scroll { overflow-x: auto; }
 .scroll:focus-visible, input:focus-visible, summary:focus-visible { outline: 3px solid var(--c0); }
-table { border-collapse: collapse; }
+table { border-collapse: collapse; overflow-wrap: normal; }
 th, td { padding: .25rem .8rem; text-align: right; border-bottom: 1px solid var(--faint); vertical-align: bottom; }
 td { white-space: nowrap; } th { min-width: 3rem; }
 th:first-child, td:first-child, .run :is(th, td):nth-child(2), .words :is(th, td) { text-align: left; }
