@@ -253,7 +253,13 @@ def _train(config: Config, directory: Path, *, new: bool) -> int:
 def _report(options: argparse.Namespace) -> int:
     """Write each run's figures and page (report.html in it) anew and print its tables; of several runs, also a page
     that sets their arms side by side. An unfinished run is reported as far as it got."""
-    configs = {directory: _recorded(directory) for directory in options.directories}  # all before anything is written
+    configs = {}
+    for directory in options.directories:  # all of them are looked at before anything is written
+        try:
+            configs[directory] = _recorded(directory)
+        except InputError as error:
+            where = "" if str(error).startswith(str(directory)) else f"{directory}: "
+            raise InputError(f"{where}{error}") from error
     return _reports.show(options, configs)
 
 

@@ -112,7 +112,10 @@ def write(runs: Sequence[Recorded], out: Path) -> str:
         why = apart(found[0][0][0], kind[0]) if index else ""
         suffix = f"_{index + 1}" if index else ""
         report.write_figures(part, out, suffix)
-        body += page.heading(part.summary["experiment"]) + (page.paragraph(why, note=True) if why else "")
+        called = ", ".join(dict.fromkeys(row["run"] for row in part.summary["results"]))
+        body += page.heading(f"{part.summary['experiment']}: {called}") + (
+            page.paragraph(why, note=True) if why else ""
+        )
         for name, run in zip(names(runs), runs, strict=True):
             if run.part.verdicts and run.directory in [other.directory for other in kind]:
                 body += page.heading(name, 3) + page.claims(run.part.verdicts, 4)

@@ -3,13 +3,12 @@
 import math
 from collections.abc import Mapping, Sequence
 from html import escape
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from rnnlab.stats import mean_interval
-from rnnlab.summary import Group, headline_values
-from rnnlab.tables import Published, interval_text
+from rnnlab.summary import Group
 from rnnlab.types import Curve
 
 COLOURS = 8  # .c0 to .c7 of the style sheet
@@ -40,10 +39,28 @@ def varying_numbers(found: Sequence[Group]) -> list[str]:
     return [name for name in names if len({group.numbers.get(name) for group in found}) > 1]
 
 
-def curve_lines(found: Sequence[Group], split: str, metric: str, curves: Sequence[Curve] = ()) -> list[Line]:
-    """A line for each group that has the metric: mean, 95 % band and single runs by epoch; then the published ones."""
+def panes(found: Sequence[Group]) -> list[tuple[str, list[Group]]]:
+    """The groups that share a panel, with what the panel is called: all, or where many arms each take a few numbers
+    (a grid of cells and learning rates) those of equal numbers."""
+    varying = varying_numbers(found)
+    kinds: dict[str, list[Group]] = {}
+    for group in found:
+        name = ", ".join(f"{n}={group.numbers[n]:g}" for n in varying if n in group.numbers)
+        kinds.setdefault(name, []).append(group)
+    arms = {group.arm for group in found}
+    return list(kinds.items()) if len(found) > COLOURS and len(kinds) <= len(arms) else [("", list(found))]
+
+
+def curve_lines(
+    found: Sequence[Group], split: str, metric: str, curves: Sequence[Curve] = (), arms: Sequence[str] = ()
+) -> list[Line]:
+    """A line for each group that has the metric: mean, 95 % band and single runs by epoch; then the published ones.
+
+    With ``arms`` a line looks as its arm's place among them tells; else every line looks different.
+    """
     lines, varying = [], varying_numbers(found)
-    for style, group in enumerate(found):
+    styles = [arms.index(group.arm) for group in found] if arms else range(len(found))
+    for style, group in zip(styles, found, strict=True):
         values = group.values.get((split, metric))
         if values is None or group.died.all():
             continue
@@ -52,8 +69,8 @@ def curve_lines(found: Sequence[Group], split: str, metric: str, curves: Sequenc
     trained = max((line.x[-1] for line in lines if len(line.x)), default=0)
     for curve in curves:
         points = {epoch: value for epoch, value in sorted(curve.values.items()) if epoch <= trained}
-        style = next((i for i, group in enumerate(found) if group.arm == curve.arm), 0)
-        if points and (curve.split, curve.metric) == (split, metric):
+        style = next((i for i, group in zip(styles, found, strict=True) if group.arm == curve.arm), -1)
+        if points and style >= 0 and (curve.split, curve.metric) == (split, metric):
             lines.append(Line(curve.label, style, list(points), list(points.values()), published=True))
     return [line for line in lines if len(line.x)]
 
@@ -182,57 +199,3 @@ def legend(lines: Sequence[Line]) -> str:
 
 def _count(line: Line) -> str:
     return " (published)" if line.published else f" (n={len(line.seeds)})"
-
-
-def strips(found: Sequence[Group], headline: str, published: Published | None = None) -> str:
-    """A strip for each group: every live run a dot, a bar for their mean and 95 % interval, a diamond for the paper's.
-
-    The interval may reach beyond the drawing, whose ends are those of the runs; what it is stands beside it in words.
-    """
-    shown: list[tuple[Group, np.ndarray, float | None]] = []
-    for group in found:
-        known = (published or {}).get((group.arm, group.numbers.get("learning_rate", math.nan)))
-        shown.append((group, headline_values(group, headline), known))
-    values = [v for _, live, known in shown for v in (*live, known) if v is not None and math.isfinite(v)]
-    if not values:
-        return ""
-    low, high = min(values), max(values)
-    margin = 0.04 * (high - low) or 0.05 * abs(high) or 1.0
-    low, high = low - margin, high + margin
-
-    def at(value: float) -> str:
-        return f"{4 + 92 * (min(max(value, low), high) - low) / (high - low):.2f}%"
-
-    varying, rows = varying_numbers(found), []
-    for style, (group, live, known) in enumerate(shown):
-        interval = mean_interval(live)
-        colour, parts = f"c{style % COLOURS}", ['<line class="grid" x1="0" x2="100%" y1="17" y2="17"/>']
-        if math.isfinite(interval.low):
-            start, end = at(interval.low), at(interval.high)
-            parts.append(f'<line class="interval {colour}" x1="{start}" x2="{end}" y1="17" y2="17"/>')
-        if interval.n:
-            parts.append(
-                f'<line class="mean {colour}" x1="{at(interval.mean)}" x2="{at(interval.mean)}" y1="4" y2="30"/>'
-            )
-        for rank, index in enumerate(i for i in range(len(live)) if math.isfinite(live[i])):
-            dot = f'cx="{at(live[index])}" cy="{(9, 17, 25, 13, 21)[rank % 5]}" r="3.5"'
-            parts.append(f'<circle class="dot {colour}" {dot}><title>seed {group.seeds[index]}</title></circle>')
-        if known is not None:
-            parts.append(f'<text class="paper" x="{at(known)}" y="17" dy=".35em">◇</text>')
-        words = strip_words(interval._asdict(), group, known)
-        name = escape(name_of(group, varying))
-        rows.append(
-            f'<div class="strip"><div><b>{name}</b> {escape(words)}</div>'
-            f'<svg role="img" height="34" aria-label="{name}: {escape(words)}">{"".join(parts)}</svg></div>'
-        )
-    marks = "".join(f'<text class="middle" x="{at(v)}" y="14">{v:g}</text>' for v in ticks(low, high, 5))
-    name = escape(headline.replace("_", " "))
-    axis = f'<svg height="20" aria-hidden="true">{marks}</svg><p class="axis">{name}</p>'
-    return f'<div class="strips">{"".join(rows)}{axis}</div>'
-
-
-def strip_words(interval: Mapping[str, Any], group: Group, known: float | None) -> str:
-    """``0.9712 ± 0.0021, n 8, 1 dead, paper 0.9700``."""
-    dead = int(group.died.sum())
-    words = [interval_text(interval) if interval["n"] else "no live run has a number", f"n {interval['n']}"]
-    return ", ".join(words + [f"{dead} dead"] * (dead > 0) + ([] if known is None else [f"paper {known:.4f}"]))

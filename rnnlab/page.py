@@ -24,7 +24,7 @@ td { white-space: nowrap; } th { min-width: 3rem; }
 th:first-child, td:first-child, .run :is(th, td):nth-child(2), .words :is(th, td) { text-align: left; }
 .words td { white-space: normal; vertical-align: top; min-width: 6rem; } .words td:nth-child(2) { min-width: 16rem; }
 img { max-width: 100%; background: white; } pre { overflow-x: auto; white-space: pre-wrap; }
-summary, label { font-weight: bold; padding: .5rem 0; cursor: pointer; } label { display: inline-block; }
+summary, label { font-weight: bold; padding: .5rem 0; cursor: pointer; }
 .note { border-left: .3rem solid var(--c1); padding-left: .8rem; }
 .panels { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 21rem), 1fr)); gap: .5rem; }
 .panels { margin: 0; } .panels svg { width: 100%; max-width: 36rem; }

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from rnnlab import drawing, page, published, tables
+from rnnlab import drawing, page, published, strips, tables
 from rnnlab.config import Config
 from rnnlab.figures import LAG, OF_TASKS
 from rnnlab.summary import Group
@@ -69,7 +69,7 @@ def section(part: Part, level: int = 2, key: str = "") -> str:
         ),
         page.paragraph(f"{goal}.") if goal else "",
         page.heading("Every run at the end", level),
-        drawing.strips(found, summary["headline"], part.published) or page.paragraph("No live run has a number."),
+        strips.strips(found, summary["headline"], part.published) or page.paragraph("No live run has a number."),
         page.paragraph("A dot a run, a tick their mean, a bar its 95 % interval, ◇ the paper's number where known."),
         page.details("Every run's number", page.table(_seeds(part), "every run's number")),
         *_curves(part, level, key),
@@ -87,10 +87,15 @@ def _curves(part: Part, level: int, key: str) -> list[str]:
     wanted = [("train", "loss"), (held_out, "loss"), (held_out, metric)]
     wanted += [(curve.split, curve.metric) for curve in part.curves]
     panels, keys = [], []
+    panes = drawing.panes(found)
+    arms = list(dict.fromkeys(group.arm for group in found)) if len(panes) > 1 else []
     for split, name in dict.fromkeys(wanted):
-        lines = drawing.curve_lines(found, split, name, part.curves)
-        panels.append(drawing.panel(lines, f"{split} {name}".replace("_", " "), "epoch"))
-        keys += lines
+        drawn = [drawing.curve_lines(pane, split, name, part.curves, arms) for _, pane in panes]
+        extent = drawing.extent_of([line for lines in drawn for line in lines])
+        for (numbers, _), lines in zip(panes, drawn, strict=True):
+            title = f"{split} {name}".replace("_", " ") + (f", {numbers}" if numbers else "")
+            panels.append(drawing.panel(lines, title, "epoch", extent=extent) if lines else "")
+            keys += lines
     pieces = []
     if any(panels):
         pieces += [page.heading("Learning curves", level), page.panels(panels, drawing.legend(keys), f"seeds{key}")]
@@ -103,9 +108,9 @@ def _curves(part: Part, level: int, key: str) -> list[str]:
     names = list(dict.fromkeys(m for group in found for _, m in group.values if m not in OF_TASKS))
     probed = [drawing.curve_lines(found, "validation", m) for m in names if not LAG.fullmatch(m)]
     titles = [m.replace("_", " ") for m in names if not LAG.fullmatch(m)]
-    drawn = [drawing.panel(lines, title, "epoch") for lines, title in zip(probed, titles, strict=True)]
-    if any(drawn):
-        shown = page.panels(drawn, drawing.legend([line for lines in probed for line in lines]), f"probes{key}")
+    by_epoch = [drawing.panel(lines, title, "epoch") for lines, title in zip(probed, titles, strict=True)]
+    if any(by_epoch):
+        shown = page.panels(by_epoch, drawing.legend([line for lines in probed for line in lines]), f"probes{key}")
         pieces += [page.heading("What the probes measured", level), shown]
     return pieces + _lags(found, [m for m in names if LAG.fullmatch(m)], level, key)
 

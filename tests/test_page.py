@@ -165,6 +165,25 @@ def test_the_drawn_points_are_where_the_values_are():
     assert svg.count('class="seed') == 2
 
 
+def test_a_grid_of_arms_and_numbers_has_a_panel_for_each_number(tmp_path):
+    metrics = Metrics("quickstart", [RATE])
+    for rate in (0.1, 0.2):
+        for arm in "abcde":
+            fill(metrics, arm, rate=rate)
+    found = groups(metrics.table)
+    panes = drawing.panes(found)
+    assert [(name, [group.arm for group in pane]) for name, pane in panes] == [
+        ("learning_rate=0.1", list("abcde")), ("learning_rate=0.2", list("abcde")),
+    ]  # fmt: skip
+    curves = [Curve("author", "e", "train", "loss", {1: 2.5, 9: 1.0})]
+    lines = drawing.curve_lines(panes[1][1][3:], "train", "loss", curves, list("abcde"))
+    assert [(line.label, line.style, line.published) for line in lines] == [
+        ("d", 3, False), ("e", 4, False), ("author", 4, True),
+    ]  # fmt: skip
+    assert [line.x for line in lines] == [[1, 2, 3], [1, 2, 3], [1]]
+    assert len(drawing.panes(found[:4])) == 1
+
+
 @pytest.mark.parametrize(("low", "high"), [(0, 1), (-0.013, 0.41), (1, 1.0001), (3e-6, 9e-5), (0, 12345)])
 def test_ticks_are_few_round_and_inside(low, high):
     found = drawing.ticks(low, high)
@@ -298,6 +317,15 @@ def test_latex_escapes_what_it_must():
 def test_a_format_that_is_none_is_refused(tmp_path, capsys):
     assert main(["report", str(run_of(tmp_path / "run")), "--export", "cvs"]) == 2
     assert "did you mean 'csv'" in capsys.readouterr().err
+
+
+def test_an_older_run_among_others_is_named_and_nothing_is_written(tmp_path, capsys):
+    first, second = run_of(tmp_path / "one"), run_of(tmp_path / "two")
+    text = (second / "config.json").read_text()
+    (second / "config.json").write_text(re.sub(r'"format": \d+', '"format": 2', text))
+    assert main(["report", str(first), str(second)]) == 2
+    assert capsys.readouterr().err.startswith(f"error: {second}: config.json: format 2 of another version")
+    assert not (first / "report.html").exists()
 
 
 def test_small_means_keep_their_digits():
