@@ -44,7 +44,7 @@ svg .paper { font-size: 20px; }
   --c4: #806000; --c5: #6a45c0; --c6: #2b8aa8; --c7: #444; } body { margin: 0; max-width: none; }
   details::details-content { content-visibility: visible; display: block; height: auto; }
   .scroll { overflow: visible; } th, td { padding: .15rem .4rem; } td { white-space: normal; }
-  h2, h3 { break-after: avoid; } table, .panels svg { break-inside: avoid; } label, .single { display: none; } }
+  h2, h3 { break-after: avoid; } tr, .panels svg { break-inside: avoid; } label, .single { display: none; } }
 """  # fmt: skip
 
 
