@@ -30,10 +30,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def show(options: argparse.Namespace, configs: Mapping[Path, Any]) -> int:
     """Report the runs of ``configs`` as the options say."""
-    if options.export is not None:
-        return _export(options, configs)
     unique = {directory.resolve(): directory for directory in reversed(list(configs))}
-    directories = list(reversed(unique.values()))
+    directories = list(unique.values())[::-1]
+    if options.export is not None:
+        return _export(options, {directory: configs[directory] for directory in directories})
     trained = {directory: configs[directory] for directory in directories if isinstance(configs[directory], Config)}
     compares = len(trained) > 1 or options.out is not None
     if compares:

@@ -22,7 +22,11 @@ table { border-collapse: collapse; overflow-wrap: normal; }
 th, td { padding: .25rem .8rem; text-align: right; border-bottom: 1px solid var(--faint); vertical-align: bottom; }
 td { white-space: nowrap; } th { min-width: 3rem; }
 th:first-child, td:first-child, .run :is(th, td):nth-child(2), .words :is(th, td) { text-align: left; }
-.words td { white-space: normal; vertical-align: top; min-width: 6rem; } .words td:nth-child(2) { min-width: 16rem; }
+.words td { white-space: normal; vertical-align: top; } .words td:first-child { white-space: nowrap; }
+.words td:nth-child(2) { min-width: 14rem; } .words th { min-width: 0; } .words :is(th, td) { padding: .25rem .5rem; }
+@media (max-width: 45rem) { .words thead { display: none; } .words :is(tbody, tr, td) { display: block; border: 0; }
+  .words tr { border-bottom: 1px solid var(--faint); padding: .4rem 0; } .words td:empty { display: none; }
+  .words td:nth-child(n + 3)::before { content: attr(data-name) ": "; font-weight: bold; } }
 img { max-width: 100%; background: white; } pre { overflow-x: auto; white-space: pre-wrap; }
 summary, label { font-weight: bold; padding: .5rem 0; cursor: pointer; }
 .note { border-left: .3rem solid var(--c1); padding-left: .8rem; }
@@ -63,7 +67,11 @@ def page(title: str, body: str) -> str:
 def table(shown: Table, name: str, words: bool = False) -> str:
     """A table that scrolls by itself where it is too wide, by keyboard too. ``words``: cells of text, which wrap."""
     head = "".join(f'<th scope="col">{escape(cell)}</th>' for cell in shown.header)
-    body = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in shown.rows)
+    names = [f' data-name="{escape(cell)}"' if words else "" for cell in shown.header]
+    body = "".join(
+        "<tr>" + "".join(f"<td{name}>{escape(cell)}</td>" for name, cell in zip(names, row, strict=True)) + "</tr>"
+        for row in shown.rows
+    )
     kind = ' class="words"' if words else ' class="run"' if shown.header[:1] == ["run"] else ""
     return (
         f'<div class="scroll" tabindex="0" role="region" aria-label="{escape(name)}"><table{kind}>'

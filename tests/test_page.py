@@ -240,7 +240,7 @@ def test_runs_on_the_same_data_stand_side_by_side(tmp_path, capsys):
     first, second = run_of(tmp_path / "one"), run_of(tmp_path / "two", rate=0.5, dead=2)
     other = run_of(tmp_path / "three", data="mnist")
     out = tmp_path / "out"
-    assert main(["report", *map(str, (first, second, other, first)), "--out", str(out)]) == 0
+    assert main(["report", *map(str, (first, second, other, second / ".." / "one")), "--out", str(out)]) == 0
     text = capsys.readouterr().out
     assert "3 runs, arms side by side" in text  # the one given twice is one
     assert (
