@@ -7,9 +7,11 @@ A study may have ``PUBLISHED``, the paper's numbers by (arm, learning rate), whi
 
 import importlib
 import pkgutil
+from dataclasses import replace
 from types import ModuleType
 
-from rnnlab.errors import unknown
+from rnnlab.config import Config
+from rnnlab.errors import choose, unknown
 
 
 def names() -> list[str]:
@@ -27,3 +29,9 @@ def study(name: str) -> ModuleType:
     if name not in names():
         raise unknown("experiment", name, names())
     return importlib.import_module(f"{__name__}.{name}")
+
+
+def planned(study: ModuleType, protocol: str) -> Config:
+    """What the study runs under ``protocol``. Raises InputError for one that it does not have."""
+    protocols = getattr(study, "PROTOCOLS", {})
+    return replace(study.CONFIG, protocol=choose("protocol", protocol, protocols), **protocols[protocol])

@@ -8,13 +8,12 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from types import ModuleType
 from typing import Any, NoReturn
 
 import experiments
-from experiments import _analyze, _sample, _untrained
+from experiments import _analyze, _reports, _sample, _untrained
 from rnnlab.config import Arm, Config, from_json, parse_document
-from rnnlab.errors import InputError, choose
+from rnnlab.errors import InputError
 from rnnlab.names import absolute_name, arm_name
 from rnnlab.overrides import override, select_arms
 
@@ -82,8 +81,8 @@ def _parser() -> argparse.ArgumentParser:
                      "several numbers with commas are swept")  # fmt: skip
     resume = command("resume", _resume, "go on with a run that was stopped or killed")
     resume.add_argument("directory", type=Path, metavar="DIR", help="the run's directory")
-    report = command("report", _report, "write a run's table, figures and page anew")
-    report.add_argument("directories", type=Path, nargs="+", metavar="DIR", help="a run's directory")
+    report = command("report", _report, "write a run's table, figures and page anew; compare runs")
+    _reports.add_arguments(report)
     sample = command(
         "sample", _sample.show, "write text with the language models of a run; answer the questions of others"
     )
@@ -132,7 +131,7 @@ def _configuration(options: argparse.Namespace) -> Config:
     config: Config = study.CONFIG
     chosen = [value for value in options.set if value.startswith(PROTOCOL)]
     for name in (value.removeprefix(PROTOCOL) for value in chosen):
-        config = _planned(study, name)
+        config = experiments.planned(study, name)
     if options.quick:
         config = _quick(config, study.QUICK)
     for cell in options.cell:
@@ -155,12 +154,6 @@ def _configuration(options: argparse.Namespace) -> Config:
     config = _resolve_paths(config)
     config.check()
     return config
-
-
-def _planned(study: ModuleType, protocol: str) -> Config:
-    """What the study runs under ``protocol``. Raises InputError for one that it does not have."""
-    protocols = getattr(study, "PROTOCOLS", {})
-    return replace(study.CONFIG, protocol=choose("protocol", protocol, protocols), **protocols[protocol])
 
 
 def _quick(config: Config, changes: Mapping[str, Any]) -> Config:
@@ -244,7 +237,7 @@ def _train(config: Config, directory: Path, *, new: bool) -> int:
     if new:
         run.check_new(directory)
     prepared = prepare(config)
-    _curves(config)  # a reference that cannot be read is told now, not after the training
+    _reports.curves(config)  # a reference that cannot be read is told now, not after the training
     terminal = Terminal()
     try:
         complete = (run.start if new else run.resume)(prepared, directory, terminal)
@@ -258,46 +251,20 @@ def _train(config: Config, directory: Path, *, new: bool) -> int:
 
 
 def _report(options: argparse.Namespace) -> int:
-    """Write the figures and the page of each run anew, and print its table."""
+    """Write each run's figures and page (report.html in it) anew and print its tables; of several runs, also a page
+    that sets their arms side by side. An unfinished run is reported as far as it got."""
+    configs = {}
     for directory in options.directories:  # all of them are looked at before anything is written
-        _recorded(directory)
-    for directory in options.directories:
-        _write_report(directory)
-    return 0
+        try:
+            configs[directory] = _recorded(directory)
+        except InputError as error:
+            where = "" if str(error).startswith(str(directory)) else f"{directory}: "
+            raise InputError(f"{where}{error}") from error
+    return _reports.show(options, configs)
 
 
 def _write_report(directory: Path) -> int:
-    from rnnlab.report import write_report
-
-    config = _recorded(directory)
-    study = experiments.study(config.experiment)
-    if not isinstance(config, Config):
-        return _untrained.write(study, config, directory)
-    own = config.data == study.CONFIG.data
-    numbers = getattr(study, "PUBLISHED", None) if own else None
-    report = write_report(directory, numbers, _curves(config), _verdicts(study, config, directory))
-    print(report.text, end="")
-    figures = "   ".join(f"figure: {figure}" for figure in report.figures)
-    print(f"report: {directory / 'report.html'}   {figures}")
-    return 0
-
-
-def _verdicts(study: ModuleType, config: Config, directory: Path) -> Sequence[Any]:
-    """What the run says of its paper's claims; none of a study without."""
-    if not hasattr(study, "claims"):
-        return ()
-    from rnnlab import claims, records, report, summary
-
-    planned = _planned(study, config.protocol) if config.protocol else study.CONFIG
-    found = summary.groups(records.read_metrics(directory / "metrics.parquet"))
-    return claims.judge(study.claims(config), found, config, planned, report.read_summary(directory))
-
-
-def _curves(config: Config) -> Sequence[Any]:
-    """The curves that the study's paper published, for the arms of this run; none where it has other data."""
-    study = experiments.study(config.experiment)
-    curves = study.published_curves(config) if hasattr(study, "published_curves") else ()
-    return curves if config.data == study.CONFIG.data else ()
+    return _reports.write(directory, _recorded(directory))
 
 
 if __name__ == "__main__":

@@ -48,9 +48,9 @@ def start(study: ModuleType, chosen: Any, directory: Path) -> int:
 
 def write(study: ModuleType, chosen: Any, directory: Path) -> int:
     """Measure anew (it takes seconds, and always finds the same), write figures, page and summary, print the table."""
-    from rnnlab import records
+    from rnnlab import page, records
     from rnnlab.figures import csv_text
-    from rnnlab.report import page
+    from rnnlab.tables import Table
 
     chosen.check()
     environment = records.read_json(directory / "env.json")
@@ -60,8 +60,9 @@ def write(study: ModuleType, chosen: Any, directory: Path) -> int:
         records.write_whole(directory / "figures" / f"{name}.png", picture)
     shown = {f"{words}; the numbers are in figures/{name}.csv": png for name, (_, png, words) in found.pictures.items()}
     title = f"rnnlab: {chosen.experiment}"
-    text = page(title, (found.header, found.rows), "", "", shown, environment, to_json(chosen))
-    records.write_whole(directory / "report.html", text.encode())
+    body = page.table(Table(found.header, found.rows), "results") + page.images(shown)
+    body += page.heading("Command and environment") + page.origin(environment, to_json(chosen))
+    records.write_whole(directory / "report.html", page.page(title, body).encode())
     summary = {"experiment": chosen.experiment, "complete": True, **found.summary}
     records.write_json(directory / "summary.json", summary)
     widths = [max(map(len, column)) for column in zip(found.header, *found.rows, strict=True)]

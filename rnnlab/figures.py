@@ -219,3 +219,29 @@ def draw_lags(points: Sequence[Mapping[str, Any]], title: str) -> bytes:
     target = io.BytesIO()
     figure.savefig(target, format="png")
     return target.getvalue()
+
+
+def draw_seeds(records: Sequence[Mapping[str, Any]], headline: str) -> bytes:
+    """A PNG: every live run of ``records`` (of `tables.every_seed`) a dot, a row for each arm and its numbers."""
+    from matplotlib.figure import Figure
+
+    fixed = ("arm", "seed", "dead", headline)
+    names = [name for name in records[0] if name not in fixed]
+    names = [name for name in names if len({record[name] for record in records}) > 1]
+    rows: dict[str, list[float]] = {}
+    for record in records:
+        swept = [f"{name}={record[name]:g}" for name in names if record[name] != ""]
+        rows.setdefault(" ".join([record["arm"], *swept]), []).append(record[headline])
+    figure = Figure(figsize=(7.5, 1.1 + 0.34 * len(rows)), layout="constrained", dpi=110)
+    axes = figure.subplots()
+    for height, values in enumerate(rows.values()):
+        axes.plot(values, [height] * len(values), "o", alpha=0.6, markersize=5)
+        interval = mean_interval(np.array(values))
+        axes.plot([interval.low, interval.high], [height, height], color="black", linewidth=1)
+        axes.plot(interval.mean, height, "|", color="black", markersize=14)
+    axes.set_yticks(range(len(rows)), list(rows))
+    axes.set(ylim=(len(rows) - 0.5, -0.5), xlabel=headline.replace("_", " "))
+    axes.grid(alpha=0.25, axis="x")
+    target = io.BytesIO()
+    figure.savefig(target, format="png")
+    return target.getvalue()

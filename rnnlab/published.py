@@ -37,30 +37,39 @@ def beside(curves: Sequence[Curve], found: Sequence[Group]) -> list[dict[str, An
     return records
 
 
-def text(records: Sequence[Mapping[str, Any]]) -> str:
-    """A table a line an epoch (a dozen of those that we have trained), a pair of columns a curve."""
-    from rich.console import Console
-    from rich.table import Table
-
-    ours = {record["epoch"] for record in records if record["n"]}
-    if not ours:
-        return ""
-    epochs = sorted(ours)
+def table(records: Sequence[Mapping[str, Any]]) -> tuple[list[str], list[list[str]]]:
+    """Header and a row an epoch (a dozen of those that we have trained), a pair of columns a curve; else no rows."""
+    epochs = sorted({record["epoch"] for record in records if record["n"]})
     if len(epochs) > ROWS:
         epochs = sorted({epochs[round(i)] for i in np.linspace(0, len(epochs) - 1, ROWS)})
     columns = list(dict.fromkeys(_column(record) for record in records))
     cells = {(_column(record), record["epoch"]): record for record in records}
-    shown = Table(box=None, header_style="bold", title="beside the published curves", title_justify="left")
-    shown.add_column("epoch", justify="right")
     swept = len({record["numbers"] for record in records}) > 1
+    header = ["epoch"]
     for label, arm, numbers, split, metric in columns:
-        shown.add_column(f"{label}: {split} {metric}", justify="right")
-        shown.add_column(f"ours, {arm}{f' {numbers}' if swept else ''}", justify="right")
+        header += [f"{label}: {split} {metric}", f"ours, {arm}{f' {numbers}' if swept else ''}"]
+    rows = []
     for epoch in epochs:
         row = [str(epoch)]
         for column in columns:
             record = cells.get((column, epoch))
             row += [_number(record["published"]) if record else "", _interval(record)]
+        rows.append(row)
+    return header, rows
+
+
+def text(records: Sequence[Mapping[str, Any]]) -> str:
+    """The table for a terminal; "" where there is none."""
+    from rich.console import Console
+    from rich.table import Table
+
+    header, rows = table(records)
+    if not rows:
+        return ""
+    shown = Table(box=None, header_style="bold", title="beside the published curves", title_justify="left")
+    for name in header:
+        shown.add_column(name, justify="right")
+    for row in rows:
         shown.add_row(*row)
     console = Console(highlight=False)
     if not console.is_terminal:

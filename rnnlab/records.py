@@ -4,6 +4,7 @@ import json
 import os
 import platform
 import subprocess
+import sys
 from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -66,8 +67,9 @@ def read_text(path: Path) -> str:
 
 
 def environment(devices: list[Any], dataset: Mapping[str, Any]) -> dict[str, Any]:
-    """Versions, git revision, devices and data: what a result depends on beside its config."""
+    """Versions, git revision, devices and data: what a result depends on beside its config; and the command."""
     return {
+        "command": ["python", *sys.orig_argv[1:]],
         "python": platform.python_version(),
         "packages": {name: _version(name) for name in PACKAGES},
         "git": _git_revision(),

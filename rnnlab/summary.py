@@ -76,6 +76,15 @@ def final_values(group: Group, task: Task, *, validation_is_test: bool = False) 
     return {name: np.where(group.died, np.nan, value) for name, value in values.items()}
 
 
+def headline_values(group: Group, name: str) -> np.ndarray:
+    """The number that ``headline`` names, of each run ``[n]``; NaN for one that died."""
+    last = name.startswith("last_test_")
+    metric = name.removeprefix("last_test_") if last else name.removeprefix("test_").removesuffix("_at_best_validation")
+    blank = np.full((len(group.seeds), len(group.epochs)), np.nan)
+    test, loss = group.values.get(("test", metric), blank), group.values.get(("validation", "loss"), blank)
+    return np.where(group.died, np.nan, stats.last_epoch(test) if last else stats.at_best_validation(loss, test))
+
+
 def steps_to_solve(group: Group, task: Task, goal: float) -> np.ndarray:
     """``[n]`` training steps at the end of the first epoch in which each run's validation reached ``goal``.
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from experiments import quickstart
-from rnnlab import records, report
+from rnnlab import records, report, tables
 from rnnlab.config import Arm
 from rnnlab.errors import InputError
 from rnnlab.overrides import override
@@ -111,7 +111,7 @@ def test_the_table_shows_them(solved, shown):
     ]  # fmt: skip
     assert tuple(rows[0][3:5]) == shown
     assert rows[1][3] == "3 of 4 (30-95 %)"  # where no run died
-    text = report.text_table(summary_of(metrics))
+    text = tables.text_table(summary_of(metrics))
     assert max(len(line) for line in text.splitlines()) <= 160
     assert "whose validation solved was 0.95 or more" in " ".join(text.split())
 
@@ -130,7 +130,7 @@ def test_without_a_goal_nothing_is_said_of_it():
     assert summary["goal"] is None
     assert not {"solved", "steps_to_solve"} & set(summary["results"][0])
     assert "solved" not in report.table(summary)[0]
-    assert report.goal_text(summary) == ""
+    assert tables.goal_text(summary) == ""
 
 
 # refusals
@@ -182,4 +182,4 @@ def test_the_page_says_what_solved_means(tmp_path):
     report.write_report(tmp_path)
     page = (tmp_path / "report.html").read_text()
     assert "3 of 4 (30-95 %)" in page
-    assert report.goal_text(report.read_summary(tmp_path)) in page.replace("&#x27;", "'")
+    assert tables.goal_text(report.read_summary(tmp_path)) in page.replace("&#x27;", "'")

@@ -2,6 +2,7 @@
 
 import json
 import os
+import sys
 
 import numpy as np
 import pyarrow as pa
@@ -199,4 +200,6 @@ def test_the_environment_says_what_a_result_depends_on():
     assert found["packages"]["numpy"] == np.__version__
     assert len(found["devices"]) == len(jax.devices())
     assert found["dataset"] == {"name": "digits"}
+    assert found["command"][0] == "python"
+    assert found["command"][1:] == sys.orig_argv[1:]
     assert json.loads(json.dumps(found)) == found

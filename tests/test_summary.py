@@ -211,7 +211,7 @@ def test_the_page_needs_nothing_else(run_directory):
     page = (run_directory / "report.html").read_text()
     assert "://" not in re.sub(r"base64,[^\"]*", "", page)
     assert re.findall(r"<(?:script|link|iframe|object)", page) == []
-    assert {source[:22] for source in re.findall(r'(?:src|href)=["\']?([^"\'>]*)', page)} == {"data:image/png;base64,"}
+    assert re.findall(r"(?:src|href|url)\b", page) == []
     assert "&lt;script&gt;" in page
     assert "Unfinished" not in page
     header, rows = report.table(report.read_summary(run_directory))
