@@ -93,6 +93,7 @@ def by_hand(model, params, carry, rows):
     return jax.tree.map(lambda p, g: p - RATE * g, params, gradient), after, value
 
 
+@pytest.mark.slow
 def test_the_carry_is_handed_on_and_begins_anew_with_an_epoch():
     made, one = recipe(), a_run()
     plan, model = jnp.asarray(plan_of(made)), made.make_model({}, None)

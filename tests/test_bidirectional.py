@@ -162,6 +162,7 @@ def test_the_directions_start_apart_from_the_cells_own_draws():
     assert np.mean(np.asarray(params.forward.w) == params.backward.w) < 0.1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("lengths", [None, LENGTHS], ids=["whole", "padded"])
 def test_layers_run_one_after_another(lengths):
     """A stack with a bidirectional layer anywhere: each layer reads the whole sequence that the one below has made."""

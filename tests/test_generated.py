@@ -345,6 +345,7 @@ def test_solved_is_the_fraction_of_examples_right_throughout():
     assert np.isnan(LABELLING.metrics(Sums(*np.zeros((4, 1))))["solved"]).all()
 
 
+@pytest.mark.slow
 def test_probes_weigh_the_steps_too():
     split = load("memorisation", length=3, alphabet=4, examples=8).train
     model = make_model(make_cell("cerebral_lstm", 5), 6, 6, every_step=True)
@@ -386,6 +387,7 @@ def test_an_evaluated_regression_is_the_formula():
 # in a run
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "options"), [("reversal", {"length": 2, "alphabet": 2}), ("adding", {"lag": 8})])
 def test_a_run_records_the_metrics_of_its_task(tmp_path, name, options):
     config = replace(

@@ -88,6 +88,7 @@ def test_keras_orthogonal_is_joint():
     assert np.abs(block[:, 0] @ block[:, 0].T - np.eye(40)).max() > 0.1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", RECURRENT)
 def test_cells_take_the_initialisers_named(name):
     """w has D inputs and as many gates as see x, u has H inputs and its own gates; neither takes the other's name."""

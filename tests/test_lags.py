@@ -54,7 +54,7 @@ def measured(cell, steps, task="regression", params=None, batch=None):
 @pytest.mark.parametrize("task", TASKS)
 @pytest.mark.parametrize(
     ("steps", "expected"),
-    [(1, [0]), (2, [0, 1]), (3, [0, 1, 2]), (6, [0, 1, 2, 5]), (13, [0, 1, 2, 5, 10, 12])],
+    [(1, [0]), (3, [0, 1, 2]), (13, [0, 1, 2, 5, 10, 12])],
 )
 def test_a_gradient_that_decays_is_measured_at_every_lag(steps, expected, task):
     decay = np.array([0.9, -0.5, 1.25, 0.1])

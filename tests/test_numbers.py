@@ -130,6 +130,7 @@ NUMBERS = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "option", "value", "more"), NUMBERS, ids=lambda v: v if isinstance(v, str) else "")
 def test_a_number_may_be_a_traced_array(name, option, value, more):
     """Two values side by side on a vmapped axis are what each gives as a Python float, and differ."""

@@ -184,6 +184,7 @@ def test_the_learning_rate_falls_in_steps(decay):
     np.testing.assert_allclose(got["w"], expected, rtol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", OPTIMISERS)
 def test_weight_decay_and_a_falling_rate_ride_the_run_axis(name):
     def of(rate, decay):

@@ -26,6 +26,7 @@ def a_model(every_step=False, **options):
     return cell, make_model(cell, D, C, every_step=every_step)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("task", TASKS)
 def test_the_paths_are_measured_as_the_docstring_says(task):
     every_step = TASKS[task].every_step

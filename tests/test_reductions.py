@@ -156,6 +156,7 @@ def test_identical_cerebral_paths_are_an_lstm_whose_doubled_output_feeds_back():
         np.testing.assert_allclose(after.c[:, path], carry.c, **FLOAT32)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", ["code", "printed"])
 def test_a_tied_path_is_two_identical_ones(form):
     """From one key: half the parameters, the same outputs and cell states, and the sum of the two gradients."""
@@ -222,6 +223,7 @@ def test_the_cerebral_structure_round_an_lstm_is_the_cerebral_lstm(paths):
     assert_trees_close(tuple(found[:3]), moved, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_cerebral_paths_start_as_the_cell_does():
     own = {"forget_bias": 2.0, "u_init": "glorot_uniform"}
     inner, upper_key, lower_key = make_cell("lstm", H, **own), *jax.random.split(jax.random.key(5))

@@ -198,7 +198,7 @@ def half_removed(path, *args, **kwargs):
 @pytest.mark.parametrize(
     "where",
     [
-        "between metrics and checkpoint",
+        pytest.param("between metrics and checkpoint", marks=SLOW),
         pytest.param("before deleting", marks=SLOW),
         pytest.param("while deleting", marks=SLOW),
         pytest.param("summary", marks=SLOW),
@@ -290,8 +290,9 @@ def test_a_full_disk_costs_nothing_that_was_saved(reference, stopped, tmp_path):
     command = [sys.executable, "-c", LIMITED, str(limit), "resume", str(directory)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 2, done.stderr
-    # A thread of tensorstore may come late, find orbax's event loop closed and print that. Ours is one line.
-    lines = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
+    # A thread of tensorstore may come late, find orbax's event loop closed and print that, before, after or within the
+    # line that is ours.
+    lines = [line for line in done.stderr.splitlines() if f"error: {directory}" in line]
     assert len(lines) == 1, done.stderr
     assert "rnnlab/" not in done.stderr.replace(lines[0], ""), done.stderr
     after = files(directory / "checkpoints")

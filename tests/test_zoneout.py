@@ -47,6 +47,7 @@ def test_a_kept_unit_keeps_its_state_and_the_others_are_what_they_would_be(pooli
     np.testing.assert_array_equal(after.ahead, plain.ahead)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pooling", ["fo", "ifo"])
 def test_the_sequence_draws_as_the_steps_do_and_padding_moves_no_draw(pooling):
     params, carry, xs = drawn(pooling, batch=3) if pooling == "fo" else drawn(pooling, batch=2)
