@@ -15,7 +15,7 @@ Claims:    D1 test accuracy peaks near 85 % by epoch 5 and then falls, while tra
 Protocols (--set protocol=NAME): held_out (default), 2,500 of the training reviews validate; validate_on_test, as the
            report does: trains on all 25,000; systems, the same splits as held_out with other arms: lstm, two stacked,
            two QRNN layers densely connected, a Grid LSTM of two layers, and a bidirectional LSTM; 100 words, padded in
-           front, which lets a QRNN compute all its products at once.
+           front, which lets a QRNN run over a sequence by itself and not step by step.
 Departures: reviews of different lengths are masked, not padded.
 
 Command:   python -m experiments run imdb_lstm

@@ -114,15 +114,7 @@ def draw_curves(points: Sequence[Mapping[str, Any]], title: str) -> bytes:
         panel.set(xlabel="epoch", ylabel=f"{split} loss")
         known = [f"{name}={value:g}" for name, value in zip(names, numbers, strict=True) if value != ""]
         panel.set_title(", ".join(known), size=9)
-    handles: dict[str, Any] = {}
-    for panel in axes.flat:
-        shown, labels = panel.get_legend_handles_labels()
-        handles |= dict(zip(labels, shown, strict=True))
-    figure.legend(handles.values(), handles.keys(), loc="outside right center", frameon=False, fontsize=9)
-    figure.suptitle(title, size=11)
-    target = io.BytesIO()
-    figure.savefig(target, format="png")
-    return target.getvalue()
+    return finish(figure, title, size=9)
 
 
 def draw_probes(points: Sequence[Mapping[str, Any]], title: str) -> bytes:
@@ -155,11 +147,7 @@ def draw_probes(points: Sequence[Mapping[str, Any]], title: str) -> bytes:
         axes.set(xlabel="epoch", ylabel=metric.replace("_", " "))
         axes.xaxis.get_major_locator().set_params(integer=True)
         axes.grid(alpha=0.25)
-    figure.legend(*axes.get_legend_handles_labels(), loc="outside right center", frameon=False, fontsize=8)
-    figure.suptitle(title, size=11)
-    target = io.BytesIO()
-    figure.savefig(target, format="png")
-    return target.getvalue()
+    return finish(figure, title)
 
 
 def draw_lags(points: Sequence[Mapping[str, Any]], title: str) -> bytes:
@@ -210,11 +198,16 @@ def draw_lags(points: Sequence[Mapping[str, Any]], title: str) -> bytes:
         means = [point["mean"] for point in points if point["metric"] == metric and np.isfinite(point["mean"])]
         if metric.startswith("log10_") and means:  # the band of two or three seeds spans any number of decades
             row[0].set_ylim(10.0 ** (min(means) - 1), 10.0 ** (max(means) + 1))
+    return finish(figure, title)
+
+
+def finish(figure: Any, title: str, size: int = 8) -> bytes:
+    """The PNG of ``figure`` under ``title``, with one legend of ``size`` for all its panels beside them."""
     handles: dict[str, Any] = {}
-    for axes in panels.flat:
-        shown, labels = axes.get_legend_handles_labels()
-        handles |= dict(zip(labels, shown, strict=True))
-    figure.legend(handles.values(), handles.keys(), loc="outside right center", frameon=False, fontsize=8)
+    for axes in figure.axes:
+        drawn, labels = axes.get_legend_handles_labels()
+        handles |= dict(zip(labels, drawn, strict=True))
+    figure.legend(handles.values(), handles.keys(), loc="outside right center", frameon=False, fontsize=size)
     figure.suptitle(title, size=11)
     target = io.BytesIO()
     figure.savefig(target, format="png")

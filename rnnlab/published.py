@@ -1,11 +1,11 @@
 """Curves that a paper published, beside ours: a table by epoch, a figure, the numbers as CSV."""
 
-import io
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from rnnlab.figures import finish
 from rnnlab.stats import mean_interval
 from rnnlab.summary import Group
 from rnnlab.types import Curve
@@ -133,12 +133,4 @@ def draw(records: Sequence[Mapping[str, Any]], title: str) -> bytes:
         axes.set(xlabel="epoch", ylabel=f"{panel[0]} {panel[1]}".replace("_", " "))
         axes.xaxis.get_major_locator().set_params(integer=True)
         axes.grid(alpha=0.25)
-    handles: dict[str, Any] = {}
-    for axes in figure.axes:
-        drawn, names = axes.get_legend_handles_labels()
-        handles |= dict(zip(names, drawn, strict=True))
-    figure.legend(handles.values(), handles.keys(), loc="outside right center", frameon=False, fontsize=9)
-    figure.suptitle(title, size=11)
-    target = io.BytesIO()
-    figure.savefig(target, format="png")
-    return target.getvalue()
+    return finish(figure, title, size=9)

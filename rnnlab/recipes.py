@@ -27,10 +27,9 @@ def arm_model(config: Config, plan: Plan, dataset: Dataset, numbers: Mapping[str
     if key is not None and rates:
         key, key_dropout = jax.random.split(key)
         dropout = Dropout(key_dropout, **rates)
-    cell = arm_cell(plan, plan.arm.cell, numbers, key)
-    embedding = config.embedding if dataset.ids else 0
     if plan.arm.attention:
         return _seq2seq(config, plan, dataset, numbers, key, dropout)
+    cell, embedding = arm_cell(plan, plan.arm.cell, numbers, key), config.embedding if dataset.ids else 0
     if cell.over is not None and (dataset.question or dataset.task == "language_modelling"):
         raise InputError(
             f"cell: {plan.arm.cell} reads the text both ways, and so what is asked for; "
