@@ -202,13 +202,19 @@ def draw_lags(points: Sequence[Mapping[str, Any]], title: str) -> bytes:
 
 
 def finish(figure: Any, title: str, size: int = 8) -> bytes:
-    """The PNG of ``figure`` under ``title``, with one legend of ``size`` for all its panels beside them."""
+    """The PNG of ``figure`` under ``title``, with one legend of ``size`` for all its panels beside them, where they
+    name anything."""
     handles: dict[str, Any] = {}
     for axes in figure.axes:
         drawn, labels = axes.get_legend_handles_labels()
         handles |= dict(zip(labels, drawn, strict=True))
-    figure.legend(handles.values(), handles.keys(), loc="outside right center", frameon=False, fontsize=size)
+    if handles:
+        figure.legend(handles.values(), handles.keys(), loc="outside right center", frameon=False, fontsize=size)
     figure.suptitle(title, size=11)
+    return _png(figure)
+
+
+def _png(figure: Any) -> bytes:
     target = io.BytesIO()
     figure.savefig(target, format="png")
     return target.getvalue()
@@ -235,6 +241,4 @@ def draw_seeds(records: Sequence[Mapping[str, Any]], headline: str) -> bytes:
     axes.set_yticks(range(len(rows)), list(rows))
     axes.set(ylim=(len(rows) - 0.5, -0.5), xlabel=headline.replace("_", " "))
     axes.grid(alpha=0.25, axis="x")
-    target = io.BytesIO()
-    figure.savefig(target, format="png")
-    return target.getvalue()
+    return _png(figure)

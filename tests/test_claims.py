@@ -9,7 +9,7 @@ import pytest
 import scipy.stats
 
 import experiments
-from experiments.__main__ import _configuration, _parser, _planned, main
+from experiments.__main__ import _configuration, _parser, main
 from rnnlab import claims, records
 from rnnlab.arms import plan_arms
 from rnnlab.claims import Claim, about, above, at_best_validation, at_epoch, below, cheaper, higher, judge, last, lower
@@ -394,7 +394,7 @@ def judged(name: str, config: Config, planned: Config, found, summary) -> dict[s
 def test_records_that_look_like_the_paper_s_hold_and_swapped_ones_do_not(name):
     study = experiments.study(name)
     for protocol in getattr(study, "PROTOCOLS", {"": {}}):
-        config = _planned(study, protocol) if protocol else study.CONFIG
+        config = experiments.planned(study, protocol) if protocol else study.CONFIG
         plans = study.claims(config)
         holds = judged(name, config, config, *records_of(name, config))
         swapped = judged(name, config, config, *records_of(name, config, other=True))
@@ -414,7 +414,7 @@ def test_nothing_and_quick_runs_leave_every_claim_undecided(name):
     for protocol in getattr(study, "PROTOCOLS", {"": {}}):
         chosen = ["--set", f"protocol={protocol}"] if protocol else []
         quick = _configuration(_parser().parse_args(["run", name, "--quick", *chosen]))
-        planned = _planned(study, protocol) if protocol else study.CONFIG
+        planned = experiments.planned(study, protocol) if protocol else study.CONFIG
         assert list(plan_arms(quick))
         few = records_of(name, quick, seeds=2)
         many = records_of(name, planned)  # however clear its records are

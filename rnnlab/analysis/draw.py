@@ -1,11 +1,12 @@
 """The figures of an analysis, from the records that are written beside them."""
 
-import io
 from collections.abc import Mapping, Sequence
 from itertools import product
 from typing import Any, NamedTuple
 
 import numpy as np
+
+from rnnlab.figures import finish
 
 Record = Mapping[str, Any]
 WIDEST = 5  # panels in a row of scatters
@@ -35,7 +36,7 @@ def draw_lines(points: Sequence[Record], x: str, title: str, *, columns: str = "
                 axes.xaxis.set_major_formatter("{x:g}")
             axes.grid(alpha=0.25)
         panels[row, 0].set_ylabel(what.removeprefix("log10 "))
-    return _finish(figure, panels.flat, title)
+    return finish(figure, title)
 
 
 def draw_training(points: Sequence[Record], title: str) -> bytes:
@@ -58,7 +59,7 @@ def draw_training(points: Sequence[Record], title: str) -> bytes:
         axes.grid(alpha=0.25)
     for axes in panels[len(kinds) :]:
         axes.remove()
-    return _finish(figure, panels[: len(kinds)], title)
+    return finish(figure, title)
 
 
 class Scatter(NamedTuple):
@@ -97,7 +98,7 @@ def draw_points(points: Sequence[Record], kind: Scatter, title: str) -> bytes:
         axes.grid(alpha=0.25)
     for place in set(range(panels.size)) - set(places):
         panels.flat[place].remove()
-    return _finish(figure, [panels.flat[place] for place in places], title)
+    return finish(figure, title)
 
 
 def _scatter(figure: Any, axes: Any, here: Sequence[Record], kind: Scatter, name: str, whole: list[Any]) -> None:
@@ -137,16 +138,3 @@ def _line(
 
 def _values(points: Sequence[Record], name: str) -> list[Any]:
     return list(dict.fromkeys(p[name] for p in points if p[name] != ""))
-
-
-def _finish(figure: Any, panels: Any, title: str) -> bytes:
-    handles: dict[str, Any] = {}
-    for axes in panels:
-        shown, labels = axes.get_legend_handles_labels()
-        handles |= dict(zip(labels, shown, strict=True))
-    if handles:
-        figure.legend(handles.values(), handles.keys(), loc="outside right center", frameon=False, fontsize=8)
-    figure.suptitle(title, size=9)
-    target = io.BytesIO()
-    figure.savefig(target, format="png")
-    return target.getvalue()
