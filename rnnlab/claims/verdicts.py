@@ -51,7 +51,7 @@ class Claim(NamedTuple):
     rule: Callable[[Evidence], Sequence[Part]]
     protocols: Sequence[str] = ()  # that it is about; none: every one of the study
     seeds: int = LEAST_SEEDS  # live runs of every arm
-    epochs: int = 0  # 0: those that the study plans
+    epochs: int = 0  # of which it speaks; 0: as many as the study plans
     one_is_enough: bool = False
 
 
