@@ -39,7 +39,7 @@ def test_the_picture_is_there():
 
 @pytest.mark.slow
 def test_the_cell_of_your_own_works_as_printed(tmp_path, monkeypatch):
-    (source,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    source = next(text for text in re.findall(r"```python\n(.*?)```", README, re.DOTALL) if "-> Cell" in text)
     assert len([line for line in source.splitlines() if line.strip()]) <= 20
     command = re.search(r"^python -m experiments run.*my_cell\.py(?:.*\\\n)*.*$", README, re.MULTILINE)[0]
     words = shlex.split(command.replace("\\\n", " "))[3:]
@@ -58,7 +58,7 @@ def test_the_cell_of_your_own_works_as_printed(tmp_path, monkeypatch):
 
 @pytest.mark.slow
 def test_the_cell_of_your_own_reads_characters_too(tmp_path, monkeypatch):
-    (source,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    source = next(text for text in re.findall(r"```python\n(.*?)```", README, re.DOTALL) if "-> Cell" in text)
     (tmp_path / "my_cell.py").write_text(source)
     monkeypatch.chdir(tmp_path)
     assert main(["run", "quickstart", "--quick", "--cell", "my_cell.py:leaky", "--arms", "leaky", "--out", "own"]) == 0

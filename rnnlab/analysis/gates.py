@@ -51,7 +51,8 @@ def time_scales(cell: Cell, params: Params, xs: Array, lengths: Array | None = N
         tau = -1 / mean over valid steps of log(k)      k = f, or z of a GRU (1 - z in its printed form)
 
     the time constant of the product of the gates over time; infinite where they are 1. In float32 a gate is 1 from
-    about 1 - 6e-8 on, so that beyond 1.7e7 steps nothing can be told. Of a grid the gates of time alone count. {} for a
+    about 1 - 6e-8 on, so that beyond 1.7e7 steps nothing can be told. NaN at the gates of a grid that forget along the
+    dimensions of a step or along depth, and not over time. {} for a
     cell without such a gate: no f or z; a biological cell, whose f adds to the state; and a form whose state keeps
     nothing (printed Cerebral LSTM; in a stack that is not seen).
     """
@@ -67,7 +68,7 @@ def time_scales(cell: Cell, params: Params, xs: Array, lengths: Array | None = N
         if letter not in ("f", "z") or _has(own, lambda node: isinstance(node, BiologicalParams)):
             continue
         if _has(own, lambda node: isinstance(node, GridParams)):
-            values = values[..., 0, :]  # of time; the others forget along the dimensions of a step and depth
+            values = jnp.where(jnp.arange(values.shape[-2])[:, None] == 0, values, jnp.nan)  # the first is time
         kept = in_numpy(values)[np.asarray(went.valid)]
         if _has(own, lambda node: isinstance(node, GRUParams) and node.b is None):
             kept = 1 - kept

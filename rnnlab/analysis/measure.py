@@ -86,12 +86,12 @@ def measure_gates(one: Subject) -> Measured:
         numbers[f"{letter} < 0.1"] = float(np.concatenate([use.shut for use in mine]).mean())
         numbers[f"{letter} > 0.9"] = float(np.concatenate([use.open for use in mine]).mean())
     if scales:
-        numbers["time scale"] = float(np.median(np.concatenate(list(scales.values()))))
+        numbers["time scale"] = float(np.nanmedian(np.concatenate(list(scales.values()))))
     points = []
     for name, use in used.items():
         layer, _, letter = name.rpartition(".")
         for unit, (shut, wide, mean) in enumerate(zip(use.shut, use.open, use.mean, strict=True)):
-            scale = scales[name][unit] if name in scales else ""
+            scale = scales[name][unit] if name in scales and not np.isnan(scales[name][unit]) else ""
             known = {"layer": layer or 1, "gate": letter, "unit": unit}
             points.append({**known, "shut": shut, "open": wide, "mean": mean, "time_scale": scale})
     return Measured(numbers, points=points)
