@@ -108,18 +108,19 @@ def _measure(
     batch = run.examples("validation", count)
     found: dict[str, list[dict[str, Any]]] = {"numbers": []}
     notes: dict[str, None] = {}
+    died = None
     for label, arm, numbers, epochs in lines:
         cell = run.cell(arm, **numbers)
         for epoch in epochs:
-            subjects, missing = [], None
+            subjects = []
             for seed in seeds:
                 try:
                     subjects.append(subject(run, arm, seed, epoch, batch=batch, cell=cell, **numbers))
                 except InputError as error:  # a run that died before it had a best epoch; the others go on
-                    missing = error
+                    died = error
                     notes[f"left out: {error}"] = None
-            if missing is not None and not subjects:
-                raise missing
+            if not subjects:
+                continue
             print(f"{label}, epoch {epoch}: {len(subjects)} seeds", file=sys.stderr)
             for part in parts:
                 try:
@@ -131,6 +132,8 @@ def _measure(
                     notes[f"{part} left out for {label}: {note}"] = None
                     continue
                 _add(found, {"arm": label, "epoch": epoch}, part, measured, last=epoch == epochs[-1])
+    if died is not None and not found["numbers"]:
+        raise died
     return found, list(notes)
 
 

@@ -35,7 +35,7 @@ def notes(summary: Mapping[str, Any], config: Config | None = None) -> list[str]
             if config is not None and (not mine or min(mine) < config.epochs):
                 lacking.append(f"{arm}: {min(mine, default=0)} of {config.epochs} epochs")
         missing = f" Arms that are not done: {', '.join(lacking)}." if lacking else ""
-        said.append(f"Unfinished. What is shown is what was saved so far, and will change.{missing}")
+        said.append(f"Unfinished: `resume` goes on. What is shown was saved so far, and will change.{missing}")
     if not results:
         said.append("No run has ended an epoch: there is nothing to show.")
     elif max(row["runs"] for row in results) == 1:

@@ -71,15 +71,14 @@ def _number(value: float | None) -> str:
 def interval_text(interval: Mapping[str, float | None]) -> str:
     """``0.9712 ± 0.0021``; without an interval where there are fewer than two runs, ``-`` where there is none.
 
-    Four decimals; three digits of a mean below 0.01.
+    Four decimals; three digits of a mean below 0.01, and of one from a million on.
     """
     mean, low = interval["mean"], interval["low"]
     if mean is None or np.isnan(mean):
         return "-"
     decimals = 4 if mean == 0 or abs(mean) >= 0.01 else min(9, 2 - int(np.floor(np.log10(abs(mean)))))
-    if low is None or np.isnan(low):
-        return f"{mean:.{decimals}f} (one run)"
-    return f"{mean:.{decimals}f} ± {mean - low:.{decimals}f}"
+    form = f".{decimals}f" if abs(mean) < 1e6 else ".3g"
+    return f"{mean:{form}} (one run)" if low is None or np.isnan(low) else f"{mean:{form}} ± {mean - low:{form}}"
 
 
 def _fraction_text(solved: Mapping[str, Any]) -> str:
@@ -192,6 +191,4 @@ def text_table(summary: Mapping[str, Any], published: Published | None = None) -
         )
         if summary["goal"]:
             console.print(goal_text(summary))
-        if not summary["complete"]:
-            console.print("unfinished: the run goes on with `resume`")
     return captured.get()

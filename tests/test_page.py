@@ -195,7 +195,7 @@ def test_ticks_are_few_round_and_inside(low, high):
 
 CASES = {
     "one seed": ({"seeds": 1}, "One seed: it has no interval", "0.6250 (one run)"),
-    "unfinished": ({"complete": False}, "Unfinished.", "a: 3 of"),
+    "unfinished": ({"complete": False}, "Unfinished:", "a: 3 of"),
     "nothing yet": ({"seeds": 0, "complete": False}, "No run has ended an epoch", "Unfinished"),
 }
 

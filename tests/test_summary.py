@@ -264,7 +264,7 @@ def test_an_unfinished_run_is_called_so(tmp_path, capsys, rows):
         fill(metrics, "a", upto=1)
     directory = directory_of(tmp_path / "run", metrics, complete=False)
     assert main(["report", str(directory)]) == 0
-    assert "unfinished" in capsys.readouterr().out
+    assert "Unfinished" in capsys.readouterr().out
     assert "Unfinished" in (directory / "report.html").read_text()
 
 
