@@ -7,6 +7,7 @@ import numpy as np
 
 from rnnlab import claims, drawing, page, published, strips, tables
 from rnnlab.config import Config
+from rnnlab.differences import differences
 from rnnlab.figures import LAG, OF_TASKS
 from rnnlab.summary import Group
 from rnnlab.tables import Published, Table, goal_text, table, text_table
@@ -71,12 +72,27 @@ def section(part: Part, level: int = 2, key: str = "") -> str:
         strips.strips(found, summary["headline"], part.published) or page.paragraph("No live run has a number."),
         page.paragraph("A dot a run, a tick their mean, a bar its 95 % interval, ◇ the paper's number where known."),
         page.details("Every run's number", page.table(_seeds(part), "every run's number")),
+        *_differences(part, level),
         *_curves(part, level, key),
         page.heading("Time and cost", level), page.table(tables.costs(summary, found), "time and cost"),
         page.paragraph("Time: training and evaluation of all runs of an arm, side by side; a run's is its share."),
         page.heading("Dead runs", level), _dead(part),
     ]  # fmt: skip
     return "".join(pieces)
+
+
+def _differences(part: Part, level: int) -> list[str]:
+    shown = differences(part.found, part.summary["headline"])
+    if not shown.rows:
+        return []
+    words = (
+        f"{part.summary['headline'].replace('_', ' ')}, of the same seeds (paired t); seeds needed: for 80 % power, "
+        "were the difference what was measured. A seed that died in either arm is left out."
+    )
+    return [
+        page.heading(f"Differences from {part.found[0].arm}", level), page.table(shown, "differences"),
+        page.paragraph(f"{words[0].upper()}{words[1:]}"),
+    ]  # fmt: skip
 
 
 def _curves(part: Part, level: int, key: str) -> list[str]:

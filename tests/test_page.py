@@ -13,13 +13,16 @@ from typing import NamedTuple
 
 import numpy as np
 import pytest
+import scipy.stats
 from test_summary import ARMS, RATE, TASK, directory_of, fill, numbers
 
 from experiments.__main__ import main
 from rnnlab import compare, drawing, page, records, report, tables
+from rnnlab.differences import differences
 from rnnlab.errors import InputError
 from rnnlab.records import DIED, Metrics
-from rnnlab.summary import groups, headline_values, summarise
+from rnnlab.stats import seeds_needed
+from rnnlab.summary import Group, groups, headline_values, summarise
 from rnnlab.types import Curve
 
 VOID = {"meta", "input", "img", "br"}
@@ -118,11 +121,34 @@ def test_the_page_is_whole_and_can_be_read_without_eyes_or_mouse(tmp_path):
     assert all(box["tabindex"] == "0" and box["aria-label"] for box in read.all("div") if box.get("class") == "scroll")
     assert "prefers-color-scheme: dark" in text
     assert "@media print" in text
-    order = ["Claims", "Results", "Every run at the end", "Learning curves", "Beside the published", "Time and cost",
-             "Dead runs", "Command and environment"]  # fmt: skip
+    order = ["Claims", "Results", "Every run at the end", "Differences from", "Learning curves",
+             "Beside the published", "Time and cost", "Dead runs", "Command and environment"]  # fmt: skip
     places = [text.index(f">{heading}") for heading in order]
     assert places == sorted(places)
     assert "python -m experiments run 'quick start'" in words(directory)
+
+
+def test_differences_are_paired_by_seed_and_corrected_for_their_number():
+    def group(arm, seeds, values, **found):
+        curves = {("test", "accuracy"): np.array(values)[:, None], ("validation", "loss"): np.ones((len(seeds), 1))}
+        died = np.isnan(values)
+        return Group(arm, found, np.array(seeds), np.array([1]), curves, died, np.array([10]))
+
+    first = group("a", [0, 1, 2, 3], [0.5, 0.6, 0.7, 0.9])
+    better = group("b", [3, 1, 0], [0.95, 0.70, 0.58], rate=2.0)
+    dead, same = group("b", [0, 1], [np.nan, np.nan], rate=3.0), group("c", [0, 1, 2], [0.5, 0.6, 0.7])
+    found = differences([first, better, dead, same], "test_accuracy_at_best_validation")
+    assert found.header[1] == "minus a"
+    expected = scipy.stats.ttest_rel([0.95, 0.70, 0.58], [0.9, 0.6, 0.5])
+    low, high = expected.confidence_interval()
+    row = found.rows[0]
+    assert row[:4] == ["b rate=2", "+0.07667", f"{low:+.4g} to {high:+.4g}", "3"]
+    assert row[4] == f"{min(1, 3 * expected.pvalue):.2g}"
+    assert row[5].startswith("0.62 (")  # of 12 pairs 7 are won and one is equal
+    assert int(row[6]) == seeds_needed(0.23 / 3, float(np.std([0.05, 0.1, 0.08], ddof=1)))
+    assert found.rows[1] == ["b rate=3", "-", "-", "0", "-", "-", "-"]
+    assert found.rows[2][:5] == ["c", "+0", "+0 to +0", "3", "-"]
+    assert differences([first], "test_accuracy_at_best_validation").rows == []
 
 
 def test_the_numbers_on_the_page_are_those_of_the_records(tmp_path):

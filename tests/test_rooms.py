@@ -14,7 +14,7 @@ ROOMS = [
     "errors", "types", "names", "config", "overrides", "rng", "data", "unroll", "cells", "adapters", "model", "seq2seq",
     "tasks", "optim", "train", "sweep", "probes", "arms", "recipes", "records", "checkpoint", "stats", "summary",
     "claims", "progress", "prepare", "loop", "saved", "sampling", "decoding", "run", "figures", "analysis", "published",
-    "tables", "drawing", "strips", "page", "sections", "report", "compare",
+    "tables", "drawing", "differences", "strips", "page", "sections", "report", "compare",
 ]  # fmt: skip
 
 
