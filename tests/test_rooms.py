@@ -11,10 +11,10 @@ ROOT = Path(__file__).resolve().parent.parent
 
 # In the order in which data flows; data and cells are folders.
 ROOMS = [
-    "errors", "types", "names", "config", "overrides", "rng", "data", "deferred", "unroll", "cells", "adapters", "model",
-    "seq2seq", "tasks", "optim", "train", "sweep", "probes", "arms", "recipes", "records", "checkpoint", "stats", "summary",
-    "claims", "progress", "prepare", "loop", "saved", "sampling", "decoding", "run", "figures", "analysis", "published",
-    "tables", "drawing", "differences", "strips", "page", "sections", "report", "compare",
+    "errors", "types", "names", "config", "overrides", "rng", "data", "deferred", "unroll", "cells", "adapters",
+    "model", "seq2seq", "tasks", "optim", "train", "sweep", "probes", "arms", "recipes", "records", "checkpoint",
+    "stats", "summary", "claims", "progress", "prepare", "loop", "saved", "sampling", "decoding", "run", "figures",
+    "analysis", "published", "tables", "drawing", "differences", "strips", "page", "sections", "report", "compare",
 ]  # fmt: skip
 
 

@@ -74,8 +74,8 @@ def biological_lstm(
         return BiologicalCarry(c, h, zeros(params.u, *batch, 1) if noisy else None)
 
     def gates(params: BiologicalParams, carry: BiologicalCarry, x: Array) -> LSTMGates:
-        z = squash(dot(x, params.w) + dot(carry.h, params.u) + dot(carry.c, params.p) + params.b)
-        return LSTMGates(z[..., 0, :], z[..., 1, :], z[..., 2, :], None)
+        z = dot(x, params.w) + dot(carry.h, params.u) + dot(carry.c, params.p) + params.b
+        return LSTMGates(squash(z[..., 0, :]), squash(z[..., 1, :]), squash(z[..., 2, :]), None)
 
     def step(params: BiologicalParams, carry: BiologicalCarry, x: Array) -> tuple[BiologicalCarry, Array]:
         i, f, o, _ = gates(params, carry, x)

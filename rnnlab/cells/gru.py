@@ -76,8 +76,7 @@ def gru(
         h = carry.h
         from_x = dot(x, params.w) if params.b is None else dot(x, params.w) + params.b
         from_h = dot(h, params.u if after else params.u[:, :2])
-        rz = squash(from_x[..., :2, :] + from_h[..., :2, :])
-        r, z = rz[..., 0, :], rz[..., 1, :]
+        r, z = (squash(from_x[..., g, :] + from_h[..., g, :]) for g in range(2))
         if after:
             n = act(from_x[..., 2, :] + r * (from_h[..., 2, :] + params.b_n))
         else:

@@ -60,8 +60,8 @@ def _slim(
         if vectors:
             z = z + params.u_gates * carry.h[..., None, :]
         candidate = act(dot(x, params.w) + from_h[..., -1, :] + params.b[-1])
-        ifo = jnp.broadcast_to(squash(z), (*candidate.shape[:-1], 3, hidden))  # LSTM3's gates have no batch axes
-        return LSTMGates(ifo[..., 0, :], ifo[..., 1, :], ifo[..., 2, :], candidate)
+        i, f, o = (jnp.broadcast_to(squash(z[..., g, :]), candidate.shape) for g in range(3))  # LSTM3's have no B
+        return LSTMGates(i, f, o, candidate)
 
     def step(params: SlimParams, carry: LSTMCarry, x: Array) -> tuple[LSTMCarry, Array]:
         i, f, o, candidate = gates(params, carry, x)

@@ -2,7 +2,7 @@
 
 The gradient of a plain scan adds ``h^T dz`` to a weight's gradient at every step: a product of few rows, and a pass
 over the whole gradient each time. Here the reverse scan stores dz, and a weight's gradient is one product over all
-steps and examples; that of a bias, which is added to the product, one sum. Activations store their values and no slopes.
+steps and examples; a bias, which is added to the product, has one sum. Activations store their values and no slopes.
 """
 
 from collections.abc import Callable, Mapping, Sequence
