@@ -63,18 +63,19 @@ def peephole_lstm(
     def initial_carry(params: PeepholeParams, batch: tuple[int, ...]) -> LSTMCarry:
         return LSTMCarry(zeros(params.u, *batch, hidden), zeros(params.u, *batch, hidden))
 
-    def peep(c: Array, p: Array) -> Array:
-        """c [..., H] seen by the gates of p [H, G, H] or [G, H] -> [..., G, H]."""
-        return dot(c, p) if full else c[..., None, :] * p
+    def peep(c: Array, p: Array) -> list[Array]:
+        """c [..., H] seen by the gates of p [H, G, H] or [G, H]: G times [..., H]."""
+        seen = dot(c, p) if full else None
+        return [c * p[g] if seen is None else seen[..., g, :] for g in range(p.shape[-2])]
 
     def gates_and_state(params: PeepholeParams, carry: LSTMCarry, x: Array) -> tuple[LSTMGates, Array]:
         z = dot(x, params.w) + dot(carry.h, params.u) + params.b
         seen = peep(carry.c, params.p[..., :2, :] if current else params.p)
-        i, f = squash(z[..., 0, :] + seen[..., 0, :]), squash(z[..., 1, :] + seen[..., 1, :])
+        i, f = squash(z[..., 0, :] + seen[0]), squash(z[..., 1, :] + seen[1])
         candidate = act(z[..., 2, :])
         c = f * carry.c + i * candidate
-        seen_by_o = peep(c, params.p[..., 2:, :])[..., 0, :] if current else seen[..., 2, :]
-        return LSTMGates(i, f, squash(z[..., 3, :] + seen_by_o), candidate), c
+        o = squash(z[..., 3, :] + (peep(c, params.p[..., 2:, :])[0] if current else seen[2]))
+        return LSTMGates(i, f, o, candidate), c
 
     def gates(params: PeepholeParams, carry: LSTMCarry, x: Array) -> LSTMGates:
         return gates_and_state(params, carry, x)[0]

@@ -1,6 +1,6 @@
 """LSTM1 to LSTM5: the LSTM with terms taken out of its three gates, all alike."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -54,7 +54,7 @@ def _slim(
 
     def gates(params: SlimParams, carry: LSTMCarry, x: Array) -> LSTMGates:
         from_h = dot(carry.h, params.u)  # [..., 4 or 1, H]
-        z = params.b[:3] if biases else 0.0
+        z: Any = params.b[:3] if biases else 0.0
         if matrices:
             z = z + from_h[..., :3, :]
         if vectors:

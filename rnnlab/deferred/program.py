@@ -68,18 +68,24 @@ def read_program(closed: ClosedJaxpr, params: int, carries: int) -> Program:
 
 
 def _deferred(equations: Sequence[Equation], known: set[Variable]) -> dict[Variable, int]:
-    """Products with a weight, rows of a table, and what is added to these: the gradient of all is one array."""
+    """Products with a weight, rows of a table, products with a vector; and what is added to these, whose gradient is
+    the same array."""
     found: dict[Variable, int] = {}
     sums: set[Variable] = set()  # deferred results, and sums of them
     for equation in equations:
         name, result = equation.primitive.name, result_of(equation)
-        if name not in ("dot_general", "gather", "add"):
+        if name not in ("dot_general", "gather", "mul", "add"):
             continue
         places = [n for n, v in enumerate(equation.invars) if not isinstance(v, Literal) and v in known]
         if len(places) == 1 and differentiable(equation.invars[places[0]].aval):
             (place,) = places
-            other = equation.invars[1 - place] if name != "gather" else None
-            if name == "dot_general" or (name == "gather" and place == 0) or (name == "add" and other in sums):
+            wanted = {
+                "dot_general": True,
+                "gather": place == 0,
+                "mul": 1 < _size(equation.invars[place:][:1]) < _size([result]),
+                "add": name == "add" and equation.invars[1 - place] in sums,
+            }
+            if wanted[name]:
                 found[result] = place
         if result in found or (name == "add" and not sums.isdisjoint(variables(equation.invars))):
             sums.add(result)

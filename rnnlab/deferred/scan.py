@@ -66,6 +66,7 @@ class _Layout:
 
     tree: Any
     places: tuple[tuple[str, int], ...]  # "given", "turned", "x" (of this step) or "kept" (stacked), and which
+    factors: tuple[tuple[int, int], ...]  # number of a deferred product -> which of "kept" its factor is
 
 
 def _forward(program: Program, reverse: bool, given: Leaves, carry: Leaves, xs: Leaves) -> tuple[Any, Any]:
@@ -80,16 +81,20 @@ def _forward(program: Program, reverse: bool, given: Leaves, carry: Leaves, xs: 
         leaves, tree = jax.tree.flatten(gradient)
         sources = {"given": given, "turned": list(turned.values()), "x": x}
         place_of = {id(leaf): (name, n) for name, found in sources.items() for n, leaf in enumerate(found)}
+        stacked: dict[int, int] = {}
         kept: Leaves = []
-        for leaf in leaves:
-            if id(leaf) not in place_of:
-                place_of[id(leaf)] = ("kept", len(kept))
+        needed = [*factors.values(), *(leaf for leaf in leaves if id(leaf) not in place_of)]
+        for leaf in needed:
+            if id(leaf) not in stacked:
+                stacked[id(leaf)] = len(kept)
                 kept.append(leaf)
-        layout = _Layout(tree, tuple(place_of[id(leaf)] for leaf in leaves))
-        return after, (out, kept, factors)
+        place_of = {**{leaf: ("kept", n) for leaf, n in stacked.items()}, **place_of}
+        places = tuple(place_of[id(leaf)] for leaf in leaves)
+        layout = _Layout(tree, places, tuple((n, stacked[id(leaf)]) for n, leaf in factors.items()))
+        return after, (out, kept)
 
-    after, (out, kept, factors) = jax.lax.scan(step, carry, xs, reverse=reverse)
-    return (after, out), (layout, given, carry, xs, kept, factors)
+    after, (out, kept) = jax.lax.scan(step, carry, xs, reverse=reverse)
+    return (after, out), (layout, given, carry, xs, kept)
 
 
 def _differentiated(
@@ -129,7 +134,7 @@ def _differentiated(
 
 
 def _backward(program: Program, reverse: bool, stored: Any, cotangents: Any) -> tuple[Leaves, Leaves, Leaves]:
-    layout, given, carry, xs, kept, factors = stored
+    layout, given, carry, xs, kept = stored
     turned, direct = list(_turned(program, given).values()), [given[place] for place in program.direct]
     order: list[int] = []
 
@@ -154,6 +159,7 @@ def _backward(program: Program, reverse: bool, stored: Any, cotangents: Any) -> 
     d_given = [jnp.zeros_like(leaf) if differentiable(leaf) else _float0(leaf) for leaf in given]
     for place, total in zip(program.direct, summed, strict=True):
         d_given[place] = total
+    factors = {n: kept[place] for n, place in layout.factors}
     d_seen = _gather_up(program, given, xs, factors, [distinct[n] for n in order], d_given)
     d_x = [a + b for a, b in zip(d_x, d_seen, strict=True)]
     return d_given, _with_float0(d_carry, carry), _with_float0(d_x, xs)
