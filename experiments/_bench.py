@@ -49,11 +49,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def show(options: argparse.Namespace) -> int:
     """Time a training step, per run, after compilation: rnnlab and its peers in turns, each in its own processes."""
-    plans = list(_plans(options))
     rounds = whole("--rounds", "5" if options.rounds is None else options.rounds, 1, MOST_ROUNDS)
     directory = options.out or Path("runs") / "bench" / time.strftime("%Y-%m-%d_%H%M%S")
     if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
         raise InputError(f"--out: {directory} is not empty; accepted: a new or an empty directory")
+    plans = list(_plans(options))
     from rnnlab.bench.processes import FailedError, Product
 
     environment = _environment()

@@ -118,6 +118,7 @@ def _record(case: Case, record: Record, rates: Sequence[float], first_ms: Sequen
         "high": high,
         "ratio": median / float(np.median(first_ms)) if first_ms else None,
         "loss": record["loss"] if math.isfinite(record["loss"]) else None,
+        "forward_flops": record["forward_flops"] or None,
         "gflops": gflops,
         "of_matrix_product": gflops / float(np.median(rates)) if rates and gflops else None,
     }
