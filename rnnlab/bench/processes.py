@@ -15,6 +15,8 @@ from rnnlab.bench.worker import PRODUCT
 from rnnlab.bench.works import Work
 
 ROOT = Path(__file__).resolve().parents[2]
+# Of every worker: several share a device, and each is to pay for its own compilation.
+SETTINGS = {"XLA_PYTHON_CLIENT_PREALLOCATE": "false", "JAX_ENABLE_COMPILATION_CACHE": "false"}
 
 
 class FailedError(Exception):
@@ -41,8 +43,6 @@ class Worker:
     def __init__(self, asked: Mapping[str, Any], environment: Mapping[str, str]) -> None:
         inherited = os.environ.get("PYTHONPATH")
         path = os.pathsep.join([str(ROOT), inherited] if inherited else [str(ROOT)])
-        # Several share a device, and each is to pay for its own compilation.
-        settings = {"XLA_PYTHON_CLIENT_PREALLOCATE": "false", "JAX_ENABLE_COMPILATION_CACHE": "false"}
         self._errors = tempfile.TemporaryFile("w+")  # noqa: SIM115 - closed in close
         self._process = subprocess.Popen(
             [sys.executable, "-m", "rnnlab.bench.worker"],
@@ -50,7 +50,7 @@ class Worker:
             stdout=subprocess.PIPE,
             stderr=self._errors,
             text=True,
-            env={**os.environ, **settings, **environment, "PYTHONPATH": path},
+            env={**os.environ, **SETTINGS, **environment, "PYTHONPATH": path},
             start_new_session=True,  # Ctrl-C is the parent's to handle
         )
         self.ask(json.dumps(asked))

@@ -48,9 +48,7 @@ def table(results: Results) -> str:
     console.width = max(console.width if console.is_terminal else 160, 120)
     with console.capture() as captured:
         console.print(shown)
-    failed = [
-        f"{row['system']}, {row['work']}, R={row['runs']} failed: {row['error']}" for row in found if row["error"]
-    ]
+    failed = [f"{row['work']} R={row['runs']} {row['system']} failed: {row['error']}" for row in found if row["error"]]
     return "\n".join([*(line.rstrip() for line in captured.get().splitlines()), *failed]) + "\n"
 
 
