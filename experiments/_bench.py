@@ -171,6 +171,7 @@ def _measure(
 ) -> dict[str, Any]:
     """All results; what is done so far stands in bench.json after every plan."""
     from rnnlab.bench.measure import measure
+    from rnnlab.progress import duration
     from rnnlab.records import write_json
 
     results: dict[str, Any] = {}
@@ -181,9 +182,9 @@ def _measure(
         "matrix_product": {"n": about["n"], "device": about["device"], "gflops": []},
         "rounds": rounds,
     }
-    flops_of_lstm = None
+    flops_of_lstm, began = None, time.monotonic()
     for number, plan in enumerate(plans, 1):
-        _say(f"{number}/{len(plans)} {plan.title}")
+        _say(f"{number}/{len(plans)} {plan.title} ({duration(time.monotonic() - began)} so far)")
         found = measure(plan.cases, rounds, product, _say)
         document["matrix_product"]["gflops"] += found.rates
         for place, record in zip(plan.places, found.records, strict=True):

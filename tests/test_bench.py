@@ -206,11 +206,8 @@ def test_plans_of_cells_and_sizes():
 # Systems
 
 
-@pytest.mark.parametrize(
-    "work",
-    [TINY, pytest.param(TINY_WORDS, marks=pytest.mark.slow), pytest.param(TINY_CHARS, marks=pytest.mark.slow)],
-    ids=lambda work: work.name,
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("work", [TINY, TINY_WORDS, TINY_CHARS], ids=lambda work: work.name)
 def test_all_systems_train_the_same_model(work):
     width = work.embedding or work.D
     wanted = work.D * work.embedding + 4 * work.H * (width + work.H + 1) + work.H * work.C + work.C
@@ -351,9 +348,13 @@ def test_no_worker_outlives_its_parent():
     wait_until(lambda: gone(int(done.stdout)))
 
 
-def test_what_killed_a_worker_is_said():
+def test_why_a_worker_does_not_answer_is_said(monkeypatch):
     product = Product(n=64)
     try:
+        with monkeypatch.context() as patch:
+            patch.setattr(processes, "LIMIT_SECONDS", 0.1)
+            with pytest.raises(FailedError, match=r"no answer in 0\.1 s"):
+                product._worker.answer()  # it was not asked anything
         product._worker._process.kill()
         with pytest.raises(FailedError, match="SIGKILL"):
             product.gflops()

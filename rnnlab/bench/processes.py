@@ -2,6 +2,7 @@
 
 import json
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from rnnlab.bench.worker import PRODUCT
 from rnnlab.bench.works import Work
 
 ROOT = Path(__file__).resolve().parents[2]
+LIMIT_SECONDS = 600  # for one answer: compilation, or a turn
 # Of every worker: several share a device, and each is to pay for its own compilation.
 SETTINGS = {"XLA_PYTHON_CLIENT_PREALLOCATE": "false", "JAX_ENABLE_COMPILATION_CACHE": "false"}
 
@@ -66,6 +68,9 @@ class Worker:
     def answer(self) -> dict[str, Any]:
         """What it says next. Raises FailedError."""
         assert self._process.stdout is not None
+        ready, _, _ = select.select([self._process.stdout], [], [], LIMIT_SECONDS)  # an answer is a line, and whole
+        if not ready:
+            raise FailedError(f"no answer in {LIMIT_SECONDS} s")
         line = self._process.stdout.readline()
         if not line:
             raise FailedError(self._last_words())
