@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import experiments
-from experiments import _analyze, _reports, _sample, _untrained
+from experiments import _analyze, _bench, _reports, _sample, _untrained
 from rnnlab.config import Arm, Config, from_json, parse_document
 from rnnlab.errors import InputError
 from rnnlab.names import absolute_name, arm_name
@@ -88,6 +88,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     _sample.add_arguments(sample)
     _analyze.add_arguments(command("analyze", _analyze.show, "what the cells of a run do: gates, memory, Jacobians"))
+    _bench.add_arguments(command("bench", _bench.show, "how fast training is, beside PyTorch, flax and Keras"))
     return parser
 
 

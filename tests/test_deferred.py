@@ -57,13 +57,17 @@ def same(ours, theirs, rtol=1e-5):
         np.testing.assert_allclose(mine, plain, rtol=rtol, atol=rtol * (1e-3 + float(jnp.max(jnp.abs(plain)))))
 
 
-@pytest.mark.parametrize("name", [*NAMES, "cerebral(gru)", "stack", "relu", "noisy"])
+FEW = ("lstm", "lstm4", "peephole_lstm", "gru", "cerebral(gru)", "relu")
+REST = [pytest.param(name, marks=pytest.mark.slow) for name in [*NAMES, "stack", "noisy"] if name not in FEW]
+
+
+@pytest.mark.parametrize("name", [*FEW, *REST])
 def test_every_cell_has_the_gradient_of_the_plain_scan(name):
     cell = cell_called(name)
     same(*gradients(cell._replace(sequence=None), *drawn(cell)))
 
 
-@pytest.mark.parametrize("name", ["lstm", "cerebral(gru)", "stack"])
+@pytest.mark.parametrize("name", ["lstm", pytest.param("cerebral(gru)", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("reverse", [False, True])
 def test_padding_and_direction(name, reverse):
     cell = cell_called(name)
@@ -136,6 +140,7 @@ def test_what_a_step_closes_over_has_a_gradient():
     same(*(jax.grad(loss)(gain, scan) for scan in (deferred.scan, plain)))
 
 
+@pytest.mark.slow
 def test_gradients_of_gradients_and_over_runs():
     cell = make_cell("gru", H)
     params, carry, xs = drawn(cell)

@@ -15,6 +15,7 @@ ROOMS = [
     "model", "seq2seq", "tasks", "optim", "train", "sweep", "probes", "arms", "recipes", "records", "checkpoint",
     "stats", "summary", "claims", "progress", "prepare", "loop", "saved", "sampling", "decoding", "run", "figures",
     "analysis", "published", "tables", "drawing", "differences", "strips", "page", "sections", "report", "compare",
+    "bench",
 ]  # fmt: skip
 
 

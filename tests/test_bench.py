@@ -1,0 +1,362 @@
+"""The bench: its arithmetic against a transcription, whose turn it is, what a failure costs, and that nothing stays."""
+
+import json
+import math
+import os
+import signal
+import subprocess
+import sys
+import time
+from functools import partial
+from pathlib import Path
+from typing import ClassVar
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from experiments.__main__ import main
+from rnnlab.bench import measure, peers, plans, processes, show, works
+from rnnlab.bench.flops import program_flops
+from rnnlab.bench.ours import forward_flops, make_recipe, rnnlab
+from rnnlab.bench.processes import Case, FailedError, Product
+from rnnlab.bench.works import BATCHES, WORKS, Work, random_batches, step_flops
+from rnnlab.types import Split
+
+ROOT = Path(__file__).resolve().parent.parent
+TINY = Work("mnist", T=3, B=2, D=3, H=4, C=5, optimizer="rmsprop")
+TINY_WORDS = Work("imdb", T=3, B=2, D=7, H=4, C=2, optimizer="adam", embedding=5, ids=True)
+TINY_CHARS = Work("chars", T=3, B=2, D=6, H=4, C=6, optimizer="adagrad", ids=True, every_step=True)
+
+
+# Arithmetic
+
+
+def plain_loss(params, xs, targets, work):
+    """An LSTM as everyone writes it, time-major, with one-hot rows gathered: what a step must do."""
+    if work.embedding:
+        xs = params["embedding"][xs]
+
+    def step(carry, x):
+        h, c = carry
+        i, f, g, o = jnp.split((params["w"][x] if x.ndim == 1 else x @ params["w"]) + h @ params["u"], 4, axis=-1)
+        c = jax.nn.sigmoid(f) * c + jax.nn.sigmoid(i) * jnp.tanh(g)
+        h = jax.nn.sigmoid(o) * jnp.tanh(c)
+        return (h, c), h
+
+    zero = jnp.zeros((work.B, work.H))
+    _, hs = jax.lax.scan(step, (zero, zero), xs)
+    logits = (hs if work.every_step else hs[-1]) @ params["v"]
+    return -jnp.mean(jnp.take_along_axis(jax.nn.log_softmax(logits), targets[..., None], -1))
+
+
+@pytest.mark.parametrize("work", [TINY, TINY_WORDS, TINY_CHARS, *WORKS.values()], ids=str)
+def test_operations_of_a_step_are_those_of_an_lstm_and_its_gradient(work):
+    width = work.embedding or work.D
+    shapes = {"w": (width, 4 * work.H), "u": (work.H, 4 * work.H), "v": (work.H, work.C)}
+    shapes |= {"embedding": (work.D, work.embedding)} if work.embedding else {}
+    params = {name: jax.ShapeDtypeStruct(shape, jnp.float32) for name, shape in shapes.items()}
+    steps = (work.T, work.B)
+    xs = jax.ShapeDtypeStruct(steps if work.ids else (*steps, work.D), int if work.ids else float)
+    targets = jax.ShapeDtypeStruct(steps if work.every_step else steps[1:], int)
+    program = jax.make_jaxpr(jax.value_and_grad(partial(plain_loss, work=work)))(params, xs, targets)
+    assert step_flops(work) == program_flops(program.jaxpr)
+
+
+def test_operations_by_hand():
+    # 3 steps of 2 rows: x W [2,3]x[3,16] and its weights' gradient; h U [2,4]x[4,16] thrice; readout [2,4]x[4,5] thrice
+    assert step_flops(TINY) == 3 * 2 * (2 * 2 * 3 * 16) + 3 * 3 * (2 * 2 * 4 * 16) + 3 * (2 * 2 * 4 * 5)
+    assert step_flops(WORKS["mnist"]) == 255_372_800
+
+
+@pytest.mark.parametrize("work", [TINY, TINY_WORDS, TINY_CHARS], ids=lambda work: work.name)
+def test_operations_of_our_program_forward(work):
+    inputs, targets = (leaf[0, 0] for leaf in random_batches(work, 1, 1))
+    width = 0 if work.ids and not work.embedding else work.embedding or work.D
+    readouts = work.T if work.every_step else 1
+    wanted = 2 * work.T * work.B * (width + work.H) * 4 * work.H + 2 * readouts * work.B * work.H * work.C
+    assert forward_flops(make_recipe(work), Split(inputs, targets)) == wanted
+
+
+def test_operations_within_scans_and_branches():
+    def program(x):
+        x, _ = jax.lax.scan(lambda x, _: (jax.jit(lambda x: x @ x)(x), None), x, length=5)
+        return jax.lax.cond(x[0, 0] > 0, lambda: x @ x @ x, lambda: x @ x)
+
+    found = program_flops(jax.make_jaxpr(program)(jnp.ones((3, 3))).jaxpr)
+    assert found == (5 + 2) * 2 * 27
+
+
+# Turns
+
+
+class Scripted:
+    """A system whose turns take what ``seconds`` says for a step, in order; it fails where that is None."""
+
+    seconds: ClassVar[dict] = {}
+    log: ClassVar[list] = []
+
+    def __init__(self, case):
+        self.case, self.turns = case, iter(self.seconds[case.system])
+
+    def prepare(self):
+        return {"compile_s": 1.5, "seconds": 0.1, "parameters": 7, "forward_flops": 0, "device": "none"}
+
+    def go(self, steps):
+        self.log.append((self.case.system, steps))
+        if (taken := next(self.turns)) is None:
+            raise FailedError("out of memory")
+        return {"seconds": taken * steps, "loss": math.nan if self.case.system == "b" else 0.5}
+
+    def end(self):
+        return 12.0
+
+    def close(self):
+        self.log.append((self.case.system, "closed"))
+
+
+class Rate:
+    """A matrix product with one rate a round."""
+
+    def __init__(self, rates):
+        self.rates = iter(rates)
+
+    def gflops(self):
+        return next(self.rates)
+
+
+def test_systems_take_turns_and_a_failure_costs_its_own_column(monkeypatch):
+    monkeypatch.setattr(measure, "System", Scripted)
+    monkeypatch.setattr(measure, "SETTLE_SECONDS", 0.0)
+    log: list = []
+    monkeypatch.setattr(Scripted, "log", log)
+    # the first of each: the turn that settles how many steps a turn has
+    script = {"a": [0.1, 0.2, 0.4, 0.3, 0.9], "b": [0.1, 0.5, 0.5, 0.8, 0.7], "c": [0.2, 1.0, None]}
+    monkeypatch.setattr(Scripted, "seconds", script)
+    said: list = []
+    records, rates = measure.measure(
+        [Case(name, TINY, 4) for name in "abc"], 4, Rate([1.0, 2.0, 4.0, 9.0]), said.append, turn_seconds=0.3
+    )
+    turns = [entry for entry in log if entry[1] != "closed"][3:]
+    assert turns == [
+        ("a", 4), ("b", 4), ("c", 2), ("c", 2), ("b", 4), ("a", 4), ("a", 4), ("b", 4), ("b", 4), ("a", 4),
+    ]  # fmt: skip
+    a, b, c = records
+    assert a["rounds_ms"] == pytest.approx([50, 100, 75, 225])
+    assert (a["ms_per_step_per_run"], a["ratio"]) == pytest.approx((87.5, 1.0))
+    assert (a["low"], a["high"]) == pytest.approx(tuple(np.quantile([50, 100, 75, 225], (0.25, 0.75))))
+    assert a["gflops"] == pytest.approx(step_flops(TINY) / 0.0875 / 1e9)
+    assert a["of_matrix_product"] == pytest.approx(a["gflops"] / 3.0)
+    assert (a["peak_mb"], a["compile_s"], a["error"]) == (12.0, 1.5, None)
+    assert b["ratio"] == pytest.approx(150 / 87.5)
+    assert b["loss"] is None  # not finite: JSON has no word for it
+    assert (c["ms_per_step_per_run"], c["ratio"], c["error"]) == (None, None, "out of memory")
+    assert rates == [1.0, 2.0, 4.0, 9.0]
+    assert any("c: fails: out of memory" in line for line in said)
+    text = show.table({name: {"mnist": {"4": record}} for name, record in zip("abc", records, strict=True)})
+    assert "1.71x" in text
+    assert "mnist R=4 c failed: out of memory" in text
+
+
+def test_runs_are_shared_out_to_single_thread_processes(monkeypatch):
+    asked = []
+
+    class Listening:
+        def __init__(self, message, environment):
+            asked.append((message, environment))
+
+        def ask(self, line):
+            pass
+
+        def answer(self):
+            place = len(asked)
+            return {"compile_s": place, "seconds": 1.0 / place, "device": "cpu", "peak_mb": 10 * place}
+
+    monkeypatch.setattr(processes, "Worker", Listening)
+    monkeypatch.setattr(processes, "cores", lambda: 3)
+    system = processes.System(Case("torch-processes", TINY, 8))
+    ready = system.prepare()
+    assert [(m["options"]["first"], m["runs"]) for m, _ in asked] == [(0, 2), (2, 3), (5, 3)]
+    assert all(m["options"]["threads"] == 1 and e == {"OMP_NUM_THREADS": "1"} for m, e in asked)
+    assert (ready["compile_s"], ready["seconds"]) == (3, 1.0)  # the slowest of each
+    assert system.end() == 3 * 30
+    asked.clear()
+    processes.System(Case("torch-processes", TINY, 1)).prepare()
+    assert len(asked) == 1
+    asked.clear()
+    processes.System(Case("rnnlab", TINY, 8)).prepare()
+    assert [(m["runs"], m["options"]) for m, _ in asked] == [(8, {})]
+
+
+def test_plans_of_cells_and_sizes():
+    cells = list(plans.compare_cells([TINY], [8], ["gru", "lstm", "rnn"]))
+    assert [[case.work.cell for case in plan.cases] for plan in cells] == [["lstm"], ["lstm", "gru"], ["lstm", "rnn"]]
+    assert [plan.places[-1].system for plan in cells] == ["rnnlab/lstm", "rnnlab/gru", "rnnlab/rnn"]
+    sizes = [plan.cases[0] for plan in plans.scale([WORKS["mnist"]], (1, 64), 6)]
+    assert [case.runs for case in sizes[:2]] == [1, 64]
+    assert [(case.work.T, case.work.H) for case in sizes[2:10]] == [
+        (7, 100), (14, 100), (56, 100), (112, 100), (28, 25), (28, 50), (28, 200), (28, 400),
+    ]  # fmt: skip
+    assert [case.options["devices"] for case in sizes[10:]] == [1, 2, 4, 6]
+    places = [plan.places[0] for plan in plans.scale([WORKS["mnist"]], (1, 8), 6)]
+    assert len(set(places)) == len(places)
+
+
+# Systems
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("work", [TINY, TINY_WORDS, TINY_CHARS], ids=lambda work: work.name)
+def test_all_systems_train_the_same_model(work):
+    width = work.embedding or work.D
+    wanted = work.D * work.embedding + 4 * work.H * (width + work.H + 1) + work.H * work.C + work.C
+    found = {"rnnlab": rnnlab} | {name: peers.PEERS[name].train for name in peers.PEERS if peers.is_installed(name)}
+    for name, make in found.items():
+        second_bias, options = (4 * work.H, {"threads": 1}) if name.startswith("torch") else (0, {})
+        trainer = make(work, 2, **options)
+        assert trainer.parameters == wanted + second_bias, name
+        first = trainer.train(1)
+        assert first == pytest.approx(math.log(work.C), abs=0.6), name
+        again = trainer.train(1 + 25 * BATCHES)  # a peer's last step has the batch of its first
+        assert again < first or name == "rnnlab", name  # ours is the mean over examples of random classes
+        assert again != first
+
+
+def test_the_batches_of_a_work():
+    inputs, targets = random_batches(TINY_CHARS, 2, 50)
+    assert (inputs.shape, targets.shape) == ((2, 50, 2, 3), (2, 50, 2, 3))
+    assert set(np.unique(inputs)) == set(range(6))
+    assert not np.array_equal(inputs[0], inputs[1])
+    assert np.array_equal(random_batches(TINY_CHARS, 2, 50)[0], inputs)
+    xs, _ = random_batches(TINY, 1, 50)
+    assert xs.dtype == np.float32
+    assert 0.4 < xs.mean() < 0.6
+
+
+# The command
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--work", "mnits"], "did you mean 'mnist'"), (["--work", ","], "chars"), (["--runs", "0"], "1 to"),
+        (["--runs", ""], "--runs"), (["--runs", "2,x"], "'x'"), (["--peers", "pytorch"], "torch-processes"),
+        (["--peers", "none,torch"], "alone"), (["--peers", "all,torch"], "alone"), (["--rounds", "0"], "--rounds"),
+        (["--cells", "lstmm"], "did you mean 'lstm'"), (["--cells", ""], "qrnn"), (["--out", "full"], "not empty"),
+        (["--cells", "gru", "--peers", "torch"], "--peers"), (["--scale", "--peers", "all"], "--peers"),
+        (["--rounds", "two", "--scale"], "'two'"),
+    ],
+)  # fmt: skip
+def test_wrong_options(tmp_path, monkeypatch, capsys, arguments, said):
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "thesis.tex").write_text("years of work")
+    monkeypatch.chdir(tmp_path)
+
+    def began(*arguments):
+        raise AssertionError("it was taken: a process began")
+
+    monkeypatch.setattr(processes, "Worker", began)
+    assert main(["bench", *arguments]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert said in err
+    assert (err.startswith("error: "), err.count("\n")) == (True, 1)
+    assert [path.name for path in tmp_path.rglob("*")] == ["full", "thesis.tex"]
+
+
+def test_json_of_a_bench_in_which_a_peer_fails(tmp_path, monkeypatch, capfd):
+    (tmp_path / "torch").mkdir()
+    (tmp_path / "torch" / "__init__.py").write_text("print('hello')\nraise ImportError('libfake.so:\\n not found')\n")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setitem(works.WORKS, "mnist", TINY)
+    monkeypatch.setattr(peers, "is_installed", lambda name: name != "keras")
+    monkeypatch.setattr(measure, "measure", partial(measure.measure, turn_seconds=0.01))
+    monkeypatch.setattr(processes, "Product", partial(Product, n=64))
+    monkeypatch.setattr(processes, "SETTINGS", {})  # a test may find what was compiled before
+    out = tmp_path / "out"
+    asked = ["bench", "--work", "mnist", "--runs", "3", "--rounds", "2", "--peers", "torch,keras", "--json"]
+    assert main([*asked, "--out", str(out)]) == 0
+    printed, told = capfd.readouterr()
+    found = json.loads(printed)
+    assert set(found) == {"rnnlab", "torch"}
+    ours, theirs = found["rnnlab"]["mnist"]["3"], found["torch"]["mnist"]["3"]
+    assert 0 < ours["ms_per_step_per_run"] < 1e3
+    assert ours["low"] <= ours["ms_per_step_per_run"] <= ours["high"]
+    assert ours["gflops"] == pytest.approx(step_flops(TINY) / ours["ms_per_step_per_run"] / 1e6)
+    assert (ours["error"], ours["ratio"]) == (None, 1.0)
+    assert ours["peak_mb"] > 50
+    assert theirs["ms_per_step_per_run"] is None
+    assert theirs["error"] == "ImportError: libfake.so: not found"
+    assert "keras: left out" in told
+    assert "pip install keras" in told
+    written = json.loads((out / "bench.json").read_text())
+    assert written["results"] == found
+    assert written["matrix_product"]["n"] == 64
+    assert len(written["matrix_product"]["gflops"]) == 2
+    assert (out / "bench.csv").read_text().count("\n") == 3
+    assert (out / "bench.png").read_bytes().startswith(b"\x89PNG")
+
+
+# Nothing stays
+
+
+def children(pid: int) -> list[int]:
+    shown = subprocess.run(["ps", "-e", "-o", "pid=,ppid="], capture_output=True, text=True, check=True).stdout
+    return [int(line.split()[0]) for line in shown.splitlines() if int(line.split()[1]) == pid]
+
+
+def gone(pid: int) -> bool:
+    state = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True, check=False).stdout
+    return not state.strip() or state.startswith("Z")
+
+
+def wait_until(condition, seconds=20.0):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+def test_ctrl_c_ends_every_process(tmp_path):
+    command = [sys.executable, "-m", "experiments", "bench", "--work", "mnist", "--runs", "1", "--peers", "none"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    bench = subprocess.Popen(command, cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True)
+    told = ""
+    while "1/1 mnist" not in told:
+        line = bench.stderr.readline()
+        assert line, told
+        told += line
+    wait_until(lambda: len(children(bench.pid)) == 2)  # the matrix product and the lab
+    workers = children(bench.pid)
+    bench.send_signal(signal.SIGINT)
+    _, rest = bench.communicate(timeout=20)
+    assert bench.returncode == 130, rest
+    assert "Traceback" not in rest
+    assert rest.endswith("stopped; what was saved before stays valid\n")
+    wait_until(lambda: all(gone(pid) for pid in workers))
+
+
+def test_no_worker_outlives_its_parent():
+    code = (
+        "import os\nfrom rnnlab.bench.processes import Product\nproduct = Product(n=64)\n"
+        "product._worker.ask('go 1')\nprint(product._worker._process.pid, flush=True)\nos.kill(os.getpid(), 9)"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, env=environment, check=False)
+    assert done.returncode == -signal.SIGKILL
+    wait_until(lambda: gone(int(done.stdout)))
+
+
+def test_why_a_worker_does_not_answer_is_said(monkeypatch):
+    product = Product(n=64)
+    try:
+        with monkeypatch.context() as patch:
+            patch.setattr(processes, "LIMIT_SECONDS", 0.1)
+            with pytest.raises(FailedError, match=r"no answer in 0\.1 s"):
+                product._worker.answer()  # it was not asked anything
+        product._worker._process.kill()
+        with pytest.raises(FailedError, match="SIGKILL"):
+            product.gflops()
+    finally:
+        product.close()
