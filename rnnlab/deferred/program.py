@@ -18,6 +18,15 @@ Environment = dict[Variable, Array]
 
 
 @dataclass(frozen=True, eq=False)
+class Cut:
+    """Slices along one axis that together are the whole of a variable."""
+
+    pieces: Sequence[Variable]  # in their order along the axis
+    axis: int
+    ends: Sequence[int]  # 0, where each piece but the last ends and the next begins, and the size of the axis
+
+
+@dataclass(frozen=True, eq=False)
 class Program:
     """The equations of a step, sorted by what they depend on."""
 
@@ -32,7 +41,12 @@ class Program:
     # Equations whose gradient to a given variable waits until after the reverse scan: result -> place of the variable.
     deferred: Mapping[Variable, int]
     of_x: frozenset[Variable]  # what depends on x and given variables alone, not on the carry
+    cuts: Mapping[Variable, "Cut"]  # variables that slices cut into pieces
     direct: Sequence[int]  # places in ``given`` of what has other uses too: the reverse scan sums their gradient
+
+    def number(self, result: Variable) -> int:
+        """Which of ``deferred`` it is."""
+        return list(self.deferred).index(result)
 
 
 def read_program(closed: ClosedJaxpr, params: int, carries: int) -> Program:
@@ -64,7 +78,7 @@ def read_program(closed: ClosedJaxpr, params: int, carries: int) -> Program:
         direct.update(v for place, v in enumerate(equation.invars) if place != waits and not isinstance(v, Literal))
     places = [n for n, v in enumerate(given) if v in direct and differentiable(v.aval)]
     after, out = jaxpr.outvars[:carries], jaxpr.outvars[carries:]
-    return Program(own, outside, given, inside, carry, x, after, out, deferred, frozenset(of_x), places)
+    return Program(own, outside, given, inside, carry, x, after, out, deferred, frozenset(of_x), _cuts(inside), places)
 
 
 def _deferred(equations: Sequence[Equation], known: set[Variable]) -> dict[Variable, int]:
@@ -89,6 +103,26 @@ def _deferred(equations: Sequence[Equation], known: set[Variable]) -> dict[Varia
                 found[result] = place
         if result in found or (name == "add" and not sums.isdisjoint(variables(equation.invars))):
             sums.add(result)
+    return found
+
+
+def _cuts(equations: Sequence[Equation]) -> dict[Variable, Cut]:
+    slices: dict[Variable, list[Equation]] = {}
+    for equation in equations:
+        if equation.primitive.name == "slice" and not equation.params["strides"]:
+            slices.setdefault(equation.invars[0], []).append(equation)
+    found = {}
+    for var, cutting in slices.items():
+        shape = var.aval.shape
+        axes = {n for eqn in cutting for n, size in enumerate(eqn.outvars[0].aval.shape) if size != shape[n]}
+        if len(axes) != 1 or not differentiable(var.aval):
+            continue
+        (axis,) = axes
+        cutting.sort(key=lambda eqn: eqn.params["start_indices"])
+        starts, limits = ([eqn.params[name][axis] for eqn in cutting] for name in ("start_indices", "limit_indices"))
+        ends = [0, *limits]
+        if starts == ends[:-1] and ends[-1] == shape[axis]:
+            found[var] = Cut([eqn.outvars[0] for eqn in cutting], axis, ends)
     return found
 
 
