@@ -320,8 +320,11 @@ def wait_until(condition, seconds=20.0):
 
 def test_ctrl_c_ends_every_process(tmp_path):
     command = [sys.executable, "-m", "experiments", "bench", "--work", "mnist", "--runs", "1", "--peers", "none"]
+    heard = partial(signal.signal, signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    bench = subprocess.Popen(command, cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True)
+    bench = subprocess.Popen(
+        command, cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True, preexec_fn=heard
+    )
     told = ""
     while "1/1 mnist" not in told:
         line = bench.stderr.readline()

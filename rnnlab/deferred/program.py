@@ -15,6 +15,7 @@ Variable = Any  # of a jaxpr
 Atom = Any  # a variable or a literal
 Equation = Any
 Environment = dict[Variable, Array]
+_CALLS = ("jit", "pjit")
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,10 +52,13 @@ class Program:
 
 def read_program(closed: ClosedJaxpr, params: int, carries: int) -> Program:
     """The program of a step whose first ``params`` arguments are parameters and the next ``carries`` the carry."""
-    like = [jax.ShapeDtypeStruct(v.aval.shape, v.aval.dtype) for v in closed.jaxpr.invars]
-    jaxpr = jax.make_jaxpr(_inlined(closed.jaxpr))(closed.consts, *like).jaxpr
-    params += len(closed.consts)
-    own = jaxpr.invars[:params]
+    jaxpr = closed.jaxpr
+    own = [*jaxpr.constvars, *jaxpr.invars[:params]]
+    if any(equation.primitive.name in _CALLS for equation in jaxpr.eqns):
+        like = [jax.ShapeDtypeStruct(v.aval.shape, v.aval.dtype) for v in jaxpr.invars]
+        jaxpr = jax.make_jaxpr(_inlined(jaxpr))(closed.consts, *like).jaxpr
+        params += len(closed.consts)
+        own = jaxpr.invars[:params]
     carry, x = jaxpr.invars[params : params + carries], jaxpr.invars[params + carries :]
     known, of_x = set(own), set(x)
     outside: list[Equation] = []
@@ -142,7 +146,7 @@ def _inlined(jaxpr: Any) -> Callable[..., list[Array]]:
         values = dict(zip([*jaxpr.constvars, *jaxpr.invars], [*consts, *arguments], strict=True))
         for equation in jaxpr.eqns:
             operands = [read(atom, values) for atom in equation.invars]
-            if equation.primitive.name in ("jit", "pjit"):
+            if equation.primitive.name in _CALLS:
                 inner = equation.params["jaxpr"]
                 results = _inlined(inner.jaxpr)(inner.consts, *operands)
             else:
