@@ -42,6 +42,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         parser.add_argument(name, metavar=shown, help=told)
     parser.add_argument("--scale", action="store_true",
                         help="instead of the peers: time and memory by runs, steps T, units H and devices")  # fmt: skip
+    parser.add_argument(
+        "--bfloat16",
+        action="store_true",
+        help="time ours with products in bfloat16 too (--set products=bfloat16 of a run)",
+    )
     parser.add_argument("--json", action="store_true", help="print the results as one JSON object, and nothing else")
     parser.add_argument("--out", type=Path, metavar="DIR", help="where bench.json, bench.csv and bench.png go "
                         "(default runs/bench/date-time)")  # fmt: skip
@@ -79,11 +84,14 @@ def _plans(options: argparse.Namespace) -> Iterable[Plan]:
     special = options.cells is not None or options.scale
     if special and options.peers not in (None, NONE):
         raise InputError(f"--peers: {options.peers}, but --cells and --scale time ours alone; accepted: one of the two")
+    if special and options.bfloat16:
+        raise InputError("--bfloat16: set, but --cells and --scale time float32 alone; accepted: one of the two")
     works = choose_works(options.work if options.work is not None else "mnist" if special else ",".join(WORKS))
     asked = None if options.runs is None else _runs(options.runs)
     cells = None if options.cells is None else _cells(options.cells)
+    products = ["bfloat16"] if options.bfloat16 else []
     if not special:
-        yield from plans.compare_systems(works, asked or _runs(RUNS), _peers(options.peers or ALL))
+        yield from plans.compare_systems(works, asked or _runs(RUNS), _peers(options.peers or ALL), products)
     if cells is not None:
         yield from plans.compare_cells(works, asked or [plans.BASE_RUNS], cells)
     if options.scale:

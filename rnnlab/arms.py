@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import jax
 
 from rnnlab.cells import cell_factory, factory_options, make_cell, stack
+from rnnlab.cells.narrow import narrow
 from rnnlab.config import NUMBERS, Arm, Config, Option, check_numbers
 from rnnlab.errors import InputError, choose, unknown
 from rnnlab.model import EMBEDDING_INITIALISERS
@@ -37,6 +38,7 @@ class Plan(NamedTuple):
     swept: tuple[str, ...]  # cell options that ride
     optimizer_fixed: Mapping[str, Option]
     numbers: Mapping[str, tuple[float, ...]]  # name -> values; the first is learning_rate
+    products: str  # of config.PRODUCTS
 
 
 def plan_arms(config: Config) -> dict[str, Plan]:
@@ -103,7 +105,7 @@ def _plan(config: Config, name: str, arm: Arm, accepted: Mapping[str, Parameter]
         check_numbers(option, values)
     for option, values in optimizer_swept.items():
         check_numbers(f"optimizer_options.{option}", values)
-    return Plan(name, arm, arm.hidden or config.hidden, fixed, tuple(swept), optimizer_fixed, numbers)
+    return Plan(name, arm, arm.hidden or config.hidden, fixed, tuple(swept), optimizer_fixed, numbers, config.products)
 
 
 def _numbers(config: Config, name: str, arm: Arm) -> dict[str, tuple[float, ...]]:
@@ -169,7 +171,7 @@ def arm_cell(plan: Plan, name: str, numbers: Mapping[str, Array], key: Key | Non
     options: dict[str, Any] = {**plan.fixed, **{swept: numbers[swept] for swept in plan.swept}}
     options = {option: value for option, value in options.items() if option in accepted}
     keys = [None if key is None else jax.random.fold_in(key, layer) for layer in range(plan.arm.layers)]
-    layers = [make_cell(name, plan.hidden, key=layer_key, **options) for layer_key in keys]
+    layers = [narrow(make_cell(name, plan.hidden, key=layer_key, **options), plan.products) for layer_key in keys]
     if len(layers) == 1:
         return layers[0]
     key = None if key is None else jax.random.fold_in(key, len(layers))  # no layer's own

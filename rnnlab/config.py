@@ -11,12 +11,13 @@ from typing import Any, NamedTuple, TypeVar
 
 from rnnlab.errors import InputError, choose
 
-FORMAT = 3  # of config.json and of the run directory; a change that old code cannot read raises it
+FORMAT = 4  # of config.json and of the run directory; a change that old code cannot read raises it
 
 Option = bool | int | float | str | tuple[float, ...]  # several numbers are swept: each gets runs of its own
 
 
 CONNECTIONS = ("plain", "residual", "dense")
+PRODUCTS = ("float32", "bfloat16")
 
 
 @dataclass(frozen=True)
@@ -70,6 +71,7 @@ class Config:
     steps_per_epoch: int = 0  # 0: the whole training split
     probes: tuple[str, ...] = ()  # of rnnlab.probes, measured after every epoch
     goal: float = 0.0  # of the task's success metric on validation, at which a run has solved its task; 0: none
+    products: str = "float32"  # of PRODUCTS: what a cell's products read; all else stays float32
     eval_batch: int = 500
     chunk: int = 0  # runs that a device trains side by side; 0: 1 on a CPU, elsewhere all
     keep_every: int = 0  # epochs between parameters that are kept for analysis; 0: none
@@ -81,6 +83,7 @@ class Config:
             _at_least(name, getattr(self, name), least)
         if not self.arms:
             raise InputError("arms: none are left; accepted: one or more")
+        choose("products", self.products, PRODUCTS)
         for name, arm in self.arms.items():
             if not name or not all(c.isalnum() or c in "-_." for c in name) or name.startswith("."):
                 raise InputError(f"arms: {name!r} is not a name; accepted: letters, digits, '-', '_' and '.'")

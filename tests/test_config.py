@@ -32,7 +32,7 @@ OTHER = {
     "window": 33, "embedding": 1, "steps_per_epoch": 1, "eval_batch": 501, "chunk": 1, "keep_every": 1,
     "save_seconds": 31.0, "data_options": {"length": 3}, "protocol": "tf1", "weight_decay": (0.1,), "dropout": (0.1,),
     "recurrent_dropout": (0.1,), "readout_dropout": (0.1,), "layer_dropout": (0.1,), "decay_every": 1, "decay": 0.5,
-    "batches": "drawn", "embedding_init": "normal", "probes": ("paths",), "goal": 0.5,
+    "batches": "drawn", "embedding_init": "normal", "probes": ("paths",), "goal": 0.5, "products": "bfloat16",
 }  # fmt: skip
 
 
@@ -201,6 +201,7 @@ def test_an_override_changes_nothing_else():
         ("learning_rate=1,1", "learning_rate"), ("clip_norm=1,1", "clip_norm"), ("clip_norm=0", "clip_norm"),
         ("seeds=", "seeds"), ("seeds=1,1", "seeds"), ("seeds=-1", "seeds"), ("seeds=4294967296", "seeds"),
         ("epochs=0", "epochs"), ("batch=0", "batch"), ("window=0", "window"), ("embedding=-1", "embedding"),
+        ("products=float16", "products"),
         ("eval_batch=0", "eval_batch"), ("steps_per_epoch=-1", "steps_per_epoch"), ("chunk=-1", "chunk"),
         ("dropout=1", "below 1"), ("recurrent_dropout=-0.1", "below 1"), ("readout_dropout=0.1,1.5", "below 1"),
         ("layer_dropout=1", "below 1"), ("arms.a.connections=dens", "did you mean 'dense'"),

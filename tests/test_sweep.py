@@ -75,7 +75,7 @@ def test_there_are_four_devices():
     assert len(jax.devices()) >= 4, "tests/conftest.py asks for four"
 
 
-@pytest.mark.slow
+@pytest.mark.shipped
 def test_twelve_runs_over_four_devices_equal_the_same_runs_on_one(split, twelve, on_one_device):
     assert_equal(trained(split, twelve, devices=4, chunk=1), on_one_device)
 
@@ -89,19 +89,20 @@ def test_chunks_change_nothing_but_rounding(split, twelve, on_one_device, device
     assert_close(trained(split, twelve, devices, chunk), on_one_device, rtol=2e-3, atol=2e-4)
 
 
+@pytest.mark.shipped
 def test_a_run_of_a_sweep_equals_the_same_run_alone(split, twelve, on_one_device):
     alone = trained(split, rows(twelve, slice(7, 8)), devices=1, chunk=1)
     assert_equal(alone, rows(on_one_device, slice(7, 8)))
 
 
-@pytest.mark.slow
+@pytest.mark.shipped
 def test_runs_that_the_devices_do_not_divide_are_padded_and_dropped(split, twelve, on_one_device):
     five = trained(split, rows(twelve, slice(0, 5)), devices=4, chunk=1)
     assert_equal(five, rows(on_one_device, slice(0, 5)))
     assert len(jax.tree.leaves(five)[0]) == 5
 
 
-@pytest.mark.slow
+@pytest.mark.shipped
 def test_the_same_again_is_bit_equal(split, twelve, on_one_device):
     assert_equal(trained(split, twelve, devices=1, chunk=1), on_one_device)
 

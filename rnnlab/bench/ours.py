@@ -12,6 +12,7 @@ from rnnlab.bench.flops import program_flops
 from rnnlab.bench.trainer import Trainer, jax_device, jax_peak
 from rnnlab.bench.works import LEARNING_RATE, Work, random_batches
 from rnnlab.cells import count_parameters, make_cell
+from rnnlab.cells.narrow import narrow
 from rnnlab.model import make_model
 from rnnlab.optim import make_optimiser
 from rnnlab.sweep import default_chunk, device_mesh, grid, make_sweep, place, use_all_cores
@@ -29,7 +30,7 @@ def make_recipe(work: Work) -> Recipe:
     task = TASKS["language_modelling" if work.every_step else "classification"]
 
     def model(numbers: Mapping[str, Array], key: Key | None) -> Model:
-        cell = make_cell(work.cell, work.H, key=key)
+        cell = narrow(make_cell(work.cell, work.H, key=key), work.products)
         return make_model(cell, work.D, work.C, every_step=work.every_step, embedding=work.embedding)
 
     def optimiser(numbers: Mapping[str, Array]) -> Any:

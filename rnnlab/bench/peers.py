@@ -120,13 +120,11 @@ def _flax(work: Work) -> tuple[Callable[..., Any], Callable[..., Any], int]:
     return init, step, count_parameters(jax.eval_shape(init, jax.random.key(0))[0])
 
 
-def flax_loop(work: Work, runs: int) -> Trainer:
-    """Flax's ``nn.RNN``, a jitted step that donates its state, run after run in a Python loop; JAX's own devices."""
+def _in_a_loop(work: Work, step: Callable[..., Any], states: list[Any], parameters: int) -> Trainer:
+    """Run after run in a Python loop: ``step(state, xs, ys) -> (state, loss)``, jitted, its state donated."""
     import jax
 
-    init, step, parameters = _flax(work)
-    begin = jax.jit(init)
-    states = [begin(jax.random.key(run)) for run in range(runs)]
+    runs = len(states)
     inputs, targets = random_batches(work, runs)
     batches = [[jax.device_put((inputs[r, s], targets[r, s])) for s in range(BATCHES)] for r in range(runs)]
     jitted = jax.jit(step, donate_argnums=0)
@@ -141,6 +139,16 @@ def flax_loop(work: Work, runs: int) -> Trainer:
         return float(sum(losses) / runs)
 
     return Trainer(train, parameters, jax_device(jax.devices()[:1]), jax_peak(jax.devices()[:1]))
+
+
+def flax_loop(work: Work, runs: int) -> Trainer:
+    """Flax's ``nn.RNN``, a jitted step that donates its state, run after run in a Python loop; JAX's own devices."""
+    import jax
+
+    init, step, parameters = _flax(work)
+    begin = jax.jit(init)
+    states = [begin(jax.random.key(run)) for run in range(runs)]
+    return _in_a_loop(work, step, states, parameters)
 
 
 def flax_vmapped(work: Work, runs: int) -> Trainer:
@@ -203,21 +211,8 @@ def keras(work: Work, runs: int) -> Trainer:
     variables = (model.trainable_variables, model.non_trainable_variables, optimiser.variables)
     first = [[variable.value for variable in part] for part in variables]
     states = [jax.tree.map(jax.numpy.copy, first) for _ in range(runs)]
-    inputs, targets = random_batches(work, runs)
-    batches = [[jax.device_put((inputs[r, s], targets[r, s])) for s in range(BATCHES)] for r in range(runs)]
-    jitted = jax.jit(step, donate_argnums=0)
-
-    def train(steps: int) -> float:
-        losses = []
-        for run in range(runs):
-            for number in range(steps):
-                states[run], loss = jitted(states[run], *batches[run][number % BATCHES])
-            losses.append(loss)
-        jax.block_until_ready(states)
-        return float(sum(losses) / runs)
-
     parameters = sum(int(np.prod(variable.shape)) for variable in model.trainable_variables)
-    return Trainer(train, parameters, jax_device(jax.devices()[:1]), jax_peak(jax.devices()[:1]))
+    return _in_a_loop(work, step, states, parameters)
 
 
 class Peer(NamedTuple):

@@ -27,16 +27,16 @@ class Plan(NamedTuple):
     places: Sequence[Place | None]
 
 
-def compare_systems(works: Sequence[Work], runs: Sequence[int], peers: Sequence[str]) -> Iterator[Plan]:
-    """The lab and each peer, for every work and number of runs."""
+def compare_systems(
+    works: Sequence[Work], runs: Sequence[int], peers: Sequence[str], products: Sequence[str]
+) -> Iterator[Plan]:
+    """The lab, again with each of ``products``, and each peer, for every work and number of runs."""
     for work in works:
         for count in runs:
-            systems = [OURS, *peers]
-            yield Plan(
-                f"{work.name}, {count} runs",
-                [Case(system, work, count) for system in systems],
-                [Place(system, work.name, count) for system in systems],
-            )
+            narrow = {f"{OURS}-{name}": Case(OURS, work._replace(products=name), count) for name in products}
+            cases = {OURS: Case(OURS, work, count), **narrow} | {peer: Case(peer, work, count) for peer in peers}
+            places = [Place(system, work.name, count) for system in cases]
+            yield Plan(f"{work.name}, {count} runs", list(cases.values()), places)
 
 
 def compare_cells(works: Sequence[Work], runs: Sequence[int], cells: Sequence[str]) -> Iterator[Plan]:

@@ -23,6 +23,7 @@ class Work(NamedTuple):
     ids: bool = False
     every_step: bool = False  # logits at every step, else from the last h
     cell: str = "lstm"
+    products: str = "float32"  # of config.PRODUCTS; peers have float32
 
     @property
     def sizes(self) -> str:

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from rnnlab.deferred.leaves import Leaves, float0, floats, merged
-from rnnlab.deferred.own_gradients import turn
+from rnnlab.deferred.own_gradients import times, turn
 from rnnlab.deferred.program import Equation, Program, bind, differentiable, evaluate, is_rows_times_weight, result_of
 from rnnlab.types import Array
 
@@ -53,15 +53,15 @@ def _to_weight(equation: Equation, place: int, factor: Array | None, weight: Arr
     if factor is None:
         return jax.linear_transpose(lambda leaf: jnp.broadcast_to(leaf, d.shape), weight)(d)[0]
     if is_rows_times_weight(equation, place):  # in this order nothing is transposed but the narrow factor
-        rows = factor.reshape(-1, factor.shape[-1]).astype(d.dtype)
-        return jnp.reshape(rows.T @ d.reshape(len(rows), -1), weight.shape).astype(weight.dtype)
+        rows = factor.reshape(-1, factor.shape[-1])
+        return times(equation, rows.T, d.reshape(len(rows), -1)).reshape(weight.shape).astype(weight.dtype)
     return jax.linear_transpose(lambda leaf: _at_all_steps(equation, place, factor, leaf), weight)(d)[0]
 
 
 def _to_factor(equation: Equation, place: int, factor: Array, weight: Array, d: Array) -> Array:
     if is_rows_times_weight(equation, place):
         turned = turn(weight)
-        return jnp.reshape(d.reshape(-1, len(turned)) @ turned.astype(d.dtype), factor.shape).astype(factor.dtype)
+        return times(equation, d.reshape(-1, len(turned)), turned).reshape(factor.shape).astype(factor.dtype)
     return jax.linear_transpose(lambda leaf: _at_all_steps(equation, place, leaf, weight), factor)(d)[0]
 
 

@@ -30,6 +30,17 @@ def turn(weight: Array) -> Array:
     return jax.lax.optimization_barrier(weight.reshape(len(weight), -1).T)
 
 
+def times(equation: Equation, rows: Array, columns: Array) -> Array:
+    """``rows [N, K] @ columns [K, M]``, rounded and summed as ``equation`` does with rows and a weight."""
+    rounded, summed = equation.invars[1].aval.dtype, equation.outvars[0].aval.dtype
+    return jax.lax.dot(
+        rows.astype(rounded),
+        columns.astype(rounded),
+        precision=equation.params["precision"],
+        preferred_element_type=summed,
+    )
+
+
 @partial(jax.custom_vjp, nondiff_argnums=(0,))
 def product(equation: Equation, rows: Array, weight: Array, turned: Array) -> Array:
     """``rows @ weight``, whose gradient to rows is a product with ``turned``; the weight's own is left for later."""
@@ -39,8 +50,8 @@ def product(equation: Equation, rows: Array, weight: Array, turned: Array) -> Ar
 def _product_back(equation: Equation, stored: Any, d: Array) -> tuple[Array, Array, Array]:
     weight, turned = stored
     rows = equation.invars[0].aval
-    found = d.reshape(*rows.shape[:-1], len(turned)) @ turned.astype(d.dtype)
-    return found.astype(rows.dtype), jnp.zeros_like(weight), jnp.zeros_like(turned)
+    found = times(equation, d.reshape(-1, len(turned)), turned)
+    return found.reshape(rows.shape).astype(rows.dtype), jnp.zeros_like(weight), jnp.zeros_like(turned)
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(0,))

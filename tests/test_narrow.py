@@ -1,0 +1,87 @@
+"""Products in bfloat16: what reads it, what stays float32, and how far results move."""
+
+from dataclasses import replace
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from experiments.quickstart import CONFIG
+from rnnlab.arms import plan_arms
+from rnnlab.cells import CELLS, make_cell
+from rnnlab.cells.narrow import narrow
+from rnnlab.config import Arm
+from rnnlab.prepare import prepare
+from rnnlab.train import init_state
+from rnnlab.types import Run
+from rnnlab.unroll import unroll
+
+T, B, D, H = 5, 3, 8, 4
+WITHOUT = ("hodgkin_huxley", "grid_lstm_nd")  # products, or the inputs that are drawn here
+NAMES = [*(name for name in CELLS if name not in WITHOUT), "bidirectional(lstm)"]
+
+
+def products_of(jaxpr):
+    """The operand and result types of every matrix product, those of loops and calls too."""
+    for equation in jaxpr.eqns:
+        if equation.primitive.name == "dot_general":
+            yield tuple(str(v.aval.dtype) for v in (*equation.invars, *equation.outvars))
+        for inner in jax.tree.leaves(list(equation.params.values()), is_leaf=lambda p: hasattr(p, "eqns")):
+            if hasattr(inner := getattr(inner, "jaxpr", inner), "eqns"):
+                yield from products_of(inner)
+
+
+def drawn(cell):
+    xs = jax.random.normal(jax.random.key(1), (T, B, D))
+    return cell.init(jax.random.key(0), D), xs
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_products_read_bfloat16_and_everything_else_is_float32(name):
+    plain = make_cell(name, H)
+    cell = narrow(plain, "bfloat16")
+    params, xs = drawn(plain)
+    traced = jax.make_jaxpr(lambda params, xs: unroll(cell, params, xs))(params, xs)
+    assert set(products_of(traced.jaxpr)) == {("bfloat16", "bfloat16", "float32")}
+    carry, hs = unroll(cell, params, xs)
+    assert {leaf.dtype for leaf in jax.tree.leaves((carry, hs)) if leaf.dtype != jnp.int32} == {jnp.dtype("float32")}
+    found, exact = np.asarray(hs), np.asarray(unroll(plain, params, xs)[1])
+    assert 0 < np.max(np.abs(found - exact)) < 0.02
+
+
+@pytest.mark.parametrize("name", ["lstm", "gru", "cerebral_lstm", "qrnn"])
+def test_gradients_are_float32_and_near_those_of_exact_products(name):
+    plain = make_cell(name, H)
+    params, xs = drawn(plain)
+
+    def gradient(cell, scan_plainly):
+        def loss(params):
+            return jnp.sum(unroll(cell, params, xs, plain=scan_plainly)[1] ** 2)
+
+        return jax.tree.leaves(jax.jit(jax.grad(loss))(params))
+
+    exact = gradient(plain, False)
+    for scan_plainly in (False, True):
+        for found, wanted in zip(gradient(narrow(plain, "bfloat16"), scan_plainly), exact, strict=True):
+            assert found.dtype == jnp.float32
+            assert np.linalg.norm(found - wanted) < 0.03 * np.linalg.norm(wanted)
+
+
+def test_float32_is_the_cell_itself():
+    cell = make_cell("lstm", H)
+    assert narrow(cell, "float32") is cell
+
+
+def test_the_config_decides_for_every_layer_and_parameters_stay_float32():
+    arms = {"one": Arm("lstm"), "two": Arm("lstm", layers=2)}
+    config = replace(CONFIG, arms=arms, products="bfloat16")
+    assert {plan.products for plan in plan_arms(config).values()} == {"bfloat16"}
+    for name, recipe in prepare(config).recipes.items():
+        model = recipe.make_model({"learning_rate": jnp.float32(0.1)}, None)
+        state = init_state(recipe, Run(jnp.uint32(0), {"learning_rate": jnp.float32(0.1)}))
+        ids = jnp.zeros((2, 4), jnp.int32)
+        found = list(products_of(jax.make_jaxpr(model.apply)(state.params, ids).jaxpr))
+        assert found.count(("bfloat16", "bfloat16", "float32")) == (1 if name == "one" else 3)  # W x is a gather
+        assert found.count(("float32", "float32", "float32")) == 1  # the readout
+        assert {leaf.dtype for leaf in jax.tree.leaves(state.params)} == {jnp.dtype("float32")}
