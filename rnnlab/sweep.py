@@ -81,6 +81,34 @@ def over_runs(function: Callable[..., Any], mesh: Mesh, chunk: int) -> Callable[
     return all_devices
 
 
+def updating_runs(function: Callable[..., Any], mesh: Mesh, chunk: int) -> Callable[..., Any]:
+    """``over_runs`` of a ``function(state, one_run, *shared)`` that returns a state: ``(states, per_run, *shared)``.
+
+    Each chunk's new state is written over its old one: no second array of states is made, cleared and filled.
+    """
+
+    def on_one_device(states: Any, per_run: Any, *shared: Any) -> Any:
+        def chunk_from(start: Array, states: Any) -> Any:
+            rows = jax.tree.map(lambda leaf: jax.lax.dynamic_slice_in_dim(leaf, start, chunk), (states, per_run))
+            after = jax.vmap(function, in_axes=(0, 0, *[None] * len(shared)))(*rows, *shared)
+            return jax.tree.map(partial(jax.lax.dynamic_update_slice_in_dim, start_index=start, axis=0), states, after)
+
+        def one_from(start: Array, states: Any) -> Any:
+            after = function(*jax.tree.map(lambda leaf: leaf[start], (states, per_run)), *shared)
+            return jax.tree.map(lambda leaf, new: leaf.at[start].set(new), states, after)
+
+        count = jax.tree.leaves(states)[0].shape[0]
+        update = one_from if chunk == 1 else chunk_from
+        return jax.lax.fori_loop(0, count // chunk, lambda n, states: update(n * chunk, states), states)
+
+    def all_devices(states: Any, per_run: Any, *shared: Any) -> Any:
+        specs = (P(RUN), P(RUN), *[P()] * len(shared))
+        mapped = jax.shard_map(on_one_device, mesh=mesh, in_specs=specs, out_specs=P(RUN), check_vma=False)
+        return mapped(states, per_run, *shared)
+
+    return all_devices
+
+
 class Sweep(NamedTuple):
     """The compiled programs of one arm. Every state and run leaf has a leading axis R, padded and sharded."""
 
@@ -113,11 +141,14 @@ def make_sweep(recipe: train.Recipe, runs: Run, mesh: Mesh, chunk: int, examples
 
     @partial(jax.jit, donate_argnums=0)
     def train_steps(state: TrainState, runs: Run, plan: Array, split: Split, start: Array, stop: Array) -> TrainState:
-        def one(item: tuple[TrainState, Run, Array], split: Split, start: Array, stop: Array) -> TrainState:
-            state, run, plan = item
+        best = state.best  # is not changed by training, and need not be copied for it
+
+        def one(state: TrainState, item: tuple[Run, Array], split: Split, start: Array, stop: Array) -> TrainState:
+            run, plan = item
             return train.train_steps(recipe, run, state, plan, split, start, stop)
 
-        return mapped(one)((state, runs, plan), split, start, stop)
+        update = updating_runs(one, mesh, chunk)
+        return update(state._replace(best=None), (runs, plan), split, start, stop)._replace(best=best)
 
     @jax.jit
     def evaluate(state: TrainState, runs: Run, split: Split) -> Sums:

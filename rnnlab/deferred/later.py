@@ -54,7 +54,7 @@ def _to_weight(equation: Equation, place: int, factor: Array | None, weight: Arr
         return jax.linear_transpose(lambda leaf: jnp.broadcast_to(leaf, d.shape), weight)(d)[0]
     if is_rows_times_weight(equation, place):  # in this order nothing is transposed but the narrow factor
         rows = factor.reshape(-1, factor.shape[-1])
-        return times(equation, rows.T, d.reshape(len(rows), -1)).reshape(weight.shape).astype(weight.dtype)
+        return times(equation, turn(rows), d.reshape(len(rows), -1)).reshape(weight.shape).astype(weight.dtype)
     return jax.linear_transpose(lambda leaf: _at_all_steps(equation, place, factor, leaf), weight)(d)[0]
 
 

@@ -27,6 +27,7 @@ def turned_weights(program: Program, given: Leaves) -> dict[Variable, Array]:
 
 
 def turn(weight: Array) -> Array:
+    """``[N, K]`` of ``[K, ...]``, made at once: XLA's CPU products of what is yet to be transposed are slower."""
     return jax.lax.optimization_barrier(weight.reshape(len(weight), -1).T)
 
 
