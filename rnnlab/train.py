@@ -24,7 +24,7 @@ class Recipe(NamedTuple):
     task: Task
     batch: int  # examples in a training step
     steps: int  # training steps in an epoch
-    eval_batch: int  # examples at once in an evaluation
+    eval_batch: int  # most examples at once in an evaluation
     batches: str = "shuffled"  # of BATCHES: how an epoch's examples are laid out
     probes: tuple[Probe, ...] = ()
 
@@ -105,6 +105,8 @@ def evaluate(recipe: Recipe, run: Run, params: Params, split: Split) -> Sums:
     streams = recipe.batches == "contiguous"
     batch = min(recipe.batch if streams else recipe.eval_batch, examples)
     steps = -(-examples // batch)
+    if not streams:
+        batch = -(-examples // steps)  # as many steps of even size: least padding
 
     def add(index: Array, state: tuple[Sums, Carry]) -> tuple[Sums, Carry]:
         sums, carry = state

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from rnnlab.tasks import TASKS, cross_entropy_sums
+from rnnlab.tasks import TASKS, cross_entropy_sums, is_likeliest
 from rnnlab.types import Sums
 
 
@@ -66,3 +66,11 @@ def test_nothing_counted_is_not_a_number():
 @pytest.mark.parametrize("task", TASKS.values(), ids=TASKS)
 def test_the_headline_is_one_of_the_metrics(task):
     assert task.headline in task.metrics(Sums(*np.ones((4, 1))))
+
+
+def test_the_likeliest_is_the_first_of_equals_and_never_nan():
+    logits = np.random.default_rng(0).integers(0, 3, (500, 4)).astype(np.float32)  # ties in most rows
+    for label in range(4):
+        found = is_likeliest(logits, np.full(500, label))
+        np.testing.assert_array_equal(found, logits.argmax(-1) == label)
+    assert not is_likeliest(np.full((3, 2), np.nan, np.float32), np.array([0, 1, 0])).any()
