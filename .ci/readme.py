@@ -1,4 +1,4 @@
-"""Fill the generated parts of README.md: `python .ci/readme.py RUN_OF_QUICKSTART` (without: the cells alone)."""
+"""Fill the generated parts of README.md: `python .ci/readme.py [RUN_OF_QUICKSTART] [BENCH]` (without: the cells alone)."""
 
 import re
 import shutil
@@ -32,13 +32,45 @@ def quickstart(directory: Path) -> str:
     return "\n".join([picture, "", caption, "", *lines])
 
 
+def bench(directory: Path) -> str:
+    """The table of a bench of systems with one number of runs."""
+    from rnnlab.bench.plans import OURS
+    from rnnlab.bench.works import WORKS
+    from rnnlab.records import read_json
+
+    document = read_json(directory / "bench.json")
+    results, environment = document["results"], document["environment"]
+    (runs,) = {runs for works in results.values() for by_runs in works.values() for runs in by_runs}
+
+    def cell(system: str, work: str) -> str:
+        record = results[system][work][runs]
+        milliseconds = f"{record['ms_per_step_per_run']:.3g}"
+        return f"{record['of_matrix_product']:.2f} | {milliseconds}" if system == OURS else (
+            f"{milliseconds} ({record['ratio']:.2f}x)"
+        )  # fmt: skip
+
+    peers = [system for system in results if not system.startswith(OURS)]
+    header = ["work", "of a large matrix product's rate", OURS, *peers]
+    rows = [
+        [f"{work} ({WORKS[work].sizes})", *(cell(system, work) for system in (OURS, *peers))] for work in results[OURS]
+    ]
+    lines = [f"| {' | '.join(line)} |" for line in (header, ["---", *["---:"] * (len(header) - 1)], *rows)]
+    device, packages = document["matrix_product"]["device"], environment["packages"]
+    caption = (
+        f"`python -m experiments bench --runs {runs} --rounds {document['rounds']}`, {device}, jax {packages['jax']}, "
+        f"torch {packages['torch']}: milliseconds of one training step of one run of an LSTM, {runs} runs at once, median."
+    )
+    return "\n".join([caption, "", *lines])
+
+
 def main() -> None:
     from experiments._cells import table
 
     readme = ROOT / "README.md"
     text = fill(readme.read_text(), "cells", table(markdown=True))
-    if len(sys.argv) > 1:
-        text = fill(text, "quickstart", quickstart(Path(sys.argv[1])))
+    for directory in map(Path, sys.argv[1:]):
+        part = bench if (directory / "bench.json").exists() else quickstart
+        text = fill(text, part.__name__, part(directory))
     readme.write_text(text)
 
 

@@ -1,6 +1,7 @@
 """What the README says is so: its generated parts are current, its own cell works as printed."""
 
 import importlib.util
+import json
 import re
 import shlex
 from pathlib import Path
@@ -30,6 +31,22 @@ def test_the_table_of_cells_is_the_one_that_is_generated(generator):
 
 def test_a_stale_table_would_be_seen(generator):
     assert generator.fill(README, "cells", "old") != README
+
+
+def test_a_bench_becomes_a_table(generator, tmp_path):
+    def record(ms, ratio):
+        return {"chars": {"8": {"ms_per_step_per_run": ms, "ratio": ratio, "of_matrix_product": 0.856}}}
+
+    systems = {"rnnlab": record(67.89, 1.0), "rnnlab-bfloat16": record(1, 1), "torch": record(80.0, 1.178)}
+    packages = {"jax": "0.10.2", "torch": "2.13.0"}
+    document = {
+        "results": systems, "environment": {"packages": packages}, "rounds": 7, "matrix_product": {"device": "2 x cpu"},
+    }  # fmt: skip
+    (tmp_path / "bench.json").write_text(json.dumps(document))
+    caption, _, header, _, row = generator.bench(tmp_path).splitlines()
+    assert "bench --runs 8 --rounds 7`, 2 x cpu, jax 0.10.2, torch 2.13.0" in caption
+    assert header == "| work | of a large matrix product's rate | rnnlab | torch |"
+    assert row == "| chars (T20 B128 V89 H512, adagrad) | 0.86 | 67.9 | 80 (1.18x) |"
 
 
 def test_the_picture_is_there():

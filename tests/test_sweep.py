@@ -11,7 +11,7 @@ from rnnlab.cells import make_cell
 from rnnlab.model import make_model
 from rnnlab.optim import make_optimiser
 from rnnlab.probes import paths
-from rnnlab.sweep import default_chunk, device_mesh, grid, make_sweep, over_runs, pad_runs, place
+from rnnlab.sweep import default_chunk, device_mesh, grid, make_sweep, over_runs, pad_runs, place, updating_runs
 from rnnlab.tasks import TASKS
 from rnnlab.train import Recipe
 from rnnlab.types import Split
@@ -121,6 +121,23 @@ def test_one_seed_starts_alike_at_every_rate(twelve):
     plan = np.asarray(sweep.plan(1))
     assert np.array_equal(plan[0], plan[4])
     assert not np.array_equal(plan[0], plan[1])
+
+
+@pytest.mark.parametrize("chunk", [1, 2, 3, 6])
+@pytest.mark.parametrize("devices", [1, 2])
+def test_updating_in_place_is_mapping(devices, chunk):
+    """Whole numbers, whose results do not depend on the order of operations: each row once, none twice, all shared."""
+    mesh, states = device_mesh(12, jax.devices()[:devices]), {"w": jnp.arange(24.0).reshape(12, 2), "n": jnp.arange(12)}
+
+    def step(state, run, stop):
+        return jax.lax.fori_loop(0, stop, lambda _, s: {"w": 2 * s["w"] + run, "n": s["n"] + 1}, state)
+
+    runs = 100.0 * jnp.arange(12)
+    mapped = over_runs(lambda item, stop: step(*item, stop), mesh, chunk)((states, runs), 3)
+    for found in (updating_runs(step, mesh, chunk), jax.jit(updating_runs(step, mesh, chunk), donate_argnums=0)):
+        updated = found(jax.tree.map(jnp.copy, states), runs, 3)
+        jax.tree.map(np.testing.assert_array_equal, updated, mapped)
+    np.testing.assert_array_equal(mapped["w"][5], [8 * 10 + 7 * 500, 8 * 11 + 7 * 500])
 
 
 @pytest.mark.parametrize("chunk", [1, pytest.param(3, marks=pytest.mark.slow)])
