@@ -1,4 +1,4 @@
-"""Fill the generated parts of README.md: `python .ci/readme.py [RUN_OF_QUICKSTART] [BENCH]` (without: the cells alone)."""
+"""Fill the generated parts of README.md: `python .ci/readme.py [RUN_OF_QUICKSTART] [BENCH]`; without: the cells alone."""
 
 import re
 import shutil
@@ -58,7 +58,8 @@ def bench(directory: Path) -> str:
     device, packages = document["matrix_product"]["device"], environment["packages"]
     caption = (
         f"`python -m experiments bench --runs {runs} --rounds {document['rounds']}`, {device}, jax {packages['jax']}, "
-        f"torch {packages['torch']}: milliseconds of one training step of one run of an LSTM, {runs} runs at once, median."
+        f"torch {packages['torch']}: milliseconds of one training step of one run of an LSTM, {runs} runs at once; "
+        "medians, and times those of rnnlab."
     )
     return "\n".join([caption, "", *lines])
 
