@@ -1,4 +1,4 @@
-"""Fill the generated parts of README.md: `python .ci/readme.py [RUN_OF_QUICKSTART] [BENCH]`; without: the cells alone."""
+"""Fill the generated parts of README.md: `python .ci/readme.py [RUN_OF_QUICKSTART] [BENCH]`, or the cells alone."""
 
 import re
 import shutil
