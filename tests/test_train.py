@@ -8,7 +8,7 @@ import pytest
 from rnnlab.cells import CELLS, make_cell
 from rnnlab.model import make_model
 from rnnlab.optim import make_optimiser
-from rnnlab.rng import STREAMS, epoch_order, stream_key
+from rnnlab.rng import STREAMS, epoch_draws, epoch_order, stream_key
 from rnnlab.tasks import TASKS
 from rnnlab.train import Recipe, close_epoch, epoch_plan, evaluate, init_state, train_steps
 from rnnlab.types import Run, Split, Sums
@@ -62,6 +62,18 @@ def test_an_epoch_takes_every_example_at_most_once_and_epochs_differ(split):
 def test_the_order_depends_on_the_seed_and_not_on_the_numbers():
     assert np.array_equal(epoch_order(3, 1, 40), epoch_plan(recipe(steps=5), run(3, 0.5), 1, 40).ravel())
     assert not np.array_equal(epoch_order(3, 1, 40), epoch_order(4, 1, 40))
+
+
+def test_every_example_is_as_likely_in_every_place():
+    """Orders of 8 and draws of 3 of 8 in 4,000 epochs: 500 times each, 21 the standard deviation."""
+    epochs = jnp.arange(4000)
+    orders = np.asarray(jax.jit(jax.vmap(lambda epoch: epoch_order(5, epoch, 8)))(epochs))
+    draws = np.asarray(jax.jit(jax.vmap(lambda epoch: epoch_draws(5, epoch, 8, 1, 3)[0]))(epochs))
+    for found in (*orders.T, *draws.T):
+        assert np.abs(np.bincount(found, minlength=8) - 500).max() < 5 * 21
+    pairs = np.bincount(8 * orders[:, 0] + orders[:, 1], minlength=64).reshape(8, 8)  # neighbours too: 71 times each
+    assert np.abs(pairs[~np.eye(8, dtype=bool)] - 4000 / 56).max() < 5 * 8.4
+    assert not pairs.diagonal().any()
 
 
 def test_stretches_do_not_matter(split):
