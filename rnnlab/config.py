@@ -71,7 +71,7 @@ class Config:
     steps_per_epoch: int = 0  # 0: the whole training split
     probes: tuple[str, ...] = ()  # of rnnlab.probes, measured after every epoch
     goal: float = 0.0  # of the task's success metric on validation, at which a run has solved its task; 0: none
-    products: str = "float32"  # of PRODUCTS: what a cell's products read; all else stays float32
+    products: str = "float32"  # of PRODUCTS: what a cell's parameters and products are rounded to in a step
     eval_batch: int = 128  # most examples at once: more leave the caches of a CPU
     chunk: int = 0  # runs that a device trains side by side; 0: 1 on a CPU, elsewhere all
     keep_every: int = 0  # epochs between parameters that are kept for analysis; 0: none

@@ -34,7 +34,8 @@ def epoch_order(seed: Array, epoch: Array, examples: int) -> Array:
 def epoch_draws(seed: Array, epoch: Array, examples: int, steps: int, batch: int) -> Array:
     """Batches ``[steps, batch] int32``, each drawn anew: no example twice in a batch, whatever the others hold.
 
-    The largest of as many random numbers as there are examples: one pass, where a permutation sorts them all.
+    The largest of as many random numbers (of 23 bits; of equals the earlier example) as there are examples: one pass,
+    where a permutation sorts them all.
     """
     key = jax.random.fold_in(stream_key("data", seed), epoch)
 

@@ -189,6 +189,16 @@ def test_runs_are_shared_out_to_single_thread_processes(monkeypatch):
     assert [(m["runs"], m["options"]) for m, _ in asked] == [(8, {})]
 
 
+def test_narrow_products_stand_beside_ours_and_the_peers():
+    (plan,) = plans.compare_systems([WORKS["chars"]], [2], ["torch"], ["bfloat16"])
+    assert [place.system for place in plan.places] == ["rnnlab", "rnnlab-bfloat16", "torch"]
+    assert [(case.system, case.work.products) for case in plan.cases] == [
+        ("rnnlab", "float32"), ("rnnlab", "bfloat16"), ("torch", "float32"),
+    ]  # fmt: skip
+    (without,) = plans.compare_systems([WORKS["chars"]], [2], ["torch"], [])
+    assert [place.system for place in without.places] == ["rnnlab", "torch"]
+
+
 def test_plans_of_cells_and_sizes():
     cells = list(plans.compare_cells([TINY], [8], ["gru", "lstm", "rnn"]))
     assert [[case.work.cell for case in plan.cases] for plan in cells] == [["lstm"], ["lstm", "gru"], ["lstm", "rnn"]]
@@ -244,7 +254,8 @@ def test_the_batches_of_a_work():
         (["--runs", ""], "--runs"), (["--runs", "2,x"], "'x'"), (["--peers", "pytorch"], "torch-processes"),
         (["--peers", "none,torch"], "alone"), (["--peers", "all,torch"], "alone"), (["--rounds", "0"], "--rounds"),
         (["--cells", "lstmm"], "did you mean 'lstm'"), (["--cells", ""], "qrnn"), (["--out", "full"], "not empty"),
-        (["--cells", "gru", "--peers", "torch"], "--peers"), (["--scale", "--peers", "all"], "--peers"),
+        (["--cells", "gru", "--peers", "torch"], "--peers"), (["--scale", "--bfloat16"], "--bfloat16"),
+        (["--scale", "--peers", "all"], "--peers"),
         (["--rounds", "two", "--scale"], "'two'"),
     ],
 )  # fmt: skip

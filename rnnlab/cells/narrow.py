@@ -11,8 +11,9 @@ from rnnlab.types import Array, Carry, Cell, Params
 def narrow(cell: Cell, products: str) -> Cell:
     """``cell`` whose parameters are rounded to ``products`` (a dtype's name) where they act, not where they are stored.
 
-    With "bfloat16" a cell's products (`functions.dot`) read bfloat16 and are summed in float32, as all that is added
-    to them; carries, activations and the stored parameters stay float32. "float32" is the cell itself.
+    With "bfloat16" a cell's products (`functions.dot`) read bfloat16 and are summed in float32; biases and other
+    parameters are rounded too, and the gradient of each, once. Carries, activations, stored parameters and what the
+    optimiser keeps stay float32. "float32" is the cell itself.
     Shapes: as the cell's.
     """
     if products == "float32":
