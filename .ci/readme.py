@@ -17,8 +17,8 @@ def fill(text: str, part: str, content: str) -> str:
 
 def quickstart(directory: Path) -> str:
     """The picture and the table of a finished run of the quickstart."""
-    from rnnlab.records import read_json
-    from rnnlab.report import read_summary, table
+    from rnnlab.report.write import read_summary, table
+    from rnnlab.storage.records import read_json
 
     summary = read_summary(directory)
     shutil.copy(directory / "figures" / "loss_curves.png", ROOT / ".readme" / "quickstart.png")
@@ -34,9 +34,9 @@ def quickstart(directory: Path) -> str:
 
 def bench(directory: Path) -> str:
     """The table of a bench of systems with one number of runs."""
-    from rnnlab.bench.plans import OURS
-    from rnnlab.bench.works import WORKS
-    from rnnlab.records import read_json
+    from rnnlab.bench.cases import OURS
+    from rnnlab.bench.workloads import WORKS
+    from rnnlab.storage.records import read_json
 
     document = read_json(directory / "bench.json")
     results, environment = document["results"], document["environment"]
@@ -65,7 +65,7 @@ def bench(directory: Path) -> str:
 
 
 def main() -> None:
-    from experiments._cells import table
+    from experiments.cli.cells import table
 
     readme = ROOT / "README.md"
     text = fill(readme.read_text(), "cells", table(markdown=True))

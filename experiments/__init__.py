@@ -10,8 +10,8 @@ import pkgutil
 from dataclasses import replace
 from types import ModuleType
 
-from rnnlab.config import Config
-from rnnlab.errors import choose, unknown
+from rnnlab.config.experiment import Config
+from rnnlab.core.errors import choose, unknown
 
 
 def names() -> list[str]:

@@ -41,7 +41,7 @@ Command:   python -m experiments run algorithmic
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from rnnlab.config import Arm, Config
+from rnnlab.config.experiment import Arm, Config
 
 if TYPE_CHECKING:
     from rnnlab.claims import Claim, Evidence, Part

@@ -31,12 +31,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rnnlab.config import Arm, Config
-from rnnlab.errors import InputError
+from rnnlab.config.experiment import Arm, Config
+from rnnlab.core.errors import InputError
 
 if TYPE_CHECKING:
     from rnnlab.claims import Claim, Evidence, Part
-    from rnnlab.types import Curve
+    from rnnlab.core.types import Curve
 
 XAVIER = {"w_init": "tf1_xavier", "u_init": "tf1_xavier"}
 XAVIER_2 = {"w_init": "tf1_xavier_two_layers", "u_init": "tf1_xavier_two_layers"}
@@ -115,7 +115,7 @@ def published_curves(config: CharConfig) -> Sequence["Curve"]:
 
 
 def _read(folder: Path, arm: str) -> "Curve":
-    from rnnlab.types import Curve
+    from rnnlab.core.types import Curve
 
     path = folder / FILES[arm]
     try:

@@ -28,7 +28,7 @@ Sweeps:    --set arms.biological.options.delta=1e-4,1e-3,1e-2,1e-1,1        the 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from rnnlab.config import Arm, Config, Option
+from rnnlab.config.experiment import Arm, Config, Option
 
 if TYPE_CHECKING:
     from rnnlab.claims import Claim, Evidence, Part

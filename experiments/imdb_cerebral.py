@@ -16,7 +16,7 @@ Command:   python -m experiments run imdb_cerebral
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from rnnlab.config import Arm, Config, Option
+from rnnlab.config.experiment import Arm, Config, Option
 
 if TYPE_CHECKING:
     from rnnlab.claims import Claim, Evidence, Part

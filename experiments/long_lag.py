@@ -6,7 +6,7 @@ Claims:    E (Owusu, Sturtz & Chittam) the constant error carousel lets gradient
 Task:      among `lag` values two are marked, both in the first half; their sum is asked for at the end, so that the
            gradient has to bridge lag / 2 to lag - 1 steps. Mean squared error; 1/6 for the constant answer.
 Measured:  before training and after every epoch, on a fixed batch of validation: the Jacobian of the last h with
-           respect to the input k steps before (rnnlab.probes.lags), drawn by lag in figures/lags.png. Then who solves
+           respect to the input k steps before (rnnlab.train.probes.lags), drawn by lag in figures/lags.png. Then who solves
            the task, and after how many steps.
 Solved:    an absolute error below 0.04 on 99 % of the 1,000 validation examples after some epoch. In the paper: on all
            of the last 2,000 training examples, with a target of half the range, so an error twice as large.
@@ -26,7 +26,7 @@ Settings:  Adam 5e-3, a tenth of it after ten epochs, gradients clipped to a nor
            within 7, 3 and 3 epochs; with an input bias of 0 not within 12, not within 12, and within 12.
            GRU, slim and biological cells start as they do elsewhere, but for lstm1's and lstm3's forget bias.
 Departures: full gradients, Adam and 32 units, where the paper had truncated gradients, plain descent and two blocks of
-           two units; 10,000 fixed training examples, where it drew them all its time; those of rnnlab.data.lags.
+           two units; 10,000 fixed training examples, where it drew them all its time; those of rnnlab.data.long_lag.
 
 Protocols (--set protocol=NAME): lag100 (default), lag500 and lag1000, which differ in lag and biases alone.
 Command:   python -m experiments run long_lag
@@ -53,7 +53,7 @@ Results:   lag100, 8 seeds, 9 min on two busy cores: how many solved it, after h
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from rnnlab.config import Arm, Config
+from rnnlab.config.experiment import Arm, Config
 
 if TYPE_CHECKING:
     from rnnlab.claims import Claim, Evidence, Part

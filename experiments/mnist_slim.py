@@ -23,7 +23,7 @@ Expected:  the paper's numbers, Tables 3 to 5, are in PUBLISHED.
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from rnnlab.config import Arm, Config
+from rnnlab.config.experiment import Arm, Config
 
 if TYPE_CHECKING:
     from rnnlab.claims import Claim, Evidence, Part

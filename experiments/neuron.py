@@ -19,8 +19,8 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from experiments._untrained import Findings
-from rnnlab.errors import InputError
+from experiments.cli.untrained import Findings
+from rnnlab.core.errors import InputError
 
 KNOWN_CURRENT = 10.0  # uA/cm^2
 THRESHOLD = 0.0  # mV, what a spike crosses
@@ -61,7 +61,7 @@ QUICK = {"spacing": 0.4, "duration": 50.0}
 
 def neuron(settings: Settings) -> Any:
     """The cell: one neuron whose input is its current."""
-    from rnnlab.cells import make_cell
+    from rnnlab.cells.registry import make_cell
 
     return make_cell("hodgkin_huxley", 1, dt=settings.dt, integrator=settings.integrator)
 

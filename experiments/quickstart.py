@@ -8,7 +8,7 @@ Command:   python -m experiments run quickstart
 Expected:  all arms fall from 4.6 nats to below 2 in training loss; the two Cerebral arms part.
 """
 
-from rnnlab.config import Arm, Config
+from rnnlab.config.experiment import Arm, Config
 
 CONFIG = Config(
     experiment="quickstart",

@@ -25,7 +25,7 @@ Command:   python -m experiments run seq2seq          three to four minutes on t
            python -m experiments sample DIR --arm all --beam 4
 """
 
-from rnnlab.config import Arm, Config, Option
+from rnnlab.config.experiment import Arm, Config, Option
 
 DATA: dict[str, Option] = {"length": 10, "alphabet": 10, "fed": True, "examples": 10_000}
 

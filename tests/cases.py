@@ -8,8 +8,8 @@ import jax
 import numpy as np
 import transcriptions as paper
 
-from rnnlab.cells import make_cell, stack
-from rnnlab.types import Cell
+from rnnlab.cells.registry import make_cell, stack
+from rnnlab.core.types import Cell
 
 D, H = 3, 4  # no two dimensions of a test alike
 

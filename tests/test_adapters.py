@@ -5,9 +5,9 @@ import jax
 import numpy as np
 import pytest
 
-from rnnlab.adapters import FlaxCell
-from rnnlab.cells import make_cell, stack
-from rnnlab.unroll import unroll
+from rnnlab.cells.flax_adapter import FlaxCell
+from rnnlab.cells.registry import make_cell, stack
+from rnnlab.cells.unroll import unroll
 
 CELLS = {
     "cerebral": make_cell("cerebral_lstm", 5),

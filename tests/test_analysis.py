@@ -10,9 +10,8 @@ import numpy as np
 import pytest
 from cases import filled, generator
 
-from experiments.__main__ import main
-from experiments._analyze import NAMES
-from rnnlab import checkpoint, records
+from experiments.cli.analyze import NAMES
+from experiments.cli.main import main
 from rnnlab.analysis import (
     PARTS,
     Subject,
@@ -29,12 +28,13 @@ from rnnlab.analysis import (
     visited,
 )  # fmt: skip
 from rnnlab.analysis.trajectories import from_vector, to_vector
-from rnnlab.cells import make_cell, stack
-from rnnlab.config import Arm, Config, config_hash, to_json
-from rnnlab.errors import InputError
-from rnnlab.prepare import abstract_state, identity, prepare
-from rnnlab.saved import load_run
-from rnnlab.types import Cell
+from rnnlab.cells.registry import make_cell, stack
+from rnnlab.config.experiment import Arm, Config, config_hash, to_json
+from rnnlab.core.errors import InputError
+from rnnlab.core.types import Cell
+from rnnlab.runs.prepare import abstract_state, identity, prepare
+from rnnlab.runs.saved_run import load_run
+from rnnlab.storage import checkpoint, records
 
 T, B, D, H = 6, 3, 2, 4
 LENGTHS = np.array([6, 3, 1])

@@ -10,16 +10,16 @@ import pytest
 
 import experiments
 from experiments import imdb_biological, quickstart
-from experiments.__main__ import _configuration, _parser
-from rnnlab.arms import plan_arms
-from rnnlab.config import Arm, Config, from_json, to_json
+from experiments.cli.main import _configuration, _parser
+from rnnlab.config.experiment import Arm, Config, from_json, to_json
+from rnnlab.config.overrides import override
+from rnnlab.core.errors import InputError
 from rnnlab.data.text import from_text
-from rnnlab.errors import InputError
-from rnnlab.overrides import override
-from rnnlab.prepare import prepare
-from rnnlab.progress import Quiet
-from rnnlab.run import start
-from rnnlab.sweep import grid
+from rnnlab.runs.arms import plan_arms
+from rnnlab.runs.prepare import prepare
+from rnnlab.runs.progress import Quiet
+from rnnlab.runs.run import start
+from rnnlab.train.sweep import grid
 
 BASE = Config(
     experiment="probe", arms={"a": Arm("lstm"), "b": Arm("rnn")}, data="digits", seeds=(0,), learning_rate=(1e-2,),
@@ -148,7 +148,7 @@ def test_a_run_that_validates_on_test_records_it_once(tmp_path, monkeypatch):
     """Train and test rows alone; the gap is of the test split; the summary's headline is the last epoch's."""
     text = from_text("poem", "a rose is a rose. " * 40, "0" * 64, 4)
     dataset = text._replace(validation=text.test, validation_is_test=True)
-    monkeypatch.setattr("rnnlab.prepare.load_dataset", lambda name, **options: dataset)
+    monkeypatch.setattr("rnnlab.runs.prepare.load_dataset", lambda name, **options: dataset)
     arms = {"b": Arm("rnn", options={"u_init": "glorot_uniform"})}
     config = replace(BASE, arms=arms, data="pydoc", steps_per_epoch=2, epochs=2, window=4)
     assert start(prepare(config), tmp_path / "run", Quiet())

@@ -9,18 +9,18 @@ import pytest
 import test_resume
 from cases import assert_trees_close, assert_trees_equal
 
-from rnnlab import loop, run
-from rnnlab.cells import make_cell
-from rnnlab.config import Arm
+from rnnlab.cells.registry import make_cell
+from rnnlab.config.experiment import Arm
+from rnnlab.core.errors import InputError
+from rnnlab.core.types import Run, Split
 from rnnlab.data.text import windows
-from rnnlab.errors import InputError
-from rnnlab.model import make_model
-from rnnlab.optim import make_optimiser
-from rnnlab.prepare import prepare
-from rnnlab.progress import Quiet
-from rnnlab.tasks import TASKS
-from rnnlab.train import Recipe, epoch_plan, evaluate, init_state, train_steps
-from rnnlab.types import Run, Split
+from rnnlab.models.recurrent_model import make_model
+from rnnlab.runs import loop, run
+from rnnlab.runs.prepare import prepare
+from rnnlab.runs.progress import Quiet
+from rnnlab.train.optimizers import make_optimiser
+from rnnlab.train.single_run import Recipe, epoch_plan, evaluate, init_state, train_steps
+from rnnlab.train.tasks import TASKS
 
 TASK = TASKS["language_modelling"]
 V, H, T, B, N, RATE = 5, 4, 3, 2, 11, 0.5

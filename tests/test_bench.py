@@ -16,13 +16,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from experiments.__main__ import main
-from rnnlab.bench import measure, peers, plans, processes, show, works
+from experiments.cli.main import main
+from rnnlab.bench import cases, peers, processes, report, rounds, workloads
 from rnnlab.bench.flops import program_flops
-from rnnlab.bench.ours import forward_flops, make_recipe, rnnlab
 from rnnlab.bench.processes import Case, FailedError, Product
-from rnnlab.bench.works import BATCHES, WORKS, Work, random_batches, step_flops
-from rnnlab.types import Split
+from rnnlab.bench.rnnlab_trainer import forward_flops, make_recipe, rnnlab
+from rnnlab.bench.workloads import BATCHES, WORKS, Work, random_batches, step_flops
+from rnnlab.core.types import Split
 
 ROOT = Path(__file__).resolve().parent.parent
 TINY = Work("mnist", T=3, B=2, D=3, H=4, C=5, optimizer="rmsprop")
@@ -127,15 +127,15 @@ class Rate:
 
 
 def test_systems_take_turns_and_a_failure_costs_its_own_column(monkeypatch):
-    monkeypatch.setattr(measure, "System", Scripted)
-    monkeypatch.setattr(measure, "SETTLE_SECONDS", 0.0)
+    monkeypatch.setattr(rounds, "System", Scripted)
+    monkeypatch.setattr(rounds, "SETTLE_SECONDS", 0.0)
     log: list = []
     monkeypatch.setattr(Scripted, "log", log)
     # the first of each: the turn that settles how many steps a turn has
     script = {"a": [0.1, 0.2, 0.4, 0.3, 0.9], "b": [0.1, 0.5, 0.5, 0.8, 0.7], "c": [0.2, 1.0, None]}
     monkeypatch.setattr(Scripted, "seconds", script)
     said: list = []
-    records, rates = measure.measure(
+    records, rates = rounds.measure(
         [Case(name, TINY, 4) for name in "abc"], 4, Rate([1.0, 2.0, 4.0, 9.0]), said.append, turn_seconds=0.3
     )
     turns = [entry for entry in log if entry[1] != "closed"][3:]
@@ -154,7 +154,7 @@ def test_systems_take_turns_and_a_failure_costs_its_own_column(monkeypatch):
     assert (c["ms_per_step_per_run"], c["ratio"], c["error"]) == (None, None, "out of memory")
     assert rates == [1.0, 2.0, 4.0, 9.0]
     assert any("c: fails: out of memory" in line for line in said)
-    text = show.table({name: {"mnist": {"4": record}} for name, record in zip("abc", records, strict=True)})
+    text = report.table({name: {"mnist": {"4": record}} for name, record in zip("abc", records, strict=True)})
     assert "1.71x" in text
     assert "mnist R=4 c failed: out of memory" in text
 
@@ -190,26 +190,26 @@ def test_runs_are_shared_out_to_single_thread_processes(monkeypatch):
 
 
 def test_narrow_products_stand_beside_ours_and_the_peers():
-    (plan,) = plans.compare_systems([WORKS["chars"]], [2], ["torch"], ["bfloat16"])
+    (plan,) = cases.compare_systems([WORKS["chars"]], [2], ["torch"], ["bfloat16"])
     assert [place.system for place in plan.places] == ["rnnlab", "rnnlab-bfloat16", "torch"]
     assert [(case.system, case.work.products) for case in plan.cases] == [
         ("rnnlab", "float32"), ("rnnlab", "bfloat16"), ("torch", "float32"),
     ]  # fmt: skip
-    (without,) = plans.compare_systems([WORKS["chars"]], [2], ["torch"], [])
+    (without,) = cases.compare_systems([WORKS["chars"]], [2], ["torch"], [])
     assert [place.system for place in without.places] == ["rnnlab", "torch"]
 
 
 def test_plans_of_cells_and_sizes():
-    cells = list(plans.compare_cells([TINY], [8], ["gru", "lstm", "rnn"]))
+    cells = list(cases.compare_cells([TINY], [8], ["gru", "lstm", "rnn"]))
     assert [[case.work.cell for case in plan.cases] for plan in cells] == [["lstm"], ["lstm", "gru"], ["lstm", "rnn"]]
     assert [plan.places[-1].system for plan in cells] == ["rnnlab/lstm", "rnnlab/gru", "rnnlab/rnn"]
-    sizes = [plan.cases[0] for plan in plans.scale([WORKS["mnist"]], (1, 64), 6)]
+    sizes = [plan.cases[0] for plan in cases.scale([WORKS["mnist"]], (1, 64), 6)]
     assert [case.runs for case in sizes[:2]] == [1, 64]
     assert [(case.work.T, case.work.H) for case in sizes[2:10]] == [
         (7, 100), (14, 100), (56, 100), (112, 100), (28, 25), (28, 50), (28, 200), (28, 400),
     ]  # fmt: skip
     assert [case.options["devices"] for case in sizes[10:]] == [1, 2, 4, 6]
-    places = [plan.places[0] for plan in plans.scale([WORKS["mnist"]], (1, 8), 6)]
+    places = [plan.places[0] for plan in cases.scale([WORKS["mnist"]], (1, 8), 6)]
     assert len(set(places)) == len(places)
 
 
@@ -280,9 +280,9 @@ def test_json_of_a_bench_in_which_a_peer_fails(tmp_path, monkeypatch, capfd):
     (tmp_path / "torch").mkdir()
     (tmp_path / "torch" / "__init__.py").write_text("print('hello')\nraise ImportError('libfake.so:\\n not found')\n")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    monkeypatch.setitem(works.WORKS, "mnist", TINY)
+    monkeypatch.setitem(workloads.WORKS, "mnist", TINY)
     monkeypatch.setattr(peers, "is_installed", lambda name: name != "keras")
-    monkeypatch.setattr(measure, "measure", partial(measure.measure, turn_seconds=0.01))
+    monkeypatch.setattr(rounds, "measure", partial(rounds.measure, turn_seconds=0.01))
     monkeypatch.setattr(processes, "Product", partial(Product, n=64))
     monkeypatch.setattr(processes, "SETTINGS", {})  # a test may find what was compiled before
     out = tmp_path / "out"

@@ -2,8 +2,8 @@
 
 import pytest
 
-from rnnlab.cells import CELLS, cell_factory, factory_options, make_cell, stack
-from rnnlab.errors import InputError
+from rnnlab.cells.registry import CELLS, cell_factory, factory_options, make_cell, stack
+from rnnlab.core.errors import InputError
 
 
 def message(action, *parts):
@@ -221,4 +221,4 @@ def test_a_cell_that_does_not_say_its_width(tmp_path):
 
 
 def test_a_function_that_returns_no_cell(file):
-    message(lambda: make_cell(f"{file}:wrong", 5), "wrong", "returned str", "rnnlab.types.Cell")
+    message(lambda: make_cell(f"{file}:wrong", 5), "wrong", "returned str", "rnnlab.core.types.Cell")

@@ -25,9 +25,9 @@ from cases import (
     random_params,
 )
 
-from rnnlab.cells import CELLS, count_parameters, make_cell
-from rnnlab.cells.functions import dot
-from rnnlab.model import make_model
+from rnnlab.cells.ops import dot
+from rnnlab.cells.registry import CELLS, count_parameters, make_cell
+from rnnlab.models.recurrent_model import make_model
 
 GOLDEN = Path(__file__).parent / "golden" / "cells.json"
 # Sums of at most H + D + 2 numbers of size 1 in float32, each good to 6e-8, through functions of slope at most 1;

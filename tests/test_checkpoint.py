@@ -9,9 +9,9 @@ import jax
 import numpy as np
 import pytest
 
-from rnnlab import checkpoint
-from rnnlab.checkpoint import Position
-from rnnlab.errors import InputError
+from rnnlab.core.errors import InputError
+from rnnlab.storage import checkpoint
+from rnnlab.storage.checkpoint import Position
 
 
 class Part(NamedTuple):

@@ -9,12 +9,13 @@ import pytest
 import scipy.stats
 
 import experiments
-from experiments.__main__ import _configuration, _parser, main
-from rnnlab import claims, records
-from rnnlab.arms import plan_arms
+from experiments.cli.main import _configuration, _parser, main
+from rnnlab import claims
 from rnnlab.claims import Claim, about, above, at_best_validation, at_epoch, below, cheaper, higher, judge, last, lower
-from rnnlab.config import Arm, Config, to_json
-from rnnlab.summary import Group
+from rnnlab.config.experiment import Arm, Config, to_json
+from rnnlab.runs.arms import plan_arms
+from rnnlab.stats.summary import Group
+from rnnlab.storage import records
 
 LOSS = ("train", "loss")
 CONFIG = Config(experiment="x", arms={"a": Arm("rnn"), "b": Arm("lstm")}, data="digits", protocol="own", epochs=3)

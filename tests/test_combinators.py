@@ -19,22 +19,22 @@ from cases import (
     random_params,
 )
 
-from experiments.__main__ import main
-from rnnlab.arms import plan_arms
-from rnnlab.cells import CELLS, bidirectional, cell_factory, cerebral, factory_options, make_cell, stack
-from rnnlab.cells.cerebral_of import PathParams
-from rnnlab.cells.dropout import drop
+from experiments.cli.main import main
 from rnnlab.cells.lstm import lstm
-from rnnlab.config import Arm, Config
-from rnnlab.errors import InputError
-from rnnlab.names import absolute_name, arm_name, parse_name, write_name
-from rnnlab.prepare import prepare
-from rnnlab.recipes import arm_model
-from rnnlab.report import read_summary
-from rnnlab.saved import load_run
-from rnnlab.sweep import grid
-from rnnlab.train import init_state, train_steps
-from rnnlab.unroll import unroll
+from rnnlab.cells.registry import CELLS, bidirectional, cell_factory, cerebral, factory_options, make_cell, stack
+from rnnlab.cells.unroll import unroll
+from rnnlab.cells.wrappers.cerebral import PathParams
+from rnnlab.cells.wrappers.recurrent_dropout import drop
+from rnnlab.config.cell_name import absolute_name, arm_name, parse_name, write_name
+from rnnlab.config.experiment import Arm, Config
+from rnnlab.core.errors import InputError
+from rnnlab.report.write import read_summary
+from rnnlab.runs.arms import plan_arms
+from rnnlab.runs.prepare import prepare
+from rnnlab.runs.recipes import arm_model
+from rnnlab.runs.saved_run import load_run
+from rnnlab.train.single_run import init_state, train_steps
+from rnnlab.train.sweep import grid
 
 B, T = 3, 5
 KEY = jax.random.key(11, impl="threefry2x32")

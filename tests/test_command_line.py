@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 import experiments
-from experiments.__main__ import main
-from rnnlab import progress
-from rnnlab.config import FORMAT
+from experiments.cli.main import main
+from rnnlab.config.experiment import FORMAT
+from rnnlab.runs import progress
 
 ROOT = Path(__file__).resolve().parent.parent
 SMALL = ["arms.lstm.cell=rnn", "hidden=4", "steps_per_epoch=4", "batch=16"]
@@ -21,8 +21,8 @@ RUN = ["run", "quickstart", "--quick", "--data", "digits", "--arms", "lstm", "--
 
 CELLS = """
 import jax.numpy as jnp
-from rnnlab.cells import rnn
-from rnnlab.types import Cell
+from rnnlab.cells.registry import rnn
+from rnnlab.core.types import Cell
 
 number = 3
 
@@ -93,7 +93,7 @@ def refused(capsys, directory: Path, *arguments: str) -> str:
     before = tree(directory)
     with pytest.MonkeyPatch.context() as patch:
         if arguments[:1] == ("run",):
-            patch.setattr("rnnlab.run._train", began)
+            patch.setattr("rnnlab.runs.run._train", began)
         code = main(list(arguments))
     out, err = capsys.readouterr()
     assert (code, out) == (2, ""), (code, out, err)
@@ -272,7 +272,7 @@ def test_a_directory_that_holds_a_run(mine, capsys):
 def test_the_directory_may_be_the_empty_one_one_is_in(here, monkeypatch, capsys, spelling):
     (here / "empty").mkdir()
     monkeypatch.chdir(here / "empty")
-    monkeypatch.setattr("rnnlab.run._train", lambda *arguments: False)  # from here on all is as ever
+    monkeypatch.setattr("rnnlab.runs.run._train", lambda *arguments: False)  # from here on all is as ever
     main([*RUN[:-1], spelling, "--set", *SMALL])
     assert "Traceback" not in capsys.readouterr().err
     assert (here / "empty" / "config.json").exists()
@@ -388,7 +388,7 @@ def test_a_run_may_be_resumed_from_another_folder(here, capsys, monkeypatch, ass
 
 def test_a_study_may_be_run_with_a_cell_of_ones_own_alone(here, capsys, monkeypatch):
     # its shared options are those of its own cells
-    monkeypatch.setattr("rnnlab.run._train", lambda *arguments: False)
+    monkeypatch.setattr("rnnlab.runs.run._train", lambda *arguments: False)
     arguments = ["run", "mnist_slim", "--quick", "--cell", "cells.py:fine", "--arms", "fine", "--out", "out"]
     assert main(arguments) == 130, capsys.readouterr().err
 

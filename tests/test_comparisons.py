@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from rnnlab.errors import InputError
+from rnnlab.core.errors import InputError
 from rnnlab.stats import (
     differences_by_seed,
     holm,

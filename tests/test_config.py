@@ -7,9 +7,9 @@ from dataclasses import replace
 import pytest
 
 import experiments
-from rnnlab.config import FORMAT, Arm, Config, config_hash, from_json, to_json
-from rnnlab.errors import InputError
-from rnnlab.overrides import override, select_arms
+from rnnlab.config.experiment import FORMAT, Arm, Config, config_hash, from_json, to_json
+from rnnlab.config.overrides import override, select_arms
+from rnnlab.core.errors import InputError
 
 BASE = Config(
     experiment="probe",

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from test_data import error_of, serving
 
-from rnnlab import data
-from rnnlab.data import corpora, store
+from rnnlab.data import corpora, files
+from rnnlab.data import registry as data
 
 REAL = {"moes_tavern": os.environ.get("RNNLAB_MOES_TAVERN"), "tiny_shakespeare": os.environ.get("RNNLAB_SHAKESPEARE")}
 POEM = "".join(f"{i} Flaschen, {i * 7 % 11} Gläser;\n" for i in range(200))
@@ -34,7 +34,7 @@ def file(name, tmp_path, monkeypatch) -> Path:
     (tmp_path / "own").mkdir()
     path = tmp_path / "own" / corpus.file
     path.write_bytes(POEM.encode())
-    monkeypatch.setitem(corpora.CORPORA, name, corpus._replace(sha256=store.sha256(path.read_bytes())))
+    monkeypatch.setitem(corpora.CORPORA, name, corpus._replace(sha256=files.sha256(path.read_bytes())))
     return path
 
 
@@ -52,7 +52,7 @@ def test_a_file_and_its_folder_are_prepared_alike(name, file, home, monkeypatch,
         np.testing.assert_array_equal(split.inputs, other.inputs)
         np.testing.assert_array_equal(split.targets, other.targets)
     assert loaded.vocabulary == "".join(sorted(set(POEM)))
-    assert loaded.source == {**direct.source, "sha256": store.sha256(POEM.encode())}
+    assert loaded.source == {**direct.source, "sha256": files.sha256(POEM.encode())}
     assert data.load_dataset(name, window=7).train.inputs.shape[1] == 7
     assert {key: status for key, _, status in data.describe()}[name] == "prepared"
 
@@ -90,7 +90,7 @@ def test_other_files_are_refused_before_anything_is_written(name, file, home):
     for source in (file, file.parent):
         line = error_of(data.prepare, name, source)
         assert "truncated or altered" in line
-        assert store.sha256(file.read_bytes()) in line
+        assert files.sha256(file.read_bytes()) in line
         assert corpora.CORPORA[name].sha256 in line
     file.unlink()
     assert f"missing in {str(file.parent)!r}: {file.name}" in error_of(data.prepare, name, file.parent)

@@ -15,9 +15,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from rnnlab import data
-from rnnlab.data import digits, mnist, store, text
-from rnnlab.errors import InputError
+from rnnlab.core.errors import InputError
+from rnnlab.data import digits, files, mnist, text
+from rnnlab.data import registry as data
 
 REAL = os.environ.get("RNNLAB_TEST_MNIST")
 POEM = "".join(f"{i} bottles, {i * 7 % 11} gläser;\n" for i in range(200))
@@ -57,8 +57,8 @@ def tiny(tmp_path, monkeypatch):
         header = b"".join(size.to_bytes(4, "big") for size in (2049, count))
         (folder / f"{prefix}-labels-idx1-ubyte.gz").write_bytes(gzip.compress(header + labels.tobytes()))
         arrays[split] = images, labels
-        contents[split] = store.sha256(images.tobytes(), labels.tobytes())
-    monkeypatch.setattr(mnist, "FILES", {file: store.sha256((folder / file).read_bytes()) for file in mnist.FILES})
+        contents[split] = files.sha256(images.tobytes(), labels.tobytes())
+    monkeypatch.setattr(mnist, "FILES", {file: files.sha256((folder / file).read_bytes()) for file in mnist.FILES})
     monkeypatch.setattr(mnist, "CONTENT", contents)
     monkeypatch.setattr(mnist, "VALIDATION", 7)
     return SimpleNamespace(folder=folder, arrays=arrays)
@@ -109,7 +109,7 @@ def test_digits_split_is_pinned():
     again = data.load_dataset("digits")
     train, validation, test = digits.split_indices(np.arange(60) % 3)
     assert (len(train), list(validation), list(test)) == (42, PINNED_VALIDATION, PINNED_TEST)
-    assert store.sha256(again.test.inputs.tobytes()) == store.sha256(data.load_dataset("digits").test.inputs.tobytes())
+    assert files.sha256(again.test.inputs.tobytes()) == files.sha256(data.load_dataset("digits").test.inputs.tobytes())
     assert json.loads(json.dumps(again.source)) == again.source
 
 
@@ -138,7 +138,7 @@ def test_windows_lie_end_to_end_and_targets_are_the_next_characters(tmp_path, wi
         assert split.inputs.dtype == split.targets.dtype == np.int32
     assert loaded.vocabulary == "".join(sorted(set(POEM)))
     assert loaded.input_size == loaded.output_size == len(set(POEM))
-    assert loaded.source["sha256"] == store.sha256((tmp_path / "poem.txt").read_bytes())
+    assert loaded.source["sha256"] == files.sha256((tmp_path / "poem.txt").read_bytes())
 
 
 def test_pydoc_is_the_reference_text_of_this_python():
@@ -148,7 +148,7 @@ def test_pydoc_is_the_reference_text_of_this_python():
     whole = "".join(topics[key] for key in sorted(topics))
     assert whole.startswith(decoded(loaded, loaded.train.inputs))
     assert loaded.source["characters"] == len(whole) > 400_000
-    assert loaded.source["sha256"] == store.sha256(whole.encode())
+    assert loaded.source["sha256"] == files.sha256(whole.encode())
     assert json.loads(json.dumps(loaded.source)) == loaded.source
 
 
@@ -304,7 +304,7 @@ def test_no_network_is_told_at_once_with_the_way_out(home, offline):
 
 
 def test_a_host_that_never_answers_is_given_up(monkeypatch):
-    monkeypatch.setattr(store, "PATIENCE", 0.2)
+    monkeypatch.setattr(files, "PATIENCE", 0.2)
 
     def hang(*args, **kwargs):
         time.sleep(1.5)
@@ -312,7 +312,7 @@ def test_a_host_that_never_answers_is_given_up(monkeypatch):
 
     monkeypatch.setattr("socket.create_connection", hang)
     start = time.monotonic()
-    assert store.unreachable("http://127.0.0.1:9/") == "no answer within 0.2 s"
+    assert files.unreachable("http://127.0.0.1:9/") == "no answer within 0.2 s"
     assert time.monotonic() - start < 1
 
 
@@ -324,7 +324,7 @@ def test_files_that_are_missing_or_altered_are_named_before_anything_is_written(
         victim.write_bytes(content)
         line = error_of(data.prepare, "mnist", tiny.folder)
         assert "train-labels-idx1-ubyte.gz" in line
-        assert store.sha256(content) in line
+        assert files.sha256(content) in line
         assert mnist.FILES["train-labels-idx1-ubyte.gz"] in line
     victim.unlink()
     line = error_of(data.prepare, "mnist", tiny.folder)
@@ -353,13 +353,13 @@ def test_damaged_prepared_files_are_told_and_prepared_anew(tiny, home):
 
 def test_sound_files_with_other_images_are_told(tiny, monkeypatch):
     data.prepare("mnist", tiny.folder)
-    monkeypatch.setitem(mnist.CONTENT, "train", store.sha256(b"the official images"))
+    monkeypatch.setitem(mnist.CONTENT, "train", files.sha256(b"the official images"))
     assert "the train images are not the official ones" in error_of(data.load_dataset, "mnist")
 
 
 @pytest.mark.parametrize("failure", [OSError(28, "No space left on device"), RuntimeError("write() failed: disk")])
 def test_a_disk_that_fails_leaves_nothing_that_looks_prepared(tiny, home, offline, monkeypatch, failure):
-    from rnnlab.data.mnist_builder import RnnlabMnist
+    from rnnlab.data.tfds_mnist import RnnlabMnist
 
     def broken(self, folder, prefix):
         yield 0, {"image": np.zeros((28, 28), np.uint8), "label": 3, "index": 0}

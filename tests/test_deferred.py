@@ -7,10 +7,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from rnnlab import deferred
-from rnnlab.cells import make_cell, stack
-from rnnlab.types import Array, Cell
-from rnnlab.unroll import unroll
+from rnnlab.cells import weight_gradients as deferred
+from rnnlab.cells.registry import make_cell, stack
+from rnnlab.cells.unroll import unroll
+from rnnlab.core.types import Array, Cell
 
 T, B, D, H = 6, 3, 5, 4
 LENGTHS = np.array([6, 2, 4])

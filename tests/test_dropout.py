@@ -9,18 +9,18 @@ import numpy as np
 import pytest
 from cases import D, H, assert_trees_close, assert_trees_equal, filled, generator, random_inputs
 
-from rnnlab.cells import make_cell, stack
-from rnnlab.cells.dropout import drop, drop_recurrent
-from rnnlab.config import Arm, Config
-from rnnlab.errors import InputError
-from rnnlab.model import Dropout, make_model
-from rnnlab.optim import make_optimiser
-from rnnlab.prepare import prepare
-from rnnlab.recipes import arm_model
-from rnnlab.sweep import grid
-from rnnlab.tasks import TASKS
-from rnnlab.train import Recipe, epoch_plan, evaluate, init_state, train_steps
-from rnnlab.types import Model, Run, Split
+from rnnlab.cells.registry import make_cell, stack
+from rnnlab.cells.wrappers.recurrent_dropout import drop, drop_recurrent
+from rnnlab.config.experiment import Arm, Config
+from rnnlab.core.errors import InputError
+from rnnlab.core.types import Model, Run, Split
+from rnnlab.models.recurrent_model import Dropout, make_model
+from rnnlab.runs.prepare import prepare
+from rnnlab.runs.recipes import arm_model
+from rnnlab.train.optimizers import make_optimiser
+from rnnlab.train.single_run import Recipe, epoch_plan, evaluate, init_state, train_steps
+from rnnlab.train.sweep import grid
+from rnnlab.train.tasks import TASKS
 
 B, T, C = 3, 5, 4
 KEY = jax.random.key(11, impl="threefry2x32")

@@ -11,19 +11,21 @@ import pyarrow.parquet as pq
 import pytest
 
 from experiments import quickstart
-from rnnlab import data, report, run
-from rnnlab.cells import make_cell
-from rnnlab.config import Arm
-from rnnlab.data import generated, pixels
-from rnnlab.errors import InputError
-from rnnlab.model import make_model
-from rnnlab.optim import make_optimiser
-from rnnlab.prepare import prepare
-from rnnlab.probes import paths
-from rnnlab.progress import Quiet
-from rnnlab.tasks import TASKS
-from rnnlab.train import Recipe, epoch_plan, evaluate, init_state, train_steps
-from rnnlab.types import Run, Sums
+from rnnlab.cells.registry import make_cell
+from rnnlab.config.experiment import Arm
+from rnnlab.core.errors import InputError
+from rnnlab.core.types import Run, Sums
+from rnnlab.data import generated, pixel_sequence
+from rnnlab.data import registry as data
+from rnnlab.models.recurrent_model import make_model
+from rnnlab.report import write as report
+from rnnlab.runs import run
+from rnnlab.runs.prepare import prepare
+from rnnlab.runs.progress import Quiet
+from rnnlab.train.optimizers import make_optimiser
+from rnnlab.train.probes import paths
+from rnnlab.train.single_run import Recipe, epoch_plan, evaluate, init_state, train_steps
+from rnnlab.train.tasks import TASKS
 
 SMALL = {"examples": 300, "held_out": 60}
 GENERATED = ["adding", "addition", "copying", "memorisation", "parity", "reversal", "sorting", "temporal_order"]
@@ -246,7 +248,7 @@ def test_pixels_are_those_of_the_rows_and_permuted_ones_of_a_fixed_order():
     rows, plain, mixed = (
         data.load_dataset("digits", **options) for options in ({}, {"pixels": True}, {"pixels": True, "permuted": True})
     )
-    order = pixels.order_of(64)
+    order = pixel_sequence.order_of(64)
     assert sorted(order) == list(range(64))
     for part in ("train", "validation", "test"):
         images, steps, shuffled = (getattr(each, part) for each in (rows, plain, mixed))
@@ -258,7 +260,7 @@ def test_pixels_are_those_of_the_rows_and_permuted_ones_of_a_fixed_order():
     assert (plain.input_size, plain.scale, plain.train.inputs.dtype) == (1, 1 / 16, np.uint8)
     assert "steps" not in rows.source
     assert plain.source["steps"] != mixed.source["steps"]
-    assert pixels.order_of(784)[:5].tolist() == PIXELS_784
+    assert pixel_sequence.order_of(784)[:5].tolist() == PIXELS_784
 
 
 PIXELS_784 = [124, 90, 280, 353, 270]

@@ -7,16 +7,18 @@ import numpy as np
 import pytest
 
 from experiments import quickstart
-from rnnlab import records, report, tables
-from rnnlab.config import Arm
-from rnnlab.errors import InputError
-from rnnlab.overrides import override
-from rnnlab.prepare import prepare
-from rnnlab.records import DIED, Metrics
+from rnnlab.config.experiment import Arm
+from rnnlab.config.overrides import override
+from rnnlab.core.errors import InputError
+from rnnlab.core.types import Sums
+from rnnlab.report import tables
+from rnnlab.report import write as report
+from rnnlab.runs.prepare import prepare
 from rnnlab.stats import first_reached, fraction_interval
-from rnnlab.summary import groups, steps_to_solve, summarise
-from rnnlab.tasks import TASKS
-from rnnlab.types import Sums
+from rnnlab.stats.summary import groups, steps_to_solve, summarise
+from rnnlab.storage import records
+from rnnlab.storage.records import DIED, Metrics
+from rnnlab.train.tasks import TASKS
 
 NAN = np.nan
 TASK = TASKS["sequence_labelling"]
@@ -154,7 +156,7 @@ def test_a_text_has_no_goal():
 
 
 def test_a_goal_needs_a_validation_split(monkeypatch):
-    from rnnlab import prepare as room
+    from rnnlab.runs import prepare as room
 
     dataset = room.load_dataset("digits")._replace(validation_is_test=True)
     monkeypatch.setattr(room, "load_dataset", lambda name, **options: dataset)

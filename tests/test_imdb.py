@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from test_data import error_of, serving
 
-from rnnlab import data
-from rnnlab.data import imdb, imdb_archive, prepared, store, words
+from rnnlab.data import cache, files, imdb, imdb_archive, word_vocabulary
+from rnnlab.data import registry as data
 from rnnlab.data.imdb_archive import read_reviews
 
 COUNT = 20
@@ -217,7 +217,7 @@ def test_download_is_checked_by_its_hash(tiny, home, tmp_path, monkeypatch):
         assert "aclImdb_v1.tar.gz" in error_of(data.load_dataset, "imdb")
         assert "altered" in error_of(data.prepare, "imdb", None)
         assert not (home / "rnnlab_imdb" / "1.0.0").exists()
-        monkeypatch.setattr(imdb, "FILES", {"aclImdb_v1.tar.gz": store.sha256(archive.read_bytes())})
+        monkeypatch.setattr(imdb, "FILES", {"aclImdb_v1.tar.gz": files.sha256(archive.read_bytes())})
         loaded = data.load_dataset("imdb", vocabulary=5)
     assert loaded.source["sha256"] == read_reviews(archive).sha256
 
@@ -245,13 +245,13 @@ def reviews_of(loaded, split) -> list[str]:
 @pytest.fixture
 def whole_vocabulary(monkeypatch):
     """Ids for the words of all parts, so that a test can read every row."""
-    encode = words.encode_reviews
+    encode = word_vocabulary.encode_reviews
 
     def all_words(train, others, options):
         everything = encode([*train, *(text for part in others for text in part)], [train, *others], options)
         return everything._replace(parts=everything.parts[1:])
 
-    monkeypatch.setattr(words, "encode_reviews", all_words)
+    monkeypatch.setattr(word_vocabulary, "encode_reviews", all_words)
 
 
 def check_classes(loaded, split, folder: str) -> None:
@@ -305,7 +305,7 @@ def test_words_of_validation_and_test_have_no_ids_of_their_own(kept):
     assert set(loaded.vocabulary[3:9]) >= {"a", "film", "caf\xe9", "good", "bad"}
     assert not [word for word in loaded.vocabulary if word.startswith("test")]
     assert len(loaded.vocabulary) == 3 + 5 + 36
-    assert set(loaded.validation.inputs[:, -1]) == {words.UNKNOWN}
+    assert set(loaded.validation.inputs[:, -1]) == {word_vocabulary.UNKNOWN}
     assert loaded.source["distinct_words"] == 41
     assert loaded.source["options"]["vocabulary"] == "all"
 
@@ -321,10 +321,10 @@ def test_the_official_reviews(tmp_path, monkeypatch):
         monkeypatch.undo()  # the tests' own folder of prepared data
         if not imdb.is_prepared():
             pytest.skip("RNNLAB_IMDB_ARCHIVE names no archive, and imdb is not prepared")
-        reviews = prepared.load(imdb._kept())
+        reviews = cache.load(imdb._kept())
     assert reviews.sha256 == imdb.OFFICIAL
     found = set()
     for key, text in reviews.texts.items():
         if key.startswith("train/"):
-            found.update(words.tokens(text))
+            found.update(word_vocabulary.tokens(text))
     assert len(found) == 88_582  # what Keras's Tokenizer is known to find

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from cases import H
 
-from rnnlab.cells import CELLS, factory_options, make_cell, stack
-from rnnlab.cells.initialisers import INITIALISERS
+from rnnlab.cells.initializers import INITIALISERS
+from rnnlab.cells.registry import CELLS, factory_options, make_cell, stack
 
 N_IN, GATES, HIDDEN = 60, 4, 40  # unlike fans, so that one cannot stand for the other
 UNIFORM = {

@@ -11,18 +11,18 @@ import pytest
 from cases import filled, generator, random_inputs
 
 from experiments import quickstart
-from rnnlab import figures
-from rnnlab.cells import make_cell, stack
-from rnnlab.config import Arm
-from rnnlab.data import load_dataset
-from rnnlab.errors import InputError
-from rnnlab.model import ModelParams, make_model
-from rnnlab.prepare import prepare
-from rnnlab.probes import LAGS, check_probes, lags
-from rnnlab.records import DIED, Metrics
-from rnnlab.summary import groups
-from rnnlab.tasks import TASKS
-from rnnlab.types import Cell, Split
+from rnnlab.cells.registry import make_cell, stack
+from rnnlab.config.experiment import Arm
+from rnnlab.core.errors import InputError
+from rnnlab.core.types import Cell, Split
+from rnnlab.data.registry import load_dataset
+from rnnlab.models.recurrent_model import ModelParams, make_model
+from rnnlab.report import figures
+from rnnlab.runs.prepare import prepare
+from rnnlab.stats.summary import groups
+from rnnlab.storage.records import DIED, Metrics
+from rnnlab.train.probes import LAGS, check_probes, lags
+from rnnlab.train.tasks import TASKS
 
 B, D, H = 3, 2, 4
 NAME = "log10_gradient_lag_"

@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 
 from experiments.quickstart import CONFIG
-from rnnlab.arms import plan_arms
-from rnnlab.cells import CELLS, make_cell
-from rnnlab.cells.narrow import narrow
-from rnnlab.config import Arm
-from rnnlab.prepare import prepare
-from rnnlab.train import init_state
-from rnnlab.types import Run
-from rnnlab.unroll import unroll
+from rnnlab.cells.registry import CELLS, make_cell
+from rnnlab.cells.unroll import unroll
+from rnnlab.cells.wrappers.mixed_precision import narrow
+from rnnlab.config.experiment import Arm
+from rnnlab.core.types import Run
+from rnnlab.runs.arms import plan_arms
+from rnnlab.runs.prepare import prepare
+from rnnlab.train.single_run import init_state
 
 T, B, D, H = 5, 3, 8, 4
 WITHOUT = ("hodgkin_huxley", "grid_lstm_nd")  # products, or the inputs that are drawn here

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 
 from experiments import neuron
-from experiments.__main__ import main
-from rnnlab.cells import make_cell
+from experiments.cli.main import main
 from rnnlab.cells.hodgkin_huxley import LARGEST_DT, linoid, rates
-from rnnlab.errors import InputError
-from rnnlab.unroll import unroll
+from rnnlab.cells.registry import make_cell
+from rnnlab.cells.unroll import unroll
+from rnnlab.core.errors import InputError
 
 SETTINGS = neuron.Settings()
 INTEGRATORS = pytest.mark.parametrize("integrator", LARGEST_DT)

@@ -8,10 +8,10 @@ import numpy as np
 import optax
 import pytest
 
-from rnnlab.cells import make_cell
-from rnnlab.errors import InputError
-from rnnlab.model import make_model
-from rnnlab.optim import OPTIMISERS, make_optimiser, step_decay
+from rnnlab.cells.registry import make_cell
+from rnnlab.core.errors import InputError
+from rnnlab.models.recurrent_model import make_model
+from rnnlab.train.optimizers import OPTIMISERS, make_optimiser, step_decay
 
 RATE = 0.03
 GRADIENTS = np.random.default_rng(2).normal(size=(6, 5)) * np.array([1, 10, 0.1, 1e-3, 3])

@@ -13,10 +13,10 @@ import pytest
 from cases import D, H, assert_trees_close, generator, random_carry, random_inputs, random_params
 from flax import linen as nn
 
-from rnnlab.cells import make_cell
 from rnnlab.cells.lstm import LSTMParams
+from rnnlab.cells.registry import make_cell
 from rnnlab.cells.rnn import RNNCarry
-from rnnlab.unroll import unroll
+from rnnlab.cells.unroll import unroll
 
 B, T = 3, 5
 LENGTHS = np.array([5, 2, 3])

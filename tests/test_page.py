@@ -16,14 +16,17 @@ import pytest
 import scipy.stats
 from test_summary import ARMS, RATE, TASK, directory_of, fill, numbers
 
-from experiments.__main__ import main
-from rnnlab import compare, drawing, page, records, report, tables
-from rnnlab.differences import differences
-from rnnlab.errors import InputError
-from rnnlab.records import DIED, Metrics
+from experiments.cli.main import main
+from rnnlab.core.errors import InputError
+from rnnlab.core.types import Curve
+from rnnlab.report import compare, drawing, tables
+from rnnlab.report import html as page
+from rnnlab.report import write as report
+from rnnlab.report.paired_table import differences
 from rnnlab.stats import seeds_needed
-from rnnlab.summary import Group, groups, headline_values, summarise
-from rnnlab.types import Curve
+from rnnlab.stats.summary import Group, groups, headline_values, summarise
+from rnnlab.storage import records
+from rnnlab.storage.records import DIED, Metrics
 
 VOID = {"meta", "input", "img", "br"}
 

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from cases import D, H, assert_trees_close, generator, random_carry, random_inputs, random_params
 
-from rnnlab.cells import make_cell
 from rnnlab.cells.qrnn import CHUNK
-from rnnlab.unroll import unroll
+from rnnlab.cells.registry import make_cell
+from rnnlab.cells.unroll import unroll
 
 B = 2
 # Sums of some ten terms, made in another order; gradients add up those of all steps.

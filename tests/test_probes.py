@@ -7,15 +7,15 @@ import pyarrow.parquet as pq
 import pytest
 from cases import filled, generator, random_inputs
 
-from experiments.__main__ import main
-from rnnlab import report
-from rnnlab.cells import make_cell, stack
-from rnnlab.cells.cerebral import CerebralParams
-from rnnlab.model import make_model
-from rnnlab.probes import paths
-from rnnlab.summary import groups
-from rnnlab.tasks import TASKS
-from rnnlab.types import Split
+from experiments.cli.main import main
+from rnnlab.cells.cerebral_lstm import CerebralParams
+from rnnlab.cells.registry import make_cell, stack
+from rnnlab.core.types import Split
+from rnnlab.models.recurrent_model import make_model
+from rnnlab.report import write as report
+from rnnlab.stats.summary import groups
+from rnnlab.train.probes import paths
+from rnnlab.train.tasks import TASKS
 
 B, T, D, H, C = 3, 4, 5, 2, 3
 MEASURED = {"param_distance", "state_distance", "gradient_cosine"}

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from rnnlab import figures, published
-from rnnlab.records import DIED, Metrics
-from rnnlab.summary import groups
-from rnnlab.types import Curve
+from rnnlab.core.types import Curve
+from rnnlab.report import figures, published
+from rnnlab.stats.summary import groups
+from rnnlab.storage.records import DIED, Metrics
 
 LOSS = np.array([[3.0, 1.0], [2.0, 2.5], [1.0, 4.0], [7.0, np.nan]])  # four seeds, two epochs; the last one dies
 

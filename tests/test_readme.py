@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from experiments.__main__ import main
-from rnnlab.report import read_summary
+from experiments.cli.main import main
+from rnnlab.report.write import read_summary
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text()
@@ -24,7 +24,7 @@ def generator():
 
 
 def test_the_table_of_cells_is_the_one_that_is_generated(generator):
-    from experiments._cells import table
+    from experiments.cli.cells import table
 
     assert generator.fill(README, "cells", table(markdown=True)) == README
 

@@ -9,9 +9,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from rnnlab import records
-from rnnlab.errors import InputError
-from rnnlab.records import DIED, Metrics
+from rnnlab.core.errors import InputError
+from rnnlab.storage import records
+from rnnlab.storage.records import DIED, Metrics
 
 COLUMNS = ["experiment", "arm", "seed", "learning_rate", "delta", "epoch", "step", "split", "metric", "value"]
 

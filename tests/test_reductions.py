@@ -6,15 +6,15 @@ import numpy as np
 import pytest
 from cases import D, H, assert_trees_close, generator, random_carry, random_inputs, random_params
 
-from rnnlab.cells import count_parameters, make_cell, stack
-from rnnlab.cells.cerebral import CerebralCarry, CerebralParams
-from rnnlab.cells.cerebral_of import PathParams
+from rnnlab.cells.cerebral_lstm import CerebralCarry, CerebralParams
 from rnnlab.cells.grid_block import GridCarry, GridParams
 from rnnlab.cells.gru import GRUParams
 from rnnlab.cells.lstm import LSTMCarry, LSTMParams
-from rnnlab.cells.peephole import PeepholeParams
-from rnnlab.cells.slim import SlimParams
-from rnnlab.unroll import unroll
+from rnnlab.cells.peephole_lstm import PeepholeParams
+from rnnlab.cells.registry import count_parameters, make_cell, stack
+from rnnlab.cells.slim_lstm import SlimParams
+from rnnlab.cells.unroll import unroll
+from rnnlab.cells.wrappers.cerebral import PathParams
 
 B, T = 2, 4
 # Both sides sum the same few float32 terms, perhaps in another order, over four steps.

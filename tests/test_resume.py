@@ -16,11 +16,12 @@ import pyarrow.parquet as pq
 import pytest
 
 from experiments import quickstart
-from experiments.__main__ import main
-from rnnlab import checkpoint, loop, records, run
-from rnnlab.config import Arm
-from rnnlab.prepare import abstract_state, prepare
-from rnnlab.progress import Quiet
+from experiments.cli.main import main
+from rnnlab.config.experiment import Arm
+from rnnlab.runs import loop, run
+from rnnlab.runs.prepare import abstract_state, prepare
+from rnnlab.runs.progress import Quiet
+from rnnlab.storage import checkpoint, records
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -265,7 +266,7 @@ def test_a_kill_while_a_finished_run_is_resumed_leaves_it_finished(two, tmp_path
 
 LIMITED = """
 import resource, sys
-from experiments.__main__ import main
+from experiments.cli.main import main
 resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[1]), resource.RLIM_INFINITY))
 sys.exit(main(sys.argv[2:]))
 """

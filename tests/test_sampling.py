@@ -9,13 +9,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from experiments.__main__ import main
-from rnnlab.cells import make_cell, stack
-from rnnlab.model import make_model
-from rnnlab.progress import Terminal
-from rnnlab.rng import STREAMS
-from rnnlab.sampling import generate
-from rnnlab.types import Model
+from experiments.cli.main import main
+from rnnlab.cells.registry import make_cell, stack
+from rnnlab.core.types import Model
+from rnnlab.models.recurrent_model import make_model
+from rnnlab.models.sampling import generate
+from rnnlab.runs.progress import Terminal
+from rnnlab.train.keys import STREAMS
 
 V = 5
 LOGITS = np.array([0.3, -1.2, 1.1, 0.0, 0.8], np.float32)
@@ -216,13 +216,13 @@ def test_a_run_of_another_vocabulary_or_task(folder, tmp_path, capsys):
 
 def test_arms_side_by_side(folder, tmp_path, capsys, monkeypatch):
     """Two arms of which one has a checkpoint: the other is named and left out."""
-    monkeypatch.setattr("rnnlab.saved.SavedRun.saved", lambda run, arm: arm != "cerebral")
+    monkeypatch.setattr("rnnlab.runs.saved_run.SavedRun.saved", lambda run, arm: arm != "cerebral")
     monkeypatch.setattr(
-        "rnnlab.saved.SavedRun.params", lambda run, arm, *a, **k: run.model(arm).init(jax.random.key(0))
+        "rnnlab.runs.saved_run.SavedRun.params", lambda run, arm, *a, **k: run.model(arm).init(jax.random.key(0))
     )
     (tmp_path / "poem.txt").write_text("a rose is\n" * 90)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("rnnlab.run._train", lambda *arguments: False)
+        patch.setattr("rnnlab.runs.run._train", lambda *arguments: False)
         arguments = ["run", "quickstart", "--quick", "--arms", "lstm,cerebral,lstm-stacked", "--out",
                      f"{tmp_path}/run", "--data", f"text:{tmp_path}/poem.txt", "--set", "batch=4",
                      "arms.lstm.cell=rnn", "arms.lstm-stacked.cell=rnn"]  # fmt: skip

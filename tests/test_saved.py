@@ -8,13 +8,13 @@ import jax
 import numpy as np
 import pytest
 
-from rnnlab import checkpoint, records
-from rnnlab.config import Arm, Config, base_from_json, config_hash, from_json, to_json
-from rnnlab.errors import InputError
-from rnnlab.prepare import abstract_state, identity, prepare
-from rnnlab.rng import stream_key
-from rnnlab.saved import load_run
-from rnnlab.sweep import grid
+from rnnlab.config.experiment import Arm, Config, base_from_json, config_hash, from_json, to_json
+from rnnlab.core.errors import InputError
+from rnnlab.runs.prepare import abstract_state, identity, prepare
+from rnnlab.runs.saved_run import load_run
+from rnnlab.storage import checkpoint, records
+from rnnlab.train.keys import stream_key
+from rnnlab.train.sweep import grid
 
 CONFIG = Config(
     experiment="quickstart", arms={"stacked": Arm("lstm", layers=2), "cerebral": Arm("cerebral_lstm")}, data="",
@@ -223,7 +223,7 @@ def test_words_are_embedded_though_env_does_not_list_them(tmp_path, ids):
 @pytest.mark.parametrize("decoder", [False, True])
 def test_a_cell_that_was_edited(tmp_path, decoder):
     cell = tmp_path / "own.py"
-    cell.write_text("from rnnlab.cells import rnn\ndef own(hidden):\n    return rnn(hidden)\n")
+    cell.write_text("from rnnlab.cells.registry import rnn\ndef own(hidden):\n    return rnn(hidden)\n")
     config = replace(CONFIG, arms={"own": Arm(f"{cell}:own")}, data="digits", batches="shuffled")
     if decoder:
         arms = {"own": Arm("rnn", decoder=f"{cell}:own", attention="none")}

@@ -14,21 +14,21 @@ import transcriptions as paper
 from cases import generator
 
 import experiments.seq2seq as study
-from experiments.__main__ import _configuration, _parser, main
-from rnnlab import data
-from rnnlab.arms import plan_arms
-from rnnlab.cells import count_parameters, make_cell, stack
-from rnnlab.cells.dropout import drop
-from rnnlab.config import Arm, from_json, to_json
-from rnnlab.decoding import beam, greedy
-from rnnlab.errors import InputError
-from rnnlab.loop import Training
-from rnnlab.model import Dropout, make_model
-from rnnlab.prepare import prepare
-from rnnlab.saved import load_run
-from rnnlab.seq2seq import ATTENTION, make_seq2seq
-from rnnlab.tasks import TASKS
-from rnnlab.unroll import unroll
+from experiments.cli.main import _configuration, _parser, main
+from rnnlab.cells.registry import count_parameters, make_cell, stack
+from rnnlab.cells.unroll import unroll
+from rnnlab.cells.wrappers.recurrent_dropout import drop
+from rnnlab.config.experiment import Arm, from_json, to_json
+from rnnlab.core.errors import InputError
+from rnnlab.data import registry as data
+from rnnlab.models.decoding import beam, greedy
+from rnnlab.models.recurrent_model import Dropout, make_model
+from rnnlab.models.seq2seq import ATTENTION, make_seq2seq
+from rnnlab.runs.arms import plan_arms
+from rnnlab.runs.loop import Training
+from rnnlab.runs.prepare import prepare
+from rnnlab.runs.saved_run import load_run
+from rnnlab.train.tasks import TASKS
 
 V, B, Q, A, H, E = 5, 3, 4, 3, 6, 2
 START = 4

@@ -9,13 +9,13 @@ import pytest
 
 import experiments
 from experiments import cerebral_init, charlm_cerebral, imdb_lstm, long_lag
-from experiments.__main__ import main
-from rnnlab.arms import plan_arms
-from rnnlab.cells import count_parameters
-from rnnlab.errors import InputError
-from rnnlab.prepare import prepare
-from rnnlab.recipes import arm_model
-from rnnlab.types import Dataset, Split
+from experiments.cli.main import main
+from rnnlab.cells.registry import count_parameters
+from rnnlab.core.errors import InputError
+from rnnlab.core.types import Dataset, Split
+from rnnlab.runs.arms import plan_arms
+from rnnlab.runs.prepare import prepare
+from rnnlab.runs.recipes import arm_model
 
 LETTERS = Dataset(
     "moes_tavern", "language_modelling", 89, 89, *[Split(None, np.zeros(1, np.int32))] * 3, source={},

@@ -14,13 +14,14 @@ import pytest
 import scipy.stats
 
 from experiments import quickstart
-from experiments.__main__ import main
-from rnnlab import records, report
-from rnnlab.config import Arm, to_json
-from rnnlab.errors import InputError
-from rnnlab.records import DIED, Metrics
-from rnnlab.summary import final_values, groups, summarise
-from rnnlab.tasks import TASKS
+from experiments.cli.main import main
+from rnnlab.config.experiment import Arm, to_json
+from rnnlab.core.errors import InputError
+from rnnlab.report import write as report
+from rnnlab.stats.summary import final_values, groups, summarise
+from rnnlab.storage import records
+from rnnlab.storage.records import DIED, Metrics
+from rnnlab.train.tasks import TASKS
 
 TASK = TASKS["classification"]
 RATE = "learning_rate"

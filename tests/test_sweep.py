@@ -7,14 +7,14 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from rnnlab.cells import make_cell
-from rnnlab.model import make_model
-from rnnlab.optim import make_optimiser
-from rnnlab.probes import paths
-from rnnlab.sweep import default_chunk, device_mesh, grid, make_sweep, over_runs, pad_runs, place, updating_runs
-from rnnlab.tasks import TASKS
-from rnnlab.train import Recipe
-from rnnlab.types import Split
+from rnnlab.cells.registry import make_cell
+from rnnlab.core.types import Split
+from rnnlab.models.recurrent_model import make_model
+from rnnlab.train.optimizers import make_optimiser
+from rnnlab.train.probes import paths
+from rnnlab.train.single_run import Recipe
+from rnnlab.train.sweep import default_chunk, device_mesh, grid, make_sweep, over_runs, pad_runs, place, updating_runs
+from rnnlab.train.tasks import TASKS
 
 EXAMPLES, BATCH, STEPS = 48, 8, 6
 

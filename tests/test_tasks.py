@@ -5,8 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from rnnlab.tasks import TASKS, cross_entropy_sums, is_likeliest
-from rnnlab.types import Sums
+from rnnlab.core.types import Sums
+from rnnlab.train.tasks import TASKS, cross_entropy_sums, is_likeliest
 
 
 @pytest.fixture

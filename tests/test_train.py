@@ -5,13 +5,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from rnnlab.cells import CELLS, make_cell
-from rnnlab.model import make_model
-from rnnlab.optim import make_optimiser
-from rnnlab.rng import STREAMS, epoch_draws, epoch_order, stream_key
-from rnnlab.tasks import TASKS
-from rnnlab.train import Recipe, close_epoch, epoch_plan, evaluate, init_state, train_steps
-from rnnlab.types import Run, Split, Sums
+from rnnlab.cells.registry import CELLS, make_cell
+from rnnlab.core.types import Run, Split, Sums
+from rnnlab.models.recurrent_model import make_model
+from rnnlab.train.keys import STREAMS, epoch_draws, epoch_order, stream_key
+from rnnlab.train.optimizers import make_optimiser
+from rnnlab.train.single_run import Recipe, close_epoch, epoch_plan, evaluate, init_state, train_steps
+from rnnlab.train.tasks import TASKS
 
 TASK = TASKS["classification"]
 

@@ -18,8 +18,8 @@ from cases import (
     random_params,
 )
 
-from rnnlab.cells import make_cell
-from rnnlab.unroll import unroll
+from rnnlab.cells.registry import make_cell
+from rnnlab.cells.unroll import unroll
 
 T = 5
 # One step is good to a few 1e-6 (test_cells.py); five steps pass it on through slopes of order 1.

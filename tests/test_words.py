@@ -5,11 +5,11 @@ from typing import Literal
 import numpy as np
 import pytest
 
-from rnnlab import data
-from rnnlab.data import words
+from rnnlab.core.errors import InputError
+from rnnlab.data import registry as data
+from rnnlab.data import word_vocabulary
 from rnnlab.data.options import check_options, options_of
-from rnnlab.data.words import Options, encode_reviews
-from rnnlab.errors import InputError
+from rnnlab.data.word_vocabulary import Options, encode_reviews
 
 # Counts: film 4, good 3, bad 2, zebra 1, apple 1. Ids: film 3, good 4, bad 5, apple 6, zebra 7.
 TRAIN = ["Film good zebra", "good, film... BAD", "bad film", "good film apple"]
@@ -42,7 +42,7 @@ def error_of(call, *args, **kwargs) -> str:
     ],
 )
 def test_tokens_are_those_of_the_keras_tokenizer(text, found):
-    assert [word.decode() for word in words.tokens(text)] == found
+    assert [word.decode() for word in word_vocabulary.tokens(text)] == found
 
 
 # the vocabulary
@@ -129,7 +129,7 @@ def test_masked_padding_is_behind_and_lengths_say_where_it_begins():
 
 
 def test_the_length_is_bounded():
-    assert encode_reviews(TRAIN, [], Options("all", words.LONGEST)).parts[0].inputs.shape == (4, 4000)
+    assert encode_reviews(TRAIN, [], Options("all", word_vocabulary.LONGEST)).parts[0].inputs.shape == (4, 4000)
     for length in (0, -3, 4001):
         line = error_of(encode_reviews, TRAIN, [], Options("all", length))
         assert line == f"data_options.length: {length} is out of range; accepted: 1 to 4,000"

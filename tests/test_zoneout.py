@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from cases import D, assert_trees_close, assert_trees_equal, generator, random_carry, random_inputs, random_params
 
-from rnnlab.cells import make_cell
-from rnnlab.unroll import unroll
+from rnnlab.cells.registry import make_cell
+from rnnlab.cells.unroll import unroll
 
 B, T, HIDDEN, RATE = 40, 5, 50, 0.3
 KEY = jax.random.key(3)

@@ -5,12 +5,12 @@ one = subject(run, "lstm", seed=3, epoch="best", batch=run.examples("validation"
 gate_use(*one.given)["f"].shut
 """
 
-from rnnlab.analysis.components import components
 from rnnlab.analysis.fixed_points import fixed_points, visited
 from rnnlab.analysis.gates import gate_use, time_scales
 from rnnlab.analysis.jacobian import gradient_by_lag, spectrum, state_map
 from rnnlab.analysis.measure import PARTS, Measured, Subject, subject
-from rnnlab.analysis.paths import path_distances
+from rnnlab.analysis.path_distance import path_distances
+from rnnlab.analysis.pca import components
 from rnnlab.analysis.trajectories import drift, trajectory
 
 __all__ = [

@@ -9,7 +9,7 @@ import numpy as np
 
 from rnnlab.analysis.jacobian import state_map
 from rnnlab.analysis.trajectories import check_steps, to_vector
-from rnnlab.types import Array, Carry, Cell, Params
+from rnnlab.core.types import Array, Carry, Cell, Params
 
 FIXED = 1e-9  # q of a point that counts as fixed
 APART = 1e-2  # root mean square over the units at which two points are two

@@ -8,10 +8,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from rnnlab.analysis.trajectories import in_numpy, trajectory
-from rnnlab.cells.biological import BiologicalParams
+from rnnlab.cells.biological_lstm import BiologicalParams
 from rnnlab.cells.grid_block import GridParams
 from rnnlab.cells.gru import GRUParams
-from rnnlab.types import Array, Carry, Cell, Params
+from rnnlab.core.types import Array, Carry, Cell, Params
 
 SHUT, OPEN = 0.1, 0.9
 NO_GATES = {"candidate"}

@@ -7,14 +7,14 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 import numpy as np
 
-from rnnlab.analysis.components import components
 from rnnlab.analysis.fixed_points import fixed_points, visited
 from rnnlab.analysis.gates import gate_use, time_scales
 from rnnlab.analysis.jacobian import gradient_by_lag, spectrum
-from rnnlab.analysis.paths import path_distances
+from rnnlab.analysis.path_distance import path_distances
+from rnnlab.analysis.pca import components
 from rnnlab.analysis.trajectories import drift, to_vector, trajectory, valid_steps
-from rnnlab.saved import SavedRun
-from rnnlab.types import Array, Cell, Params, Split
+from rnnlab.core.types import Array, Cell, Params, Split
+from rnnlab.runs.saved_run import SavedRun
 
 FEW = 4  # examples where Jacobians or gradients are computed
 STARTS = 24  # of the search for fixed points

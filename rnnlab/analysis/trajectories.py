@@ -7,8 +7,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from rnnlab.errors import InputError
-from rnnlab.types import Array, Carry, Cell, Params
+from rnnlab.core.errors import InputError
+from rnnlab.core.types import Array, Carry, Cell, Params
 
 COUNTERS = {"t"}  # fields of a carry that number the noise: no memory
 

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from rnnlab.bench.trainer import Trainer, jax_device, jax_peak
-from rnnlab.bench.works import BATCHES, LEARNING_RATE, Work, random_batches
+from rnnlab.bench.workloads import BATCHES, LEARNING_RATE, Work, random_batches
 
 
 def torch(work: Work, runs: int, threads: int = 0, first: int = 0) -> Trainer:
@@ -87,8 +87,8 @@ def _flax(work: Work) -> tuple[Callable[..., Any], Callable[..., Any], int]:
     import optax
     from flax import linen as nn
 
-    from rnnlab.cells import count_parameters
-    from rnnlab.optim import make_optimiser
+    from rnnlab.cells.registry import count_parameters
+    from rnnlab.train.optimizers import make_optimiser
 
     class Net(nn.Module):
         @nn.compact

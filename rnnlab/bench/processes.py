@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from rnnlab.bench.peers import PEERS
 from rnnlab.bench.worker import PRODUCT
-from rnnlab.bench.works import Work
+from rnnlab.bench.workloads import Work
 
 ROOT = Path(__file__).resolve().parents[2]
 LIMIT_SECONDS = 600  # for one answer: compilation, or a turn

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import NamedTuple
 
-from rnnlab.types import Array
+from rnnlab.core.types import Array
 
 
 class Trainer(NamedTuple):

@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from rnnlab.bench.works import Work
+from rnnlab.bench.workloads import Work
 
 OURS, PRODUCT = "rnnlab", "matrix product"
 
@@ -61,7 +61,7 @@ def _system(asked: dict[str, Any], answer: Callable[..., None]) -> Prepared:
 
     work = Work(**asked["work"])
     if asked["system"] == OURS:
-        from rnnlab.bench.ours import rnnlab as make
+        from rnnlab.bench.rnnlab_trainer import rnnlab as make
     else:
         make = PEERS[asked["system"]].train
     _import(asked["system"])
@@ -92,13 +92,13 @@ def _import(system: str) -> None:
 
     os.environ["KERAS_BACKEND"] = "jax"
     for module in {"torch": ["torch"], "torch-processes": ["torch"], "keras": ["keras", "optax"]}.get(
-        system, ["flax.linen", "optax", "rnnlab.optim"]
+        system, ["flax.linen", "optax", "rnnlab.train.optimizers"]
     ):
         importlib.import_module(module)
 
 
 def _product(asked: dict[str, Any], answer: Callable[..., None]) -> Prepared:
-    from rnnlab.bench.ours import matrix_product
+    from rnnlab.bench.rnnlab_trainer import matrix_product
 
     multiply, n, operations, device = matrix_product(**asked["options"])
     answer(n=n, operations=operations, device=device, seconds=multiply())

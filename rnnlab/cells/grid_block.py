@@ -7,12 +7,12 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from rnnlab.cells.functions import activation as make_activation
-from rnnlab.cells.functions import dot, gate_activation, zeros
-from rnnlab.cells.initialisers import initialise
+from rnnlab.cells.initializers import initialise
 from rnnlab.cells.lstm import LSTMGates
-from rnnlab.errors import InputError, choose
-from rnnlab.types import Array, Key
+from rnnlab.cells.ops import activation as make_activation
+from rnnlab.cells.ops import dot, gate_activation, zeros
+from rnnlab.core.errors import InputError, choose
+from rnnlab.core.types import Array, Key
 
 
 @jax.tree_util.register_static

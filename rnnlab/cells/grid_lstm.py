@@ -4,12 +4,12 @@ from collections.abc import Callable, Sequence
 
 import jax
 
-from rnnlab.cells.functions import dot, zeros
 from rnnlab.cells.grid_block import Block, GridCarry, GridParams, grid_block, transformer
-from rnnlab.cells.initialisers import initialise
+from rnnlab.cells.initializers import initialise
 from rnnlab.cells.lstm import LSTMGates
-from rnnlab.errors import InputError
-from rnnlab.types import Array, Cell, Key
+from rnnlab.cells.ops import dot, zeros
+from rnnlab.core.errors import InputError
+from rnnlab.core.types import Array, Cell, Key
 
 
 def grid_lstm(

@@ -4,12 +4,12 @@ from typing import NamedTuple
 
 import jax
 
-from rnnlab.cells.functions import activation as make_activation
-from rnnlab.cells.functions import dot, gate_activation, zeros
-from rnnlab.cells.initialisers import initialise
+from rnnlab.cells.initializers import initialise
+from rnnlab.cells.ops import activation as make_activation
+from rnnlab.cells.ops import dot, gate_activation, zeros
 from rnnlab.cells.rnn import RNNCarry
-from rnnlab.errors import InputError, choose
-from rnnlab.types import Array, Cell, Key
+from rnnlab.core.errors import InputError, choose
+from rnnlab.core.types import Array, Cell, Key
 
 
 class GRUParams(NamedTuple):

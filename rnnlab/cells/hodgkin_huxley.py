@@ -6,9 +6,9 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from rnnlab.cells.functions import dot, zeros
-from rnnlab.errors import InputError, check_number, choose
-from rnnlab.types import Array, Cell, Key
+from rnnlab.cells.ops import dot, zeros
+from rnnlab.core.errors import InputError, check_number, choose
+from rnnlab.core.types import Array, Cell, Key
 
 REST = -65.0  # mV, where the neuron starts
 # ms, by experiment with the default constants and currents up to 150 uA/cm^2: rk4 overflows at 0.085 (with 10 uA/cm^2

@@ -5,11 +5,11 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from rnnlab.cells.functions import activation as make_activation
-from rnnlab.cells.functions import dot, gate_activation, zeros
-from rnnlab.cells.initialisers import initialise
-from rnnlab.errors import choose
-from rnnlab.types import Array, Cell, Key
+from rnnlab.cells.initializers import initialise
+from rnnlab.cells.ops import activation as make_activation
+from rnnlab.cells.ops import dot, gate_activation, zeros
+from rnnlab.core.errors import choose
+from rnnlab.core.types import Array, Cell, Key
 
 
 class LSTMParams(NamedTuple):

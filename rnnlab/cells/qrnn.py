@@ -5,12 +5,12 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from rnnlab.cells.functions import activation as make_activation
-from rnnlab.cells.functions import dot, draw_each, gate_activation, zeros
-from rnnlab.cells.initialisers import initialise
+from rnnlab.cells.initializers import initialise
 from rnnlab.cells.lstm import LSTMGates
-from rnnlab.errors import InputError, check_number, choose
-from rnnlab.types import Array, Cell, Key
+from rnnlab.cells.ops import activation as make_activation
+from rnnlab.cells.ops import dot, draw_each, gate_activation, zeros
+from rnnlab.core.errors import InputError, check_number, choose
+from rnnlab.core.types import Array, Cell, Key
 
 POOLINGS = {"f": 2, "fo": 3, "ifo": 4}  # gates, the candidate counted
 

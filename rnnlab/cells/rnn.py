@@ -4,10 +4,10 @@ from typing import NamedTuple
 
 import jax
 
-from rnnlab.cells.functions import activation as make_activation
-from rnnlab.cells.functions import dot, zeros
-from rnnlab.cells.initialisers import initialise
-from rnnlab.types import Array, Cell, Key
+from rnnlab.cells.initializers import initialise
+from rnnlab.cells.ops import activation as make_activation
+from rnnlab.cells.ops import dot, zeros
+from rnnlab.core.types import Array, Cell, Key
 
 
 class RNNParams(NamedTuple):

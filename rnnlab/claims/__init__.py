@@ -1,6 +1,8 @@
 """What a paper claims, as a rule over a run's records that says holds, fails or undecided."""
 
-from rnnlab.claims.numbers import (
+from rnnlab.claims.comparisons import Part, about, above, below, cheaper, higher, lower, parted, sooner
+from rnnlab.claims.judge import ALPHA, LEAST_SEEDS, Claim, Evidence, Verdict, judge, text
+from rnnlab.claims.run_values import (
     HELD_OUT,
     Number,
     at_best_validation,
@@ -11,8 +13,6 @@ from rnnlab.claims.numbers import (
     mean_over,
     rise,
 )
-from rnnlab.claims.rules import Part, about, above, below, cheaper, higher, lower, parted, sooner
-from rnnlab.claims.verdicts import ALPHA, LEAST_SEEDS, Claim, Evidence, Verdict, judge, text
 
 __all__ = [
     "ALPHA",

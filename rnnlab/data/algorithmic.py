@@ -10,9 +10,9 @@ from collections.abc import Callable
 
 import numpy as np
 
+from rnnlab.core.types import Dataset, Split
 from rnnlab.data.generated import MOST_STEPS, Draw, ask, generate
 from rnnlab.data.options import check_range
-from rnnlab.types import Dataset, Split
 
 MOST_SYMBOLS = 10_000
 DELIMITER = 10  # the id after the ten digits

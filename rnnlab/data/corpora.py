@@ -4,10 +4,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from rnnlab.data import prepared, text
-from rnnlab.data.store import check_files, data_dir, sha256
-from rnnlab.errors import InputError
-from rnnlab.types import Dataset
+from rnnlab.core.errors import InputError
+from rnnlab.core.types import Dataset
+from rnnlab.data import cache, text
+from rnnlab.data.files import check_files, data_dir, sha256
 
 
 class Corpus(NamedTuple):
@@ -48,20 +48,20 @@ def load_tiny_shakespeare(*, window: int = 32) -> Dataset:
 
 def preparer(name: str) -> Callable[[Path | None], str]:
     """How corpus ``name`` is prepared: from its file or a folder that holds it, or by download (None)."""
-    return lambda source: prepared.prepare(_kept(name), source)
+    return lambda source: cache.prepare(_kept(name), source)
 
 
 def asker(name: str) -> Callable[[], bool]:
     """What tells whether corpus ``name`` can be loaded without a download."""
-    return lambda: prepared.is_prepared(_kept(name))
+    return lambda: cache.is_prepared(_kept(name))
 
 
 def _load(name: str, window: int) -> Dataset:
-    raw: bytes = prepared.load(_kept(name))
+    raw: bytes = cache.load(_kept(name))
     return text.from_text(name, raw.decode(), sha256(raw), window)
 
 
-def _kept(name: str) -> prepared.Kept:
+def _kept(name: str) -> cache.Kept:
     corpus = CORPORA[name]
 
     def check(source: Path) -> bytes:
@@ -77,19 +77,19 @@ def _kept(name: str) -> prepared.Kept:
         return (source / corpus.file).read_bytes()
 
     def write(raw: bytes, scratch: Path) -> None:
-        from rnnlab.data import corpora_builder
+        from rnnlab.data import tfds_corpora
 
-        corpora_builder.write(name, data_dir(), raw, scratch)
+        tfds_corpora.write(name, data_dir(), raw, scratch)
 
     def read() -> bytes:
-        from rnnlab.data import corpora_builder
+        from rnnlab.data import tfds_corpora
 
-        raw = corpora_builder.read(name, data_dir())
+        raw = tfds_corpora.read(name, data_dir())
         if sha256(raw) != corpus.sha256:
             raise ValueError("the text is not the official one")
         return raw
 
-    return prepared.Kept(
+    return cache.Kept(
         name=name,
         url=corpus.url,
         files={corpus.file: corpus.sha256},

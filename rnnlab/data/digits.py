@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from rnnlab.data import pixels as pixel_steps
-from rnnlab.data.store import sha256
-from rnnlab.types import Dataset, Split
+from rnnlab.core.types import Dataset, Split
+from rnnlab.data import pixel_sequence as pixel_steps
+from rnnlab.data.files import sha256
 
 SEED = 1797
 HELD_OUT = 0.15  # of each class, for validation and again for test

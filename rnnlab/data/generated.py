@@ -4,9 +4,9 @@ from collections.abc import Callable
 
 import numpy as np
 
+from rnnlab.core.types import Dataset, Split
+from rnnlab.data.files import sha256
 from rnnlab.data.options import check_range
-from rnnlab.data.store import sha256
-from rnnlab.types import Dataset, Split
 
 SEED = 1997
 SPLITS = ("train", "validation", "test")

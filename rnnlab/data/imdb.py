@@ -1,15 +1,15 @@
-"""IMDB: 50,000 labelled film reviews (Maas et al. 2011), prepared once through TFDS, read as words."""
+"""IMDB: 50,000 labelled film reviews (Maas et al. 2011), prepared once through TFDS, read as word_vocabulary."""
 
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 
-from rnnlab.data import imdb_archive, prepared, words
+from rnnlab.core.errors import InputError
+from rnnlab.core.types import Dataset, Split
+from rnnlab.data import cache, imdb_archive, word_vocabulary
+from rnnlab.data.files import data_dir
 from rnnlab.data.imdb_archive import Reviews
-from rnnlab.data.store import data_dir
-from rnnlab.errors import InputError
-from rnnlab.types import Dataset, Split
 
 URL = "http://ai.stanford.edu/~amaas/data/sentiment/"  # the address in TFDS's own imdb_reviews builder
 FILES = {"aclImdb_v1.tar.gz": "c40f74a18d3b61f90feba1e17730e0d38e8b97c05fde7008942e91923d1658fe"}
@@ -22,12 +22,12 @@ FEWEST = 20  # examples
 
 def is_prepared() -> bool:
     """Whether it can be loaded without a download."""
-    return prepared.is_prepared(_kept())
+    return cache.is_prepared(_kept())
 
 
 def prepare(source: Path | None) -> str:
-    """Prepares from ``source`` (see ``imdb_archive.read_reviews``), or downloads; see ``prepared.prepare``."""
-    return prepared.prepare(_kept(), source)
+    """Prepares from ``source`` (see ``imdb_archive.read_reviews``), or downloads; see ``cache.prepare``."""
+    return cache.prepare(_kept(), source)
 
 
 def load(
@@ -57,7 +57,7 @@ def load(
 
     Splits: every official split is shuffled once, and with ``examples`` cut to its first so many. Then a tenth of
     training, half of it of each class, validates; with ``validation="test"`` nothing is taken out, and what
-    validates is the test split itself. Downloads where nothing is prepared. InputError where that fails, where what is
+    validates is the test split itself. Downloads where nothing is cache. InputError where that fails, where what is
     prepared is damaged, and for an option out of range.
     """
     most = 2 * imdb_archive.REVIEWS
@@ -65,14 +65,14 @@ def load(
         raise InputError(
             f"data_options.examples: {examples} is out of range; accepted: {FEWEST} to {most:,}, or 0 for all"
         )
-    options = words.Options(vocabulary, length, padding, keep, min_count, stop_words, start, unknown)
-    reviews: Reviews = prepared.load(_kept())
+    options = word_vocabulary.Options(vocabulary, length, padding, keep, min_count, stop_words, start, unknown)
+    reviews: Reviews = cache.load(_kept())
     texts, labels = _shuffled(reviews, "train", examples)
     test_texts, test_labels = _shuffled(reviews, "test", examples)
     chosen = _held_out(labels) if validation == "train" else np.zeros(len(labels), bool)
     training = [texts[index] for index in np.flatnonzero(~chosen)]
     held = [texts[index] for index in np.flatnonzero(chosen)]
-    encoded = words.encode_reviews(training, [held, test_texts], options)
+    encoded = word_vocabulary.encode_reviews(training, [held, test_texts], options)
     first, second, third = encoded.parts
     test = Split(third.inputs, test_labels, third.lengths)
     return Dataset(
@@ -120,8 +120,8 @@ def _told(validation: str, held: int) -> str:
     return f"validation: {held} of the official train, half of each class, by RandomState({SEED}); test: the official"
 
 
-def _kept() -> prepared.Kept:
-    return prepared.Kept(
+def _kept() -> cache.Kept:
+    return cache.Kept(
         name="imdb",
         url=URL,
         files=FILES,
@@ -135,12 +135,12 @@ def _kept() -> prepared.Kept:
 
 
 def _write(reviews: Reviews, scratch: Path) -> None:
-    from rnnlab.data import imdb_builder
+    from rnnlab.data import tfds_imdb
 
-    imdb_builder.write(data_dir(), reviews, scratch)
+    tfds_imdb.write(data_dir(), reviews, scratch)
 
 
 def _read() -> Reviews:
-    from rnnlab.data import imdb_builder
+    from rnnlab.data import tfds_imdb
 
-    return imdb_builder.read(data_dir())
+    return tfds_imdb.read(data_dir())

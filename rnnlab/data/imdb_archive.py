@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
-from rnnlab.data.store import first_line, sha256
-from rnnlab.errors import InputError
+from rnnlab.core.errors import InputError
+from rnnlab.data.files import first_line, sha256
 
 REVIEWS = 12_500  # in each of the four folders
 FOLDERS = tuple(f"{split}/{label}" for split in ("train", "test") for label in ("neg", "pos"))

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import numpy as np
 
-from rnnlab.data import pixels as pixel_steps
-from rnnlab.data import prepared
-from rnnlab.data.store import check_files, data_dir, sha256
-from rnnlab.types import Dataset, Split
+from rnnlab.core.types import Dataset, Split
+from rnnlab.data import cache
+from rnnlab.data import pixel_sequence as pixel_steps
+from rnnlab.data.files import check_files, data_dir, sha256
 
 URL = "https://storage.googleapis.com/cvdf-datasets/mnist/"  # the address in TFDS's own mnist builder
 FILES = {
@@ -26,26 +26,26 @@ VALIDATION = 5_000  # of the 60,000 official training images
 
 def is_prepared() -> bool:
     """Whether it can be loaded without a download."""
-    return prepared.is_prepared(_kept())
+    return cache.is_prepared(_kept())
 
 
 def prepare(source: Path | None) -> str:
-    """Prepares from the four official files in the folder ``source``, or downloads them; see ``prepared.prepare``."""
-    return prepared.prepare(_kept(), source)
+    """Prepares from the four official files in the folder ``source``, or downloads them; see ``cache.prepare``."""
+    return cache.prepare(_kept(), source)
 
 
 def load(*, pixels: bool = False, permuted: bool = False) -> Dataset:
     """Inputs ``[N, 28, 28]`` uint8, the rows of an image as steps; targets ``[N]`` int32.
 
     Validation is drawn from the official training images, train is the rest of them, test the official 10,000; each in
-    the official order. Downloads where nothing is prepared. InputError where that fails or what is prepared is damaged.
+    the official order. Downloads where nothing is cache. InputError where that fails or what is prepared is damaged.
 
     ``pixels``: inputs ``[N, 784, 1]``, row by row; ``permuted``: in one random order for all images, as in Le, Jaitly &
     Hinton 2015, A Simple Way to Initialize Recurrent Networks of Rectified Linear Units, with an order of our own.
     InputError for an order without pixels.
     """
     pixel_steps.check(pixels=pixels, permuted=permuted)
-    parts = prepared.load(_kept())
+    parts = cache.load(_kept())
     images, labels = parts["train"]
     # RandomState: its stream is frozen by numpy's compatibility policy, that of default_rng is not.
     chosen = np.zeros(len(labels), bool)
@@ -65,8 +65,8 @@ def load(*, pixels: bool = False, permuted: bool = False) -> Dataset:
     return pixel_steps.as_asked(dataset, pixels=pixels, permuted=permuted)
 
 
-def _kept() -> prepared.Kept:
-    return prepared.Kept(
+def _kept() -> cache.Kept:
+    return cache.Kept(
         name="mnist",
         url=URL,
         files=FILES,
@@ -84,18 +84,18 @@ def _check(source: Path) -> Path:
 
 
 def _write(source: Path, scratch: Path) -> None:
-    from rnnlab.data import mnist_builder
+    from rnnlab.data import tfds_mnist
 
-    mnist_builder.write(data_dir(), source, scratch)
+    tfds_mnist.write(data_dir(), source, scratch)
 
 
 def _read() -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """Images ``[N, 28, 28]`` uint8 and labels ``[N]`` int32 by official split and in official order."""
-    from rnnlab.data import mnist_builder
+    from rnnlab.data import tfds_mnist
 
     parts = {}
     for split, wanted in CONTENT.items():
-        images, labels = mnist_builder.read(data_dir(), split)
+        images, labels = tfds_mnist.read(data_dir(), split)
         if sha256(images.tobytes(), labels.tobytes()) != wanted:
             raise ValueError(f"the {split} images are not the official ones")
         parts[split] = images, labels.astype(np.int32)

@@ -4,7 +4,7 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import Any, Literal, get_args, get_origin
 
-from rnnlab.errors import InputError, unknown
+from rnnlab.core.errors import InputError, unknown
 
 
 def options_of(load: Callable[..., Any]) -> dict[str, inspect.Parameter]:

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import numpy as np
 
-from rnnlab.data.store import sha256
-from rnnlab.errors import InputError
-from rnnlab.types import Dataset, Split
+from rnnlab.core.errors import InputError
+from rnnlab.core.types import Dataset, Split
+from rnnlab.data.files import sha256
 
 HELD_OUT = 20  # one character in twenty at the end for test, as many before them for validation
 

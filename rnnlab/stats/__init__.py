@@ -1,5 +1,6 @@
 """Intervals, comparisons of arms, and the numbers that stand for a run. Pure functions of arrays."""
 
+from rnnlab.stats.epoch_selection import at_best_validation, best_over_epochs, first_reached, last_epoch
 from rnnlab.stats.intervals import (
     METHODS,
     RESAMPLES,
@@ -31,7 +32,6 @@ from rnnlab.stats.ranks import (
     performance_profile,
     probability_of_improvement,
 )
-from rnnlab.stats.runs import at_best_validation, best_over_epochs, first_reached, last_epoch
 
 __all__ = [
     "METHODS",

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy import stats
 
-from rnnlab.errors import InputError, choose
+from rnnlab.core.errors import InputError, choose
 
 Values = np.ndarray | Sequence[np.ndarray]  # [n] over seeds, or a stratum (a task, a data set) a row: [S, n] or ragged
 RESAMPLES = 9999

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy import stats
 
-from rnnlab.errors import InputError, check_number
+from rnnlab.core.errors import InputError, check_number
 from rnnlab.stats.intervals import check_chance, live, mean_interval
 
 _ROUNDING = float(np.finfo(np.float32).eps)  # relative: runs are measured in float32

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy import optimize, stats
 
-from rnnlab.errors import InputError, choose
+from rnnlab.core.errors import InputError, choose
 from rnnlab.stats.intervals import RESAMPLES, Values, bootstrap, check_chance, live
 
 

@@ -1,0 +1,77 @@
+"""What the options of a command that reads a run mean: which arms, seed, epoch and swept numbers."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from typing import TYPE_CHECKING
+
+from rnnlab.config.experiment import MOST
+from rnnlab.core.errors import InputError, choose, unknown
+
+if TYPE_CHECKING:  # JAX takes its time
+    from rnnlab.runs.saved_run import SavedRun
+
+ALL = "all"
+LAST_KEY = 2**32 - 1
+
+
+def tell_left_out(arms: list[str]) -> None:
+    """Name the arms that ``all`` leaves out."""
+    if arms:
+        print(f"no checkpoint yet, left out: {', '.join(arms)}", file=sys.stderr)
+
+
+def chosen_arms(run: SavedRun, options: argparse.Namespace) -> tuple[list[str], list[str]]:
+    """The arms that are asked for, and those that ``all`` leaves out since nothing of them is saved."""
+    names = list(run.config.arms)
+    if options.arm == ALL:
+        saved = [name for name in names if run.saved(name)]
+        if not saved:
+            raise InputError(f"checkpoint: none in {options.directory} yet; accepted: a run that saved one")
+        return saved, [name for name in names if name not in saved]
+    if options.arm is None and len(names) > 1:
+        raise InputError(f"--arm: the run has several; accepted: {', '.join([*names, ALL])}")
+    return [names[0] if options.arm is None else choose("--arm", options.arm, [*names, ALL])], []
+
+
+def which(
+    run: SavedRun, arm: str, options: argparse.Namespace, arms: list[str]
+) -> tuple[dict[str, float], int, str | int]:
+    """The numbers, the seed and the epoch that are meant."""
+    numbers = _numbers(run, arm, options.set, arms)
+    seed = run.config.seeds[0] if options.seed is None else whole("--seed", options.seed, 0, LAST_KEY)
+    return numbers, seed, whole("--epoch", options.epoch, 0, MOST) if options.epoch.isdecimal() else options.epoch
+
+
+def _numbers(run: SavedRun, arm: str, assignments: list[str], arms: list[str]) -> dict[str, float]:
+    """The numbers that are named for the arm; one of them may belong to other arms only."""
+    found = {}
+    for assignment in assignments:
+        name, equals, text = assignment.partition("=")
+        if not equals:
+            raise InputError(f"--set: {assignment!r} is not an assignment; accepted: name=value")
+        accepted = sorted({number for other in arms for number in run.numbers(other)})
+        if name not in accepted:
+            raise unknown("--set", name, accepted)
+        if name in run.numbers(arm):
+            found[name] = number(f"--set {name}", text)
+    return found
+
+
+def whole(name: str, text: str, least: int, most: int) -> int:
+    """The whole number that an option's text is. Raises InputError."""
+    try:
+        if least <= (number := int(text)) <= most:
+            return number
+    except ValueError:
+        pass  # said below
+    raise InputError(f"{name}: {text!r} is not accepted; accepted: a whole number from {least} to {most}")
+
+
+def number(name: str, text: str) -> float:
+    """The number that an option's text is. Raises InputError."""
+    try:
+        return float(text)
+    except ValueError:
+        raise InputError(f"{name}: {text!r} is not accepted; accepted: a number") from None

@@ -1,0 +1,89 @@
+"""The biological LSTM: a cell state that grows by a fraction of its gates."""
+
+from typing import NamedTuple
+
+import jax
+
+from rnnlab.cells.initializers import initialise
+from rnnlab.cells.lstm import LSTMGates
+from rnnlab.cells.ops import activation as make_activation
+from rnnlab.cells.ops import dot, draw_each, gate_activation, zeros
+from rnnlab.core.errors import check_number
+from rnnlab.core.types import Array, Cell, Key
+
+
+class BiologicalParams(NamedTuple):
+    """Gates in the order i, f, o: ``w [D, 3, H]``, ``u [H, 3, H]``, peepholes ``p [H, 3, H]``, ``b [3, H]``;
+    ``b_c [H]`` of the cell state."""
+
+    w: Array
+    u: Array
+    p: Array
+    b: Array
+    b_c: Array
+
+
+class BiologicalCarry(NamedTuple):
+    """``c [..., H]``, ``h [..., H]``; ``t [..., 1]``, steps done, numbers the noise (None without noise)."""
+
+    c: Array
+    h: Array
+    t: Array | None
+
+
+def biological_lstm(
+    hidden: int,
+    *,
+    delta: float = 1e-3,
+    noise: float = 0.0,
+    key: Key | None = None,
+    activation: str = "tanh",
+    gate: str = "sigmoid",
+    forget_bias: float = 0.0,
+    w_init: str = "glorot_uniform",
+    u_init: str = "orthogonal",
+) -> Cell:
+    """LSTM whose cell state is incremented by its gates; there is no candidate.
+
+        i, f, o = s(x W + h U + c_{t-1} P + b)                              (17, 18, 20)
+        c_t = c_{t-1} + delta * (i + f + b_c) [+ noise * N(0, 1)]           (19)
+        h_t = o * act(c_t)                                                  (21)
+
+    ``noise`` is the standard deviation of Gaussian noise on c, the paper's future work. It acts while ``key`` is
+    given: training hands over a fresh key every step, evaluation none.
+
+    Paper: Rahman, Mohammed & Azad, A new LSTM model by introducing biological cell state, eq. 17-21.
+    Shapes: x [..., D], c and h [..., H].
+    Departures: none; with delta > 0 and b_c >= 0 the state can only grow, as printed.
+    Parameters: 3*(D*H + 2*H*H + H) + H.
+    """
+    act, squash = make_activation(activation), gate_activation(gate)
+    check_number("noise", noise)
+    init_w, init_u = initialise("w_init", w_init), initialise("u_init", u_init)
+    noisy = not (isinstance(noise, (int, float)) and noise == 0)  # a number that rides the run axis is an array
+
+    def init(rng: Key, inputs: int) -> BiologicalParams:
+        key_w, key_u, key_p = jax.random.split(rng, 3)
+        w = init_w(key_w, (inputs, 3, hidden))
+        p = initialise("peephole", "glorot_uniform")(key_p, (hidden, 3, hidden))
+        b = zeros(w, 3, hidden).at[1].set(forget_bias)
+        return BiologicalParams(w, init_u(key_u, (hidden, 3, hidden)), p, b, zeros(w, hidden))
+
+    def initial_carry(params: BiologicalParams, batch: tuple[int, ...]) -> BiologicalCarry:
+        c, h = zeros(params.u, *batch, hidden), zeros(params.u, *batch, hidden)
+        return BiologicalCarry(c, h, zeros(params.u, *batch, 1) if noisy else None)
+
+    def gates(params: BiologicalParams, carry: BiologicalCarry, x: Array) -> LSTMGates:
+        z = dot(x, params.w) + dot(carry.h, params.u) + dot(carry.c, params.p) + params.b
+        return LSTMGates(squash(z[..., 0, :]), squash(z[..., 1, :]), squash(z[..., 2, :]), None)
+
+    def step(params: BiologicalParams, carry: BiologicalCarry, x: Array) -> tuple[BiologicalCarry, Array]:
+        i, f, o, _ = gates(params, carry, x)
+        c = carry.c + delta * (i + f + params.b_c)
+        if carry.t is not None and key is not None:
+            c = c + noise * draw_each(key, carry.t, lambda rng: jax.random.normal(rng, (hidden,), c.dtype))
+        t = None if carry.t is None else carry.t + 1
+        h = o * act(c)
+        return BiologicalCarry(c, h, t), h
+
+    return Cell(init, initial_carry, step, gates=gates, hidden_size=hidden)

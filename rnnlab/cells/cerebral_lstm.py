@@ -1,0 +1,135 @@
+"""The Cerebral LSTM: two LSTM paths that share one hidden state."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from rnnlab.cells.initializers import initialise
+from rnnlab.cells.ops import activation as make_activation
+from rnnlab.cells.ops import dot, gate_activation, zeros
+from rnnlab.core.errors import InputError, check_number, choose
+from rnnlab.core.types import Array, Cell, Key
+
+
+class CerebralParams(NamedTuple):
+    """Paths in the order upper, lower; gates in the order i, f, c~, o: ``w [D, P, 4, H]``, ``u [H, P, 4, H]``,
+    ``b [P, 4, H]`` or None. P is 2, with ``paths="tied"`` 1."""
+
+    w: Array
+    u: Array
+    b: Array | None
+
+
+class CerebralCarry(NamedTuple):
+    """``c [..., P, H]`` of the paths, ``h [..., H]`` shared."""
+
+    c: Array
+    h: Array
+
+
+class CerebralGates(NamedTuple):
+    """What a step decided, each ``[..., P, H]``."""
+
+    i: Array
+    f: Array
+    o: Array
+    candidate: Array
+
+
+def _author(key: Key, inputs: int, hidden: int) -> tuple[Array, Array]:
+    """Weights of one path ``[D, 4, H]``, ``[H, 4, H]`` as the author's package draws them.
+
+    Over [D+H, H] per gate: Kaiming-normal (gain 1) for gates, Xavier-normal with gain 5/3 for the candidate. PyTorch
+    takes the second size for the fan in, so a gate's deviation is 1/sqrt(H), whatever D.
+    """
+    rows = inputs + hidden
+    gate, candidate = hidden**-0.5, 5 / 3 * (2.0 / (rows + hidden)) ** 0.5
+    weights = jax.random.normal(key, (rows, 4, hidden)) * jnp.array([gate, gate, candidate, gate])[:, None]
+    return weights[:inputs], weights[inputs:]
+
+
+def cerebral_lstm(
+    hidden: int,
+    *,
+    paths: str = "independent",
+    eps: float = 0.0,
+    form: str = "code",
+    activation: str = "tanh",
+    gate: str = "sigmoid",
+    bias: bool = True,
+    forget_bias: float = 0.0,
+    input_bias: float = 0.0,
+    w_init: str = "author",
+    u_init: str = "author",
+) -> Cell:
+    """Two LSTM paths (upper U, lower L) that read the same x and the same h and add their outputs.
+
+        i, f, o = s([h_{t-1}, x_t] W + b)      c~ = tanh([h_{t-1}, x_t] W + b)      each for U and L
+        c_t = f * c_{t-1} + i * c~             form="code", the author's package and README
+        c_t = f * c~ + i * c~                  form="printed", the paper: no memory in the cell state
+        h_t = U_o * tanh(U_c) + L_o * tanh(L_c)
+
+    ``paths`` says how the two start (section 4.1): "independent" draws, "identical" values, or "noise": identical
+    plus Gaussian noise of standard deviation ``eps`` on every weight and bias of the lower path. "tied" has one path
+    whose output counts twice: what identical paths are in exact arithmetic, from the same initial values.
+    ``bias=False`` has no biases at all; ``forget_bias`` and ``input_bias`` are the initial values of f's and i's.
+
+    Paper: Kumar, Cerebral LSTM, 2020, section 4; package cerebral_lstm 1.1.1.
+    Shapes: x [..., D], c [..., P, H], h [..., H].
+    Departures: the package perturbs paths that happen to be drawn alike; here only ``paths="noise"`` does.
+    Parameters: 8*(D*H + H*H + H), half of it tied.
+    """
+    act, squash = make_activation(activation), gate_activation(gate)
+    choose("paths", paths, ("independent", "identical", "noise", "tied"))
+    check_number("eps", eps)
+    printed = choose("form", form, ("code", "printed")) == "printed"
+    if (w_init == "author") != (u_init == "author"):
+        raise InputError(f"w_init: the author's weights are drawn together, not with u_init {u_init!r}; change both")
+    if w_init != "author":
+        init_w, init_u = initialise("w_init", w_init), initialise("u_init", u_init)
+
+    def draw(key: Key, inputs: int) -> CerebralParams:
+        """One path."""
+        key_w, key_u = jax.random.split(key)
+        if w_init == "author":
+            w, u = _author(key_w, inputs, hidden)
+        else:
+            w, u = init_w(key_w, (inputs, 4, hidden)), init_u(key_u, (hidden, 4, hidden))
+        b = zeros(w, 4, hidden).at[1].set(forget_bias).at[0].set(input_bias) if bias else None
+        return CerebralParams(w, u, b)
+
+    def perturb(key: Key, path: CerebralParams) -> CerebralParams:
+        key_w, key_u, key_b = jax.random.split(key, 3)
+        keys = CerebralParams(key_w, key_u, key_b if bias else None)
+        return jax.tree.map(lambda k, p: p + eps * jax.random.normal(k, p.shape, p.dtype), keys, path)
+
+    def init(key: Key, inputs: int) -> CerebralParams:
+        key_upper, key_lower = jax.random.split(key)
+        upper = draw(key_upper, inputs)
+        if paths == "tied":
+            return CerebralParams(upper.w[:, None], upper.u[:, None], None if upper.b is None else upper.b[None])
+        lower = draw(key_lower, inputs) if paths == "independent" else upper
+        if paths == "noise":
+            lower = perturb(key_lower, upper)
+        return CerebralParams(
+            jnp.stack([upper.w, lower.w], 1),
+            jnp.stack([upper.u, lower.u], 1),
+            None if upper.b is None or lower.b is None else jnp.stack([upper.b, lower.b]),
+        )
+
+    def initial_carry(params: CerebralParams, batch: tuple[int, ...]) -> CerebralCarry:
+        return CerebralCarry(zeros(params.u, *batch, params.u.shape[1], hidden), zeros(params.u, *batch, hidden))
+
+    def gates(params: CerebralParams, carry: CerebralCarry, x: Array) -> CerebralGates:
+        z = dot(x, params.w) + dot(carry.h, params.u)  # [..., P, 4, H]
+        z = z if params.b is None else z + params.b
+        return CerebralGates(squash(z[..., 0, :]), squash(z[..., 1, :]), squash(z[..., 3, :]), act(z[..., 2, :]))
+
+    def step(params: CerebralParams, carry: CerebralCarry, x: Array) -> tuple[CerebralCarry, Array]:
+        i, f, o, candidate = gates(params, carry, x)
+        c = f * (candidate if printed else carry.c) + i * candidate
+        h = jnp.sum(o * act(c), axis=-2) * (2 / c.shape[-2])
+        return CerebralCarry(c, h), h
+
+    return Cell(init, initial_carry, step, gates=gates, hidden_size=hidden)

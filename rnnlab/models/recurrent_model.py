@@ -1,0 +1,107 @@
+"""Embedding -> cell -> readout."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from rnnlab.cells.unroll import last_valid, unroll
+from rnnlab.cells.wrappers.recurrent_dropout import drop, drop_recurrent
+from rnnlab.core.errors import InputError, choose
+from rnnlab.core.types import Array, Carry, Cell, Key, Model, Params
+
+EMBEDDING_INITIALISERS: dict[str, Callable[[Key, tuple[int, int]], Array]] = {
+    "glorot_uniform": jax.nn.initializers.glorot_uniform(),
+    "keras_uniform": lambda key, shape: jax.random.uniform(key, shape, minval=-0.05, maxval=0.05),
+    "normal": jax.nn.initializers.normal(1.0),  # PyTorch's
+}
+
+
+class ModelParams(NamedTuple):
+    """``embedding [V, E]`` or None; the cell's own; ``w [H, C]`` and ``b [C]`` of the readout."""
+
+    embedding: Array | None
+    cell: Params
+    w: Array
+    b: Array
+
+
+class Dropout(NamedTuple):
+    """Which part of what is dropped while training, 0 <= rate < 1 each, None for no dropout; and the key of a step.
+
+    Inputs and recurrence have one mask for all time steps (Gal & Ghahramani 2016), as Keras's layers have.
+    """
+
+    key: Key
+    inputs: Array | None = None
+    recurrent: Array | None = None
+    readout: Array | None = None
+
+
+def make_model(
+    cell: Cell,
+    input_size: int,
+    output_size: int,
+    *,
+    every_step: bool,
+    embedding: int = 0,
+    embedding_init: str = "glorot_uniform",
+    scale: float = 1.0,
+    dropout: Dropout | None = None,
+) -> Model:
+    """A model of batch-major inputs: features ``[B, T, D]`` or ids ``[B, T]``.
+
+    It answers with logits ``[B, C]`` from the last valid step (or what the cell calls final), or ``[B, T, C]`` from
+    every step. Ids are embedded in ``embedding`` dimensions, or with 0 enter the cell as one-hot rows (a gather, never
+    a product). Features are multiplied by ``scale``. The readout starts Glorot-uniform with zero bias, as Keras's
+    Dense does. ``dropout`` acts where it is given: in training, not in evaluation.
+    """
+    init_table = EMBEDDING_INITIALISERS[choose("embedding_init", embedding_init, EMBEDDING_INITIALISERS)]
+    init_readout = jax.nn.initializers.glorot_uniform()
+
+    def init(key: Key) -> ModelParams:
+        key_embedding, key_cell, key_readout = jax.random.split(key, 3)
+        return ModelParams(
+            init_table(key_embedding, (input_size, embedding)) if embedding else None,
+            cell.init(key_cell, embedding or input_size),
+            init_readout(key_readout, (cell.hidden_size, output_size)),
+            jnp.zeros(output_size),
+        )
+
+    def time_major(params: ModelParams, inputs: Array) -> Array:
+        xs = jnp.swapaxes(inputs, 0, 1)  # the one transposition: time-major from here
+        if xs.ndim > 2:
+            return xs.astype(jnp.promote_types(jnp.float32, params.w.dtype)) * scale
+        return xs if params.embedding is None else params.embedding[xs]
+
+    def initial_carry(params: ModelParams, batch: int) -> Carry:
+        return cell.initial_carry(params.cell, (batch,))
+
+    def apply(
+        params: ModelParams, inputs: Array, lengths: Array | None = None, carry: Carry | None = None
+    ) -> tuple[Carry, Array]:
+        xs, dropped = time_major(params, inputs), cell
+        if dropout is not None:
+            key_inputs, key_recurrent, key_readout = jax.random.split(dropout.key, 3)
+        if dropout is not None and dropout.inputs is not None:
+            if xs.ndim == 2:
+                raise InputError("dropout: one-hot ids cannot be dropped in part; accepted: with an embedding")
+            xs = xs * drop(key_inputs, xs.shape[1:], dropout.inputs)
+        if dropout is not None and dropout.recurrent is not None:
+            dropped = drop_recurrent(cell, key_recurrent, dropout.recurrent, initial_carry(params, len(inputs)))
+        carry, hs_TBH = unroll(dropped, params.cell, xs, carry, lengths=lengths)
+        out = hs_TBH if every_step else (cell.final or last_valid)(hs_TBH, lengths)
+        if dropout is not None and dropout.readout is not None:
+            out = out * drop(key_readout, out.shape, dropout.readout)
+        logits = out @ params.w
+        return carry, (jnp.swapaxes(logits, 0, 1) if every_step else logits) + params.b
+
+    def carries(params: ModelParams, inputs: Array) -> Carry:
+        def step(carry: Carry, x: Array) -> tuple[Carry, Carry]:
+            after, _ = cell.step(params.cell, carry, x)
+            return after, after
+
+        return jax.lax.scan(step, initial_carry(params, len(inputs)), time_major(params, inputs))[1]
+
+    return Model(init, apply, initial_carry, carries, embed=time_major)

@@ -1,0 +1,195 @@
+"""Sequence to sequence: an encoder reads the question, a decoder writes the answer, with and without attention."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from rnnlab.cells.unroll import unroll
+from rnnlab.cells.wrappers.recurrent_dropout import drop, drop_recurrent
+from rnnlab.core.errors import InputError, choose
+from rnnlab.core.types import Array, Carry, Cell, Key, Model, Params
+from rnnlab.models.recurrent_model import EMBEDDING_INITIALISERS, Dropout
+
+ATTENTION = ("none", "additive", "dot")
+
+
+class AttentionParams(NamedTuple):
+    """``w [H_e + H_d, H_d]``; of additive scores ``w_q [H_d, H_d]``, ``w_k [H_e, H_d]``, ``v [H_d]``, else None."""
+
+    w: Array
+    w_q: Array | None
+    w_k: Array | None
+    v: Array | None
+
+
+class Seq2SeqParams(NamedTuple):
+    """``embedding [V, E]`` or None; the cells' own; the attention's or None; ``w [H_d, V]``, ``b [V]`` to read out."""
+
+    embedding: Array | None
+    encoder: Params
+    decoder: Params
+    attention: AttentionParams | None
+    w: Array
+    b: Array
+
+
+class Memory(NamedTuple):
+    """What attention looks at: the encoder's outputs, what the query is compared with, and which of them are valid."""
+
+    hs: Array  # [B, Q, H_e], zero past the end of a question
+    keys: Array  # [B, Q, H_d]
+    valid: Array  # [B, Q] bool
+
+
+def make_seq2seq(
+    encoder: Cell,
+    decoder: Cell,
+    input_size: int,
+    output_size: int,
+    *,
+    question: int,
+    attention: str = "none",
+    embedding: int = 0,
+    embedding_init: str = "glorot_uniform",
+    dropout: Dropout | None = None,
+) -> Model:
+    """A model of ids ``[B, Q + A]``: a question of Q = ``question`` steps, then the answer one step late.
+
+        q_t = decoder's h_t      k_s, h_s = encoder's h_s
+        score = q_t . k_s                                   attention="dot"
+        score = v . tanh(q_t W_q + k_s W_k)                 attention="additive"
+        c_t = sum_s softmax_s(score) h_s                    over the valid steps of the question
+        logits_t = tanh([c_t, q_t] W) W_out + b             without attention q_t W_out + b
+
+    ``apply`` is teacher forcing: ``inputs[:, Q:]`` are read whatever the model would have written; its logits
+    ``[B, Q + A, V]`` are zero where the question is read, and nothing is asked. Its ``lengths [B]`` are those of the
+    questions, padded at their end; its carry is the encoder's before, the decoder's after. ``read`` and ``write`` are
+    the same step by step (``rnnlab.models.decoding``).
+
+    The decoder goes on from the encoder's last carry where it has one of the same form and size. Else it starts from
+    its own initial carry and attention is all that it learns of the question; without attention that is an
+    InputError. The encoder may be any cell that ``unroll`` runs; the decoder must go step by step. Question and answer
+    share one embedding; with 0 they enter the cells as one-hot rows. ``dropout`` as in ``make_model``, with one mask of
+    the inputs for question and answer.
+
+    Paper: Sutskever, Vinyals & Le, Sequence to sequence learning with neural networks, 2014; the additive score from
+        Bahdanau, Cho & Bengio, Neural machine translation by jointly learning to align and translate, 2015; the dot
+        score, and attention after the step, from Luong, Pham & Manning, Effective approaches to attention-based
+        neural machine translation, 2015, eq. 5-8. Kumar 2020, Fig. 6.
+    Departures: one vocabulary for both sides; a bias in the readout; Bahdanau's decoder attends before its step, with
+        h_{t-1}, and reads c_t; Luong's h~ is not fed to the next step. So a teacher-forced pass attends for all steps
+        of the answer at once.
+    Parameters: those of the cells, H_d*V + V, + (H_e + H_d)*H_d with attention, + (H_e + H_d)*H_d + H_d if additive.
+    """
+    init_table = EMBEDDING_INITIALISERS[choose("embedding_init", embedding_init, EMBEDDING_INITIALISERS)]
+    glorot = jax.nn.initializers.glorot_uniform()
+    choose("attention", attention, ATTENTION)
+    before, width = encoder.hidden_size, decoder.hidden_size
+    if attention == "dot" and before != width:
+        raise InputError(
+            f"attention: dot of an encoder's {before} units with a decoder's {width}; accepted: one width, or additive"
+        )
+    if decoder.over is not None:
+        raise InputError("decoder: it reads the whole answer before its first step; accepted: a cell with a step")
+
+    def init(key: Key) -> Seq2SeqParams:
+        key_embedding, key_encoder, key_decoder, key_attention, key_readout = jax.random.split(key, 5)
+        return Seq2SeqParams(
+            init_table(key_embedding, (input_size, embedding)) if embedding else None,
+            encoder.init(key_encoder, embedding or input_size),
+            decoder.init(key_decoder, embedding or input_size),
+            None if attention == "none" else init_attention(key_attention),
+            glorot(key_readout, (width, output_size)),
+            jnp.zeros(output_size),
+        )
+
+    def init_attention(key: Key) -> AttentionParams:
+        key_w, key_q, key_k, key_v = jax.random.split(key, 4)
+        w = glorot(key_w, (before + width, width))
+        if attention == "dot":
+            return AttentionParams(w, None, None, None)
+        v = glorot(key_v, (width, 1))[:, 0]
+        return AttentionParams(w, glorot(key_q, (width, width)), glorot(key_k, (before, width)), v)
+
+    def embed(params: Seq2SeqParams, ids: Array) -> Array:
+        return ids if params.embedding is None else params.embedding[ids]
+
+    def encode(
+        cell: Cell, params: Seq2SeqParams, xs: Array, lengths: Array | None, carry: Carry | None
+    ) -> tuple[Memory | None, Carry]:
+        carry, hs_QBH = unroll(cell, params.encoder, xs, carry, lengths=lengths)
+        own = decoder.initial_carry(params.decoder, xs.shape[1:2])
+        if _form(carry) != _form(own):
+            if attention == "none":
+                raise InputError(
+                    f"decoder: begins with {_form(own)}, but the encoder ends with {_form(carry)}; "
+                    "accepted: cells with the same carry, or attention"
+                )
+            carry = own
+        return None if params.attention is None else remember(params.attention, hs_QBH, lengths), carry
+
+    def remember(params: AttentionParams, hs_QBH: Array, lengths: Array | None) -> Memory:
+        hs = jnp.swapaxes(hs_QBH, 0, 1)
+        steps = jnp.arange(hs.shape[1])[None]
+        valid = jnp.ones(hs.shape[:2], bool) if lengths is None else steps < lengths[:, None]
+        return Memory(hs, hs if params.w_k is None else hs @ params.w_k, valid)
+
+    def attend(params: AttentionParams, memory: Memory, hs_ABH: Array) -> Array:
+        """``tanh([c_t, h_t] W)`` for every step of the answer, ``[A, B, H_d]``."""
+        if params.v is None:
+            scores_ABQ = jnp.einsum("abh,bqh->abq", hs_ABH, memory.keys)
+        else:
+            scores_ABQ = jnp.tanh((hs_ABH @ params.w_q)[:, :, None] + memory.keys) @ params.v
+        # The least number, not -inf: a question of length 0 has weights too, of outputs that are zero.
+        scores_ABQ = jnp.where(memory.valid, scores_ABQ, jnp.finfo(scores_ABQ.dtype).min)
+        c_ABH = jnp.einsum("abq,bqh->abh", jax.nn.softmax(scores_ABQ), memory.hs)
+        return jnp.tanh(jnp.concatenate([c_ABH, hs_ABH], axis=-1) @ params.w)
+
+    def answer(params: Seq2SeqParams, memory: Memory | None, hs_ABH: Array) -> Array:
+        """What is read out, ``[A, B, H_d]``."""
+        if params.attention is None or memory is None:
+            return hs_ABH
+        return attend(params.attention, memory, hs_ABH)
+
+    def initial_carry(params: Seq2SeqParams, batch: int) -> Carry:
+        return encoder.initial_carry(params.encoder, (batch,))
+
+    def apply(
+        params: Seq2SeqParams, inputs: Array, lengths: Array | None = None, carry: Carry | None = None
+    ) -> tuple[Carry, Array]:
+        xs, reader, writer = embed(params, jnp.swapaxes(inputs, 0, 1)), encoder, decoder
+        if dropout is not None:
+            key_inputs, key_reader, key_writer, key_readout = jax.random.split(dropout.key, 4)
+        if dropout is not None and dropout.inputs is not None:
+            if xs.ndim == 2:
+                raise InputError("dropout: one-hot ids cannot be dropped in part; accepted: with an embedding")
+            xs = xs * drop(key_inputs, xs.shape[1:], dropout.inputs)
+        if dropout is not None and dropout.recurrent is not None:
+            own = decoder.initial_carry(params.decoder, (len(inputs),))
+            reader = drop_recurrent(encoder, key_reader, dropout.recurrent, initial_carry(params, len(inputs)))
+            writer = drop_recurrent(decoder, key_writer, dropout.recurrent, own)
+        memory, carry = encode(reader, params, xs[:question], lengths, carry)
+        carry, hs_ABH = unroll(writer, params.decoder, xs[question:], carry)
+        out = answer(params, memory, hs_ABH)
+        if dropout is not None and dropout.readout is not None:
+            out = out * drop(key_readout, out.shape, dropout.readout)
+        logits = jnp.swapaxes(out @ params.w + params.b, 0, 1)
+        return carry, jnp.pad(logits, ((0, 0), (question, 0), (0, 0)))
+
+    def read(params: Seq2SeqParams, questions: Array, lengths: Array | None = None) -> tuple[Memory | None, Carry]:
+        return encode(encoder, params, embed(params, jnp.swapaxes(questions, 0, 1)), lengths, None)
+
+    def write(params: Seq2SeqParams, memory: Memory | None, carry: Carry, ids: Array) -> tuple[Carry, Array]:
+        carry, hs_ABH = unroll(decoder, params.decoder, embed(params, ids[None]), carry)
+        return carry, answer(params, memory, hs_ABH)[0] @ params.w + params.b
+
+    def carries(params: Seq2SeqParams, inputs: Array) -> Carry:
+        raise InputError("carries: sequence to sequence has two cells; accepted: a model of one")
+
+    return Model(init, apply, initial_carry, carries, read, write)
+
+
+def _form(carry: Carry) -> str:
+    """The names and widths of a carry's parts, as in ``LSTMCarry(c=[4], h=[4])``."""
+    return str(jax.tree.map(lambda leaf: list(leaf.shape[1:]), carry))

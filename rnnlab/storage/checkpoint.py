@@ -1,0 +1,158 @@
+"""The only file that imports orbax: states of an arm on disk, each written whole or not at all."""
+
+import hashlib
+import logging
+import shutil
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+
+from rnnlab.core.errors import InputError
+from rnnlab.storage import records
+
+DIGEST = "SHA256"
+
+
+class Position(NamedTuple):
+    """Where an arm's training stands, saved beside its state."""
+
+    epoch: int  # counted from 1, the one under way
+    start: int  # steps of it that are done
+    step: int  # training steps done in all
+    seconds: float  # of training so far
+    done: bool
+    config: str  # the config's hash
+
+
+def save(directory: Path, state: Any, position: Position) -> None:
+    """Write ``state`` and ``position`` as the arm's last checkpoint, then delete the one before.
+
+    ``directory`` is the arm's. Raises OSError if the disk refuses; the checkpoint before is then still there.
+    """
+    target = directory / f"step_{position.step:08d}"
+    _save(target, state, position._asdict())
+    tidy(directory)
+
+
+def tidy(directory: Path) -> None:
+    """Delete all but the arm's last checkpoint and the kept epochs: what a killed save left too."""
+    last = _checkpoints(directory)[-1]
+    for old in directory.iterdir():
+        if old != last and not (old.name.startswith("epoch_") and old.name[6:].isdigit()):
+            shutil.rmtree(old)
+
+
+def save_epoch(directory: Path, params: Any, epoch: int) -> None:
+    """Keep the parameters at the end of ``epoch`` for later analysis, as ``epoch_000010``. Raises OSError."""
+    target = directory / f"epoch_{epoch:06d}"
+    if not target.exists():
+        _save(target, params, {"epoch": epoch})
+
+
+def position(directory: Path) -> Position | None:
+    """Where the arm's last checkpoint stands; None if there is none yet. Raises InputError if it is unreadable."""
+    if not (found := _checkpoints(directory)):
+        return None
+    _verify(found[-1])
+    try:
+        return Position(**_orbax().metadata(found[-1].absolute()).custom_metadata)
+    except Exception as error:  # orbax has no one error for what it cannot read
+        raise _unreadable(found[-1], _first_line(error)) from error
+
+
+def load(directory: Path, abstract: Any) -> Any:
+    """The arm's last state, on the first device, as the pytree of shapes ``abstract`` describes.
+
+    Raises InputError if it is missing, truncated, altered, or of another shape.
+    """
+    found = _checkpoints(directory)
+    if not found:
+        raise InputError(f"checkpoint: none in {directory}; accepted: the directory that run wrote")
+    return _load(found[-1], abstract)
+
+
+def load_epoch(directory: Path, abstract: Any, epoch: int) -> Any:
+    """Parameters kept at the end of ``epoch``, as ``load``."""
+    return _load(directory / f"epoch_{epoch:06d}", abstract)
+
+
+def kept_epochs(directory: Path) -> list[int]:
+    """The epochs that ``load_epoch`` finds, in their order."""
+    return sorted(int(p.name[6:]) for p in directory.glob("epoch_*") if p.name[6:].isdigit())
+
+
+def _load(path: Path, abstract: Any) -> Any:
+    _verify(path)
+    place = jax.sharding.SingleDeviceSharding(jax.devices()[0])
+    targets = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=place), abstract)
+    try:
+        state = _orbax().load(path.absolute(), targets)  # orbax takes no relative paths
+    except Exception as error:  # as above
+        raise _unreadable(path, _first_line(error)) from error
+    for wanted, leaf in zip(jax.tree.leaves(abstract), jax.tree.leaves(state), strict=True):
+        if leaf.shape != wanted.shape:  # orbax pads and cuts silently
+            raise _unreadable(path, f"a shape {leaf.shape} where config.json says {wanted.shape}")
+    return state
+
+
+def _save(target: Path, tree: Any, metadata: dict[str, Any]) -> None:
+    if target.exists():  # a stop right after a save; overwriting would first delete the only checkpoint there is
+        return
+    target.parent.mkdir(parents=True, exist_ok=True)
+    _clear_drafts(target.parent)  # of a save that was killed
+    draft = target.with_name(f"{target.name}.tmp")
+    try:
+        _orbax().save(draft.absolute(), tree, custom_metadata=metadata)
+        records.write_whole(draft / DIGEST, _digest(draft).encode())
+        draft.rename(target)
+    except OSError:
+        raise
+    except Exception as error:  # tensorstore reports a full disk as ValueError
+        raise OSError(f"{target}: {_first_line(error)}") from error
+    finally:
+        _clear_drafts(target.parent)
+
+
+def _clear_drafts(directory: Path) -> None:
+    for draft in directory.glob("*.tmp*"):
+        shutil.rmtree(draft, ignore_errors=True)
+
+
+def _orbax() -> Any:
+    """Orbax, imported late, without what it and tensorstore log of an error that we say in one line."""
+    from orbax.checkpoint import v1 as ocp
+
+    for name in ("absl", "asyncio", "concurrent.futures"):
+        logging.getLogger(name).setLevel(logging.CRITICAL + 1)
+    return ocp
+
+
+def _checkpoints(directory: Path) -> list[Path]:
+    """From the oldest to the last."""
+    return sorted((p for p in directory.glob("step_*") if p.name[5:].isdigit()), key=lambda p: int(p.name[5:]))
+
+
+def _digest(path: Path) -> str:
+    """SHA-256 over the names and contents of a checkpoint's files; orbax would load flipped bits without a word."""
+    digest = hashlib.sha256()
+    for file in sorted(p for p in path.rglob("*") if p.is_file() and p.name != DIGEST):
+        digest.update(file.relative_to(path).as_posix().encode() + b"\0" + hashlib.sha256(file.read_bytes()).digest())
+    return digest.hexdigest()
+
+
+def _verify(path: Path) -> None:
+    try:
+        intact = (path / DIGEST).read_bytes() == _digest(path).encode()
+    except OSError as error:
+        raise _unreadable(path, _first_line(error)) from error
+    if not intact:
+        raise _unreadable(path, "its files do not have the recorded SHA-256")
+
+
+def _unreadable(path: Path, reason: str) -> InputError:
+    return InputError(f"checkpoint: {path} is missing, truncated or altered: {reason}; accepted: what run wrote")
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
