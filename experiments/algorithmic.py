@@ -1,4 +1,4 @@
-r"""Parity, addition and memorisation: which cells solve them, from how many initial values, in how many steps.
+r"""Parity, addition and memorization: which cells solve them, from how many initial values, in how many steps.
 
 Paper:     Kalchbrenner, Danihelka & Graves, Grid long short-term memory, 2015, sections 4.1 to 4.3.
 Claim:     Grid LSTM has "advantages in solving tasks such as parity, addition and memorization" (Ghazi's report).
@@ -18,18 +18,18 @@ Protocols (--set protocol=NAME), all Adam, gradients clipped to a norm of 1, bat
                  gated too, but hand no memory from layer to layer. 12,000 steps.
   parity_by_bit  6 bits one by one, as a recurrent cell would count them; the answer at the end alone. 10,000 steps.
   addition       two integers of 2 digits, then their sum; 15 digits in the paper, and many more units and layers.
-  memorisation   6 symbols of 8, then the same; 20 of 64 in the paper, and many more units and layers.
+  memorization   6 symbols of 8, then the same; 20 of 64 in the paper, and many more units and layers.
 Departures: sizes, layers and steps; Adam at one rate for all arms of a protocol, chosen by short runs of a few arms on
            two or three seeds; a fixed set of examples (with all strings of 6 or 10 bits in it, and all pairs of 2
-           digits: what is asked is whether training finds the algorithm, not whether it generalises); the answers of
-           addition and memorisation are never fed back.
+           digits: what is asked is whether training finds the algorithm, not whether it generalizes); the answers of
+           addition and memorization are never fed back.
 
 Results:   8 seeds: how many solved it, after how many steps (median).
-                             parity         addition       memorisation
+                             parity         addition       memorization
            lstm-stacked      0 of 8         7 of 8 3,000   8 of 8 1,400
            grid              5 of 8 7,600   8 of 8 1,500   8 of 8   800
            grid-tied         8 of 8 6,200   8 of 8 1,800   8 of 8 1,000
-           also parity: relu 3 of 8 after 1,600, tanh and gru-stacked none; memorisation: gru 1, lstm 0. So the claim
+           also parity: relu 3 of 8 after 1,600, tanh and gru-stacked none; memorization: gru 1, lstm 0. So the claim
            holds in these settings, most of all for parity, and not for want of parameters: grid-tied has fewer than
            lstm-stacked everywhere (parity 17,346 and 30,530). By bit it is another matter: gru 7 of 8 after 6,000,
            grid 5 after 5,200, lstm-stacked 1, and grid-tied, lstm, cerebral and rnn none.
@@ -76,11 +76,11 @@ PARITY: dict[str, Any] = {
     "arms": DEEP,
     "data": "parity",
     "data_options": {"length": 10, "at_once": True, "examples": 50_000},
-    "hidden": 32,
+    "hidden_size": 32,
     "epochs": 30,
     "steps_per_epoch": 400,
     "learning_rate": (1e-2,),
-    "goal": 0.99,
+    "success_threshold": 0.99,
 }
 
 PARITY_BY_BIT: dict[str, Any] = {
@@ -94,38 +94,38 @@ ADDITION: dict[str, Any] = {
     "arms": CELLS,
     "data": "addition",
     "data_options": {"digits": 2, "examples": 100_000},
-    "hidden": 64,
+    "hidden_size": 64,
     "epochs": 12,
     "steps_per_epoch": 300,
     "learning_rate": (5e-3,),
-    "goal": 0.95,
+    "success_threshold": 0.95,
 }
 
 MEMORISATION: dict[str, Any] = {
     **ADDITION,
-    "data": "memorisation",
+    "data": "memorization",
     "data_options": {"length": 6, "alphabet": 8, "examples": 100_000},
-    "hidden": 32,
+    "hidden_size": 32,
     "epochs": 12,
     "steps_per_epoch": 200,
 }
 
 PROTOCOLS = {
-    "parity": PARITY, "parity_by_bit": PARITY_BY_BIT, "addition": ADDITION, "memorisation": MEMORISATION,
+    "parity": PARITY, "parity_by_bit": PARITY_BY_BIT, "addition": ADDITION, "memorization": MEMORISATION,
 }  # fmt: skip
 
 CONFIG = Config(
     experiment="algorithmic",
     protocol="parity",
     seeds=tuple(range(8)),
-    batch=32,
+    batch_size=32,
     optimizer="adam",
     clip_norm=(1.0,),
     **PARITY,
 )
 
 QUICK = {
-    "seeds": (0, 1), "epochs": 2, "steps_per_epoch": 5, "hidden": 8, "data_options": {"examples": 320, "held_out": 64},
+    "seeds": (0, 1), "epochs": 2, "steps_per_epoch": 5, "hidden_size": 8, "data_options": {"examples": 320, "held_out": 64},
 }  # fmt: skip
 
 
@@ -135,7 +135,7 @@ def claims(config: Config) -> "Sequence[Claim]":
 
     def claim(name: str, sentence: str, arm: str) -> "Claim":
         def rule(found: "Evidence") -> "Sequence[Part]":
-            return [sooner(found.group(arm), found.group("lstm-stacked"), found.goal)]
+            return [sooner(found.group(arm), found.group("lstm-stacked"), found.success_threshold)]
 
         return Claim(name, sentence, "no number at this size", [arm, "lstm-stacked"], rule)
 

@@ -14,8 +14,8 @@ Measured:  before training and after every epoch, on a fixed batch of the valida
            states), gradient_cosine (of the loss with respect to the two paths).
 Judged:    at this size, below. Paths are alike up to 1 % of the distance of independent draws; "faster" is a lower mean
            of the training loss over all epochs.
-Settings:  the paper's optimiser and rate (Adagrad, 0.05) and initial values (the author's package), smaller: 64 units,
-           on Python's reference text. The paper's: --data moes_tavern --set hidden=512 batch=128 window=20.
+Settings:  the paper's optimizer and rate (Adagrad, 0.05) and initial values (the author's package), smaller: 64 units,
+           on Python's reference text. The paper's: --data moes_tavern --set hidden_size=512 batch_size=128 sequence_length=20.
 
 Command:   python -m experiments run cerebral_init
 """
@@ -34,7 +34,7 @@ CONFIG = Config(
     experiment="cerebral_init",
     arms={
         "identical": Arm("cerebral_lstm", options={"paths": "identical"}),
-        "noise": Arm("cerebral_lstm", options={"paths": "noise", "eps": EPS}),
+        "noise": Arm("cerebral_lstm", options={"paths": "noise", "noise_std": EPS}),
         "independent": Arm("cerebral_lstm", options={"paths": "independent"}),
         "lstm_doubled": Arm("cerebral_lstm", options={"paths": "tied"}),
     },
@@ -42,17 +42,17 @@ CONFIG = Config(
     seeds=tuple(range(8)),
     epochs=20,
     steps_per_epoch=100,
-    batch=32,
-    window=32,
-    hidden=64,
+    batch_size=32,
+    sequence_length=32,
+    hidden_size=64,
     optimizer="adagrad",
     optimizer_options={"initial_accumulator": 0.1},
     learning_rate=(0.05,),
     probes=("paths",),
-    keep_every=5,
+    keep_params_every=5,
 )
 
-QUICK = {"seeds": (0, 1), "epochs": 2, "steps_per_epoch": 5, "hidden": 16}
+QUICK = {"seeds": (0, 1), "epochs": 2, "steps_per_epoch": 5, "hidden_size": 16}
 
 
 def claims(config: Config) -> "Sequence[Claim]":

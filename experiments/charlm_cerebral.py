@@ -55,13 +55,13 @@ TF1: dict[str, Any] = {
         "lstm": Arm("lstm", options={"bias": False, **XAVIER}),
         "lstm-stacked": Arm("lstm", layers=2, options={"bias": False, "state_bias": True, **XAVIER_2}),
         "cerebral": Arm("cerebral_lstm", options={"bias": False, **XAVIER}),
-        "lstm-wide": Arm("lstm", hidden=797, options={"bias": False, **XAVIER}),
+        "lstm-wide": Arm("lstm", hidden_size=797, options={"bias": False, **XAVIER}),
     },
     "epochs": 500,
-    "batch": 128,
-    "window": 20,
-    "embedding": 512,
-    "batches": "drawn",
+    "batch_size": 128,
+    "sequence_length": 20,
+    "embedding_size": 512,
+    "batch_sampling": "drawn",
     "steps_per_epoch": 100,
     "optimizer": "adagrad",
     "optimizer_options": {"initial_accumulator": 0.1, "eps": 0.0},
@@ -76,13 +76,13 @@ STANDARD: dict[str, Any] = {
         "cerebral": Arm(
             "cerebral_lstm", options={"forget_bias": 1.0, "w_init": "glorot_uniform", "u_init": "orthogonal"}
         ),
-        "lstm-wide": Arm("lstm", hidden=738),
+        "lstm-wide": Arm("lstm", hidden_size=738),
     },
     "epochs": 20,
-    "batch": 32,
-    "window": 50,
-    "embedding": 0,
-    "batches": "contiguous",
+    "batch_size": 32,
+    "sequence_length": 50,
+    "embedding_size": 0,
+    "batch_sampling": "contiguous",
     "steps_per_epoch": 0,
     "optimizer": "adam",
     "optimizer_options": {},
@@ -97,13 +97,21 @@ CONFIG = CharConfig(
     data="moes_tavern",
     protocol="tf1",
     seeds=(0, 1, 2, 3),
-    hidden=512,
-    eval_batch=128,
-    keep_every=50,
+    hidden_size=512,
+    eval_batch_size=128,
+    keep_params_every=50,
     **TF1,
 )
 
-QUICK = {"data": "pydoc", "seeds": (0, 1), "epochs": 2, "steps_per_epoch": 3, "hidden": 16, "embedding": 8, "batch": 16}
+QUICK = {
+    "data": "pydoc",
+    "seeds": (0, 1),
+    "epochs": 2,
+    "steps_per_epoch": 3,
+    "hidden_size": 16,
+    "embedding_size": 8,
+    "batch_size": 16,
+}
 
 
 def published_curves(config: CharConfig) -> Sequence["Curve"]:

@@ -5,7 +5,7 @@ Task:      IMDB, 25,000 reviews to train on and 25,000 to test; the 2,000 most f
            padding in front, read as a word like the others; softmax on the last h.
 Settings:  embedding -> 128 units -> 2 classes, 15 epochs, categorical cross-entropy, Keras. Arms: Keras's LSTM (the
            baseline), the peephole LSTM of eq. 1-5, the biological LSTM of eq. 17-21 with delta = 0.001.
-Not given: embedding width, optimiser, batch, dropout. Those of the Keras example that it follows: embedding 128, Adam
+Not given: embedding width, optimizer, batch, dropout. Those of the Keras example that it follows: embedding 128, Adam
            1e-3, batch 32; its dropout of 0.2 on inputs and recurrence is --set dropout=0.2 recurrent_dropout=0.2.
 Numbers:   both models plateau at about 80 % validation accuracy (B1); the LSTM nears 100 % training accuracy, the
            biological one clearly less (B2), with a smaller gap between validation and training loss (B3, metric
@@ -48,9 +48,9 @@ CONFIG = Config(
     protocol="held_out",
     seeds=(0, 1, 2, 3),
     epochs=15,
-    batch=32,
-    hidden=128,
-    embedding=128,
+    batch_size=32,
+    hidden_size=128,
+    embedding_size=128,
     embedding_init="keras_uniform",
     optimizer="adam",
     learning_rate=(1e-3,),
@@ -65,8 +65,8 @@ QUICK = {
     "data_options": {**DATA, "vocabulary": 500, "length": 20, "examples": 400},
     "seeds": (0, 1),
     "epochs": 2,
-    "hidden": 16,
-    "embedding": 16,
+    "hidden_size": 16,
+    "embedding_size": 16,
 }
 
 PUBLISHED = {("lstm", 1e-3): 0.80, ("biological", 1e-3): 0.80}  # "about 80 %", section VI

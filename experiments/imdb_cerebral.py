@@ -42,21 +42,21 @@ CONFIG = Config(
     protocol="batched",
     seeds=tuple(range(8)),
     epochs=8,
-    batch=32,
-    hidden=16,
-    embedding=10,
+    batch_size=32,
+    hidden_size=16,
+    embedding_size=10,
     embedding_init="normal",
     optimizer="adam",
     learning_rate=(1e-2,),
     clip_norm=(5.0,),
     readout_dropout=(0.3,),
-    decay=0.1,
-    decay_every=4,
+    lr_decay=0.1,
+    lr_decay_epochs=4,
 )
 
 PROTOCOLS = {
-    "batched": {"batch": 32, "learning_rate": (1e-2,)},
-    "printed": {"batch": 1, "learning_rate": (1e-3,)},
+    "batched": {"batch_size": 32, "learning_rate": (1e-2,)},
+    "printed": {"batch_size": 1, "learning_rate": (1e-3,)},
 }
 
 QUICK = {"data_options": {**DATA, "vocabulary": 300, "length": 20, "examples": 400}, "seeds": (0, 1), "epochs": 2}

@@ -1,4 +1,4 @@
-r"""An LSTM on the sentiment of film reviews, and whether regularisation, a Grid LSTM or a QRNN helps.
+r"""An LSTM on the sentiment of film reviews, and whether regularization, a Grid LSTM or a QRNN helps.
 
 Paper:     Ghazi, LSTM project report (IMDB sentiment).
 Task:      IMDB reviews, positive or negative; punctuation stripped, rare words dropped; softmax on the last h.
@@ -7,7 +7,7 @@ Settings:  embedding 100, LSTM, Adam, 10 epochs. Not given: units (128, those of
 Numbers:   its log of training and test accuracy over epochs 1 to 8 and Murthy et al.'s training accuracy stand
            beside ours by epoch, in the terminal and in figures/published_curves.
 Claims:    D1 test accuracy peaks near 85 % by epoch 5 and then falls, while training accuracy goes to 99 %. D2 (named
-           as future work) regularisation improves test accuracy: lstm-dropout, lstm-recurrent, lstm-decay, lstm-all.
+           as future work) regularization improves test accuracy: lstm-dropout, lstm-recurrent, lstm-decay, lstm-all.
            Our readings: near 85 % is 2.5 points to either side, of the best over epochs; "then falls" is from epoch 5
            to the last; 99 % is 98.5 % or more; D2 holds if one of its arms is better, on test at best validation.
            It names two improvements, Grid LSTM and QRNN; Bradbury et al. 2016 claim that a densely connected QRNN is
@@ -47,19 +47,19 @@ CONFIG = Config(
     experiment="imdb_lstm",
     arms={
         "lstm": Arm("lstm"),
-        "lstm-dropout": Arm("lstm", numbers=DROPOUT),
-        "lstm-recurrent": Arm("lstm", numbers=RECURRENT),
-        "lstm-decay": Arm("lstm", numbers=DECAY),
-        "lstm-all": Arm("lstm", numbers={**DROPOUT, **RECURRENT, **DECAY}),
+        "lstm-dropout": Arm("lstm", hyperparams=DROPOUT),
+        "lstm-recurrent": Arm("lstm", hyperparams=RECURRENT),
+        "lstm-decay": Arm("lstm", hyperparams=DECAY),
+        "lstm-all": Arm("lstm", hyperparams={**DROPOUT, **RECURRENT, **DECAY}),
     },
     data="imdb",
     data_options=DATA,
     protocol="held_out",
     seeds=(0, 1, 2, 3),
     epochs=10,
-    batch=32,
-    hidden=128,
-    embedding=100,
+    batch_size=32,
+    hidden_size=128,
+    embedding_size=100,
     embedding_init="keras_uniform",
     optimizer="adam",
     learning_rate=(1e-3,),
@@ -83,8 +83,8 @@ QUICK = {
     "data_options": {**DATA, "min_count": 2, "length": 20, "examples": 400},
     "seeds": (0, 1),
     "epochs": 2,
-    "hidden": 16,
-    "embedding": 16,
+    "hidden_size": 16,
+    "embedding_size": 16,
 }
 
 TRAINING = (0.7525, 0.8578, 0.8956, 0.9284, 0.9550, 0.9745, 0.9872, 0.9925)
@@ -109,7 +109,7 @@ def claims(config: Config) -> "Sequence[Claim]":
     """D1 and D2."""
     from rnnlab.claims import Claim, about, above, at_best_validation, at_epoch, best, higher, last
 
-    own, regularised = ["held_out", "validate_on_test"], [name for name in CONFIG.arms if name != "lstm"]
+    own, regularized = ["held_out", "validate_on_test"], [name for name in CONFIG.arms if name != "lstm"]
 
     def peaks_and_falls(found: "Evidence") -> "Sequence[Part]":
         lstm, test, words = found.group("lstm"), ("test", "accuracy"), "test accuracy"
@@ -124,11 +124,11 @@ def claims(config: Config) -> "Sequence[Claim]":
 
     def one_helps(found: "Evidence") -> "Sequence[Part]":
         number, lstm = at_best_validation("accuracy"), found.group("lstm")
-        return [higher(found.group(name), lstm, number, "test accuracy") for name in regularised]
+        return [higher(found.group(name), lstm, number, "test accuracy") for name in regularized]
 
     return [
         Claim("D1", "Test accuracy peaks near 85 % by epoch 5, then falls, while training accuracy goes to 99 %.",
               "85.40, then 84.55 %; 99.25 %", ["lstm"], peaks_and_falls, own),
-        Claim("D2", "Regularisation improves test accuracy.", "future work", ["lstm", *regularised], one_helps, own,
+        Claim("D2", "Regularization improves test accuracy.", "future work", ["lstm", *regularized], one_helps, own,
               one_is_enough=True),
     ]  # fmt: skip

@@ -92,19 +92,19 @@ CONFIG = Config(
     seeds=tuple(range(8)),
     epochs=15,
     steps_per_epoch=200,
-    batch=32,
-    hidden=32,
+    batch_size=32,
+    hidden_size=32,
     optimizer="adam",
     learning_rate=(5e-3,),
     clip_norm=(1.0,),
-    decay_every=10,
+    lr_decay_epochs=10,
     probes=("lags",),
-    goal=0.99,
+    success_threshold=0.99,
     **PROTOCOLS["lag100"],
 )
 
 QUICK = {
-    "seeds": (0, 1), "epochs": 2, "steps_per_epoch": 5, "hidden": 8,
+    "seeds": (0, 1), "epochs": 2, "steps_per_epoch": 5, "hidden_size": 8,
     "data_options": {"lag": 20, "examples": 320, "held_out": 64},
 }  # fmt: skip
 
@@ -128,7 +128,7 @@ def claims(config: Config) -> "Sequence[Claim]":
         carousel, rnn = found.group("lstm_1997"), found.group("rnn")
         far, near = (at_epoch("validation", f"log10_gradient_lag_{k}", 0) for k in (lag, 0))
         left = above(carousel, lambda group: far(group) - near(group), -2, f"log10 of what is left after {lag} steps")
-        return [*gradients(found, "lstm_1997", "rnn"), left, sooner(carousel, rnn, found.goal)]
+        return [*gradients(found, "lstm_1997", "rnn"), left, sooner(carousel, rnn, found.success_threshold)]
 
     return [
         Claim("C5", "Two paths reduce the risk of vanishing gradients: more is left than in an LSTM.", "no number",

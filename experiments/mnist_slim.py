@@ -77,14 +77,14 @@ CONFIG = Config(
     data="mnist",
     seeds=(0, 1, 2, 3),
     epochs=100,
-    batch=32,
-    hidden=100,
+    batch_size=32,
+    hidden_size=100,
     optimizer="rmsprop",
     learning_rate=RATES,
-    keep_every=10,
+    keep_params_every=10,
 )
 
-QUICK = {"data": "digits", "seeds": (0, 1), "epochs": 2, "hidden": 16, "learning_rate": (1e-3,)}
+QUICK = {"data": "digits", "seeds": (0, 1), "epochs": 2, "hidden_size": 16, "learning_rate": (1e-3,)}
 
 
 def claims(config: Config) -> "Sequence[Claim]":

@@ -22,12 +22,12 @@ CONFIG = Config(
     seeds=tuple(range(16)),
     epochs=8,
     steps_per_epoch=60,
-    batch=32,
-    window=32,
-    hidden=64,
+    batch_size=32,
+    sequence_length=32,
+    hidden_size=64,
     optimizer="adam",
     learning_rate=(1e-2,),
     clip_norm=(1.0,),
 )
 
-QUICK = {"seeds": (0, 1), "epochs": 2, "steps_per_epoch": 5, "hidden": 16}
+QUICK = {"seeds": (0, 1), "epochs": 2, "steps_per_epoch": 5, "hidden_size": 16}

@@ -11,14 +11,14 @@ Arms:      stream, one LSTM that reads and writes; lstm, an encoder and a decode
            Bahdanau et al. have it, whose decoder starts from zero. All are 64 units wide, each way.
 Claims:    Bahdanau et al. (section 1): one vector for the whole question is the bottleneck, attention removes it.
            Sutskever et al. (section 3.3): reading the question backwards makes it easier, since its beginning is then
-           close to the answer's; so without attention reversal should be solved sooner than memorisation.
-Protocols (--set protocol=NAME): reversal (default), sorting, memorisation (the symbols in their own order).
+           close to the answer's; so without attention reversal should be solved sooner than memorization.
+Protocols (--set protocol=NAME): reversal (default), sorting, memorization (the symbols in their own order).
 Measured:  test solved at best validation, 10 epochs, mean over 4 seeds, half of the 95 % interval in brackets:
                           stream        lstm          lstm-additive lstm-dot      gru-dot       both-ways
            reversal       0.559 (0.184) 0.847 (0.024) 1.000 (0.000) 1.000 (0.000) 1.000 (0.000) 0.939 (0.192)
            sorting        0.997 (0.006) 1.000 (0.000) 1.000 (0.000) 1.000 (0.000) 1.000 (0.000) not run
-           memorisation   0.460 (0.028) 0.699 (0.073) 1.000 (0.000) 0.728 (0.042) 1.000 (0.000) not run
-           Sorting needs no alignment: how often each symbol came is enough. On memorisation the LSTM with dot
+           memorization   0.460 (0.028) 0.699 (0.073) 1.000 (0.000) 0.728 (0.042) 1.000 (0.000) not run
+           Sorting needs no alignment: how often each symbol came is enough. On memorization the LSTM with dot
            attention is hardly better than without after these 10 epochs; why is open.
 
 Command:   python -m experiments run seq2seq          three to four minutes on two busy cores
@@ -44,18 +44,18 @@ CONFIG = Config(
     protocol="reversal",
     seeds=(0, 1, 2, 3),
     epochs=10,
-    batch=32,
-    hidden=64,
+    batch_size=32,
+    hidden_size=64,
     optimizer="adam",
     learning_rate=(3e-3,),
     clip_norm=(1.0,),
 )
 
-PROTOCOLS = {name: {"data": name} for name in ("reversal", "sorting", "memorisation")}
+PROTOCOLS = {name: {"data": name} for name in ("reversal", "sorting", "memorization")}
 
 QUICK = {
     "data_options": {"length": 3, "alphabet": 4, "examples": 400, "held_out": 100},
     "seeds": (0, 1),
     "epochs": 2,
-    "hidden": 16,
+    "hidden_size": 16,
 }

@@ -27,29 +27,31 @@ class Case(NamedTuple):
 
 
 def row(name, count, transcription, *, cell=None, over_time=True, start=None, **options):
-    def make(hidden=H, **more):
-        return make_cell(cell or name, hidden, **options, **more)
+    def make(hidden_size=H, **more):
+        return make_cell(cell or name, hidden_size, **options, **more)
 
     return Case(name, make, count, transcription, over_time, start)
 
 
-def unlike_layers(hidden=H, **options):
+def unlike_layers(hidden_size=H, **options):
     """An LSTM of another width below a GRU."""
-    return stack([make_cell("lstm", hidden + 1, **options), make_cell("gru", hidden, reset="before", **options)])
+    return stack(
+        [make_cell("lstm", hidden_size + 1, **options), make_cell("gru", hidden_size, reset="before", **options)]
+    )
 
 
 def connected(connections, *names):
     """Layers of one width."""
 
-    def make(hidden=H, **options):
-        return stack([make_cell(name, hidden, **options) for name in names], connections=connections)
+    def make(hidden_size=H, **options):
+        return stack([make_cell(name, hidden_size, **options) for name in names], connections=connections)
 
     return make
 
 
-def cerebral_below(hidden=H, **options):
+def cerebral_below(hidden_size=H, **options):
     """A cerebral LSTM3 of another width below an LSTM."""
-    return stack([make_cell("cerebral(lstm3)", hidden + 1, **options), make_cell("lstm", hidden, **options)])
+    return stack([make_cell("cerebral(lstm3)", hidden_size + 1, **options), make_cell("lstm", hidden_size, **options)])
 
 
 def full(d, h):
@@ -183,7 +185,7 @@ CASES = [
         lambda d, h: 2 * (d * h + h * h),
         paper.gru("printed"),
         cell="gru",
-        form="printed",
+        variant="printed",
         reset="before",
     ),
     row("lstm1", lambda d, h: full(d, h) + 3 * (h * h + h), paper.slim(1)),
@@ -261,7 +263,7 @@ CASES = [
         lambda d, h: 8 * full(d, h),
         paper.cerebral_lstm("printed", "sigmoid"),
         cell="cerebral_lstm",
-        form="printed",
+        variant="printed",
         paths="identical",
         activation="sigmoid",
     ),
@@ -271,7 +273,7 @@ CASES = [
         paper.cerebral_lstm(activation="relu"),
         cell="cerebral_lstm",
         paths="noise",
-        eps=0.01,
+        noise_std=0.01,
         activation="relu",
         over_time=False,
     ),
@@ -366,7 +368,7 @@ CASES = [
         lambda d, h: 2 * d * h + 2 * 4 * (2 * h * h + h),
         paper.grid_lstm(printed=True, activation="sigmoid", gate="hard_sigmoid"),
         cell="grid_lstm",
-        form="printed",
+        variant="printed",
         activation="sigmoid",
         gate="hard_sigmoid",
         over_time=False,
@@ -397,7 +399,7 @@ CASES = [
         layers=2,
         tied=True,
         depth="feedforward",
-        form="printed",
+        variant="printed",
         activation="sigmoid",
         gate="hard_sigmoid",
         over_time=False,
@@ -437,7 +439,7 @@ CASES = [
         paper.cerebral(paper.lstm(bias=False)),
         cell="cerebral(lstm)",
         paths="noise",
-        eps=0.01,
+        noise_std=0.01,
         bias=False,
         over_time=False,
     ),

@@ -176,8 +176,8 @@ def test_the_time_scale_is_that_of_the_forget_gate():
 @pytest.mark.parametrize(
     ("name", "options", "kept"),
     [
-        ("gru", {}, "z"), ("gru", {"form": "printed", "reset": "before"}, "1 - z"), ("lstm_1997", {}, ""),
-        ("biological_lstm", {}, ""), ("cerebral_lstm", {"form": "printed"}, ""), ("cerebral_lstm", {}, "f"),
+        ("gru", {}, "z"), ("gru", {"variant": "printed", "reset": "before"}, "1 - z"), ("lstm_1997", {}, ""),
+        ("biological_lstm", {}, ""), ("cerebral_lstm", {"variant": "printed"}, ""), ("cerebral_lstm", {}, "f"),
         ("rnn", {}, ""), ("hodgkin_huxley", {}, ""), ("grid_lstm", {"layers": 2}, "f"),
     ],
 )  # fmt: skip
@@ -311,8 +311,8 @@ def test_every_part_takes_every_kind_of_cell(name):
     )
     for part, measure in PARTS.items():
         found = measure(one)
-        assert bool(found.numbers) != bool(found.note), part
-        for what, value in found.numbers.items():
+        assert bool(found.hyperparams) != bool(found.note), part
+        for what, value in found.hyperparams.items():
             assert np.isfinite(value), (part, what)
         assert bool(found.note) == ((part == "paths" and name not in ("cerebral_lstm", "cerebral(gru)", "stacked")) or
                                     (part == "gates" and name == "rnn")), part  # fmt: skip
@@ -321,7 +321,7 @@ def test_every_part_takes_every_kind_of_cell(name):
 
 CONFIG = Config(
     experiment="quickstart", arms={"plain": Arm("rnn"), "both": Arm("bidirectional(rnn)"), "lstm": Arm("lstm")},
-    data="digits", seeds=(7, 3), epochs=3, batch=4, hidden=3, steps_per_epoch=2, keep_every=2,
+    data="digits", seeds=(7, 3), epochs=3, batch_size=4, hidden_size=3, steps_per_epoch=2, keep_params_every=2,
 )  # fmt: skip
 
 
@@ -353,7 +353,7 @@ def test_three_lines_of_python(trained):
     found = drift(*one.given)
     assert one.xs.shape == (8, 5, 8)
     model, params = run.model("lstm"), run.params("lstm", 3)
-    carries = np.asarray(model.carries(params, run.examples("validation", 5).inputs).c, np.float64)
+    carries = np.asarray(model.carry_history(params, run.examples("validation", 5).inputs).c, np.float64)
     np.testing.assert_allclose(found["c"].rms, np.sqrt((carries**2).mean((1, 2))), rtol=1e-5)
 
 
@@ -369,12 +369,12 @@ def test_the_command_writes_what_python_gives(trained, tmp_path, capsys):
     assert {row["epoch"] for row in rows} == {"first", "2", "best"}
     run = load_run(trained)
     for epoch in ("first", 2, "best"):
-        values = [drift(*subject(run, "lstm", seed, epoch, batch=run.examples("validation", 5)).given)["c"].largest
+        values = [drift(*subject(run, "lstm", seed, epoch, batch_size=run.examples("validation", 5)).given)["c"].largest
                   for seed in (7, 3)]  # fmt: skip
         (row,) = [r for r in rows if (r["arm"], r["epoch"], r["what"]) == ("lstm", str(epoch), "largest |c|")]
         assert float(row["mean"]) == pytest.approx(np.mean(values), rel=1e-5)
         assert row["n"] == "2"
-    for name in ("numbers", "gates", "state", "lags"):
+    for name in ("hyperparams", "gates", "state", "lags"):
         assert (tmp_path / "a" / f"{name}.png").read_bytes().startswith(b"\x89PNG")
     assert "largest |c|" in out
 

@@ -17,44 +17,44 @@ from rnnlab.core.errors import InputError
 from rnnlab.data.text import from_text
 from rnnlab.runs.arms import plan_arms
 from rnnlab.runs.prepare import prepare
-from rnnlab.runs.progress import Quiet
+from rnnlab.runs.progress import NoProgressMeter
 from rnnlab.runs.run import start
-from rnnlab.train.sweep import grid
+from rnnlab.train.sweep import run_grid
 
 BASE = Config(
     experiment="probe", arms={"a": Arm("lstm"), "b": Arm("rnn")}, data="digits", seeds=(0,), learning_rate=(1e-2,),
-    weight_decay=(0.1,), hidden=3, batch=8,
+    weight_decay=(0.1,), hidden_size=3, batch_size=8,
 )  # fmt: skip
 
 
-def with_numbers(**numbers):
-    return replace(BASE, arms={"a": Arm("lstm", numbers=numbers), "b": Arm("rnn")})
+def with_numbers(**hyperparams):
+    return replace(BASE, arms={"a": Arm("lstm", hyperparams=hyperparams), "b": Arm("rnn")})
 
 
 def test_an_arms_own_numbers_stand_for_the_experiments():
     plans = plan_arms(with_numbers(learning_rate=(0.5, 0.25), dropout=0.2, clip_norm=1))
-    assert plans["a"].numbers == {
+    assert plans["a"].hyperparams == {
         "learning_rate": (0.5, 0.25), "clip_norm": (1.0,), "weight_decay": (0.1,), "dropout": (0.2,),
     }  # fmt: skip
-    assert plans["b"].numbers == {"learning_rate": (1e-2,), "weight_decay": (0.1,)}
-    runs = grid((0, 1), plans["a"].numbers)
-    assert runs.numbers["learning_rate"].tolist() == [0.5, 0.5, 0.25, 0.25]
-    np.testing.assert_array_equal(runs.numbers["dropout"], np.float32([0.2] * 4))
+    assert plans["b"].hyperparams == {"learning_rate": (1e-2,), "weight_decay": (0.1,)}
+    runs = run_grid((0, 1), plans["a"].hyperparams)
+    assert runs.hyperparams["learning_rate"].tolist() == [0.5, 0.5, 0.25, 0.25]
+    np.testing.assert_array_equal(runs.hyperparams["dropout"], np.float32([0.2] * 4))
 
 
 @pytest.mark.parametrize(
-    ("numbers", "said"),
+    ("hyperparams", "said"),
     [
-        ({"droput": 0.1}, "did you mean 'dropout'"), ({"delta": 0.1}, "arms.a.numbers: "),
+        ({"droput": 0.1}, "did you mean 'dropout'"), ({"delta": 0.1}, "arms.a.hyperparams: "),
         ({"dropout": 1.0}, "below 1"), ({"dropout": -0.1}, "below 1"), ({"learning_rate": 0}, "above 0"),
         ({"clip_norm": (1.0, -1.0)}, "above 0"), ({"weight_decay": -1}, "from 0"), ({"dropout": ()}, "nothing"),
         ({"dropout": "x"}, "'x'"), ({"dropout": True}, "True"), ({"learning_rate": float("nan")}, "nan"),
         ({"learning_rate": (0.1, 0.1)}, "differ"),
     ],
 )  # fmt: skip
-def test_a_wrong_number_of_an_arm_is_named(numbers, said):
-    with pytest.raises(InputError, match=r"^arms\.a\.numbers") as caught:
-        plan_arms(with_numbers(**numbers))
+def test_a_wrong_number_of_an_arm_is_named(hyperparams, said):
+    with pytest.raises(InputError, match=r"^arms\.a\.hyperparams") as caught:
+        plan_arms(with_numbers(**hyperparams))
     assert said in str(caught.value)
     assert "\n" not in str(caught.value)
 
@@ -63,14 +63,14 @@ def test_an_arms_numbers_survive_json():
     config = with_numbers(learning_rate=(0.5, 0.25), dropout=0.2)
     again = from_json(to_json(config), Config)
     assert again == config
-    assert plan_arms(again)["a"].numbers == plan_arms(config)["a"].numbers
-    assert override(BASE, "arms.a.numbers.dropout=0.2") == with_numbers(dropout=0.2)
+    assert plan_arms(again)["a"].hyperparams == plan_arms(config)["a"].hyperparams
+    assert override(BASE, "arms.a.hyperparams.dropout=0.2") == with_numbers(dropout=0.2)
 
 
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"batches": "contigous"}, "did you mean 'contiguous'"), ({"probes": ("path",)}, "did you mean 'paths'"),
+        ({"batch_sampling": "contigous"}, "did you mean 'contiguous'"), ({"probes": ("path",)}, "did you mean 'paths'"),
         ({"embedding_init": "keras_unifrom"}, "did you mean 'keras_uniform'"), ({"embedding_init": ""}, "normal"),
     ],
 )  # fmt: skip
@@ -86,14 +86,14 @@ def configured(*arguments):
 
 
 def test_a_protocol_comes_before_quick_and_before_every_other_assignment(monkeypatch):
-    protocols = {"paper": {"epochs": 7, "batch": 9, "hidden": 11}, "other": {"window": 5}}
+    protocols = {"paper": {"epochs": 7, "batch_size": 9, "hidden_size": 11}, "other": {"sequence_length": 5}}
     monkeypatch.setattr(quickstart, "PROTOCOLS", protocols, raising=False)
-    config = configured("quickstart", "--quick", "--set", "batch=10", "protocol=paper")
-    assert (config.protocol, config.batch) == ("paper", 10)
-    assert (config.epochs, config.hidden) == (quickstart.QUICK["epochs"], quickstart.QUICK["hidden"])
+    config = configured("quickstart", "--quick", "--set", "batch_size=10", "protocol=paper")
+    assert (config.protocol, config.batch_size) == ("paper", 10)
+    assert (config.epochs, config.hidden_size) == (quickstart.QUICK["epochs"], quickstart.QUICK["hidden_size"])
     assert configured("quickstart", "--set", "protocol=paper").epochs == 7
     last = configured("quickstart", "--set", "protocol=paper", "protocol=other")  # the name says what is in it
-    assert last == replace(quickstart.CONFIG, protocol="other", window=5)
+    assert last == replace(quickstart.CONFIG, protocol="other", sequence_length=5)
     assert from_json(to_json(config), Config) == config
 
 
@@ -135,13 +135,13 @@ def test_another_data_set_gets_those_options_that_it_takes():
 
 
 def test_options_of_the_data():
-    changed = override(BASE, "data_options.window=3")
+    changed = override(BASE, "data_options.sequence_length=3")
     for name in ("digits", "pydoc"):
-        with pytest.raises(InputError, match=r"^data_options\.window: 3; accepted: --set window=T$"):
+        with pytest.raises(InputError, match=r"^data_options\.sequence_length: 3; accepted: --set sequence_length=T$"):
             prepare(replace(changed, data=name))
     with pytest.raises(InputError, match=r"^data_options: option of data digits: unknown value 'length'"):
         prepare(override(BASE, "data_options.length=3"))
-    assert prepare(replace(BASE, data="pydoc", window=7)).dataset.train.inputs.shape[1] == 7
+    assert prepare(replace(BASE, data="pydoc", sequence_length=7)).dataset.train.inputs.shape[1] == 7
 
 
 def test_a_run_that_validates_on_test_records_it_once(tmp_path, monkeypatch):
@@ -150,8 +150,8 @@ def test_a_run_that_validates_on_test_records_it_once(tmp_path, monkeypatch):
     dataset = text._replace(validation=text.test, validation_is_test=True)
     monkeypatch.setattr("rnnlab.runs.prepare.load_dataset", lambda name, **options: dataset)
     arms = {"b": Arm("rnn", options={"u_init": "glorot_uniform"})}
-    config = replace(BASE, arms=arms, data="pydoc", steps_per_epoch=2, epochs=2, window=4)
-    assert start(prepare(config), tmp_path / "run", Quiet())
+    config = replace(BASE, arms=arms, data="pydoc", steps_per_epoch=2, epochs=2, sequence_length=4)
+    assert start(prepare(config), tmp_path / "run", NoProgressMeter())
     rows = pq.read_table(tmp_path / "run" / "metrics.parquet").to_pylist()
     assert {row["split"] for row in rows} == {"train", "test"}
     losses = {(row["epoch"], row["split"]): row["value"] for row in rows if row["metric"] == "loss"}

@@ -17,12 +17,12 @@ from rnnlab.data.text import windows
 from rnnlab.models.recurrent_model import make_model
 from rnnlab.runs import loop, run
 from rnnlab.runs.prepare import prepare
-from rnnlab.runs.progress import Quiet
-from rnnlab.train.optimizers import make_optimiser
-from rnnlab.train.single_run import Recipe, epoch_plan, evaluate, init_state, train_steps
+from rnnlab.runs.progress import NoProgressMeter
+from rnnlab.train.optimizers import make_optimizer
+from rnnlab.train.single_run import Recipe, batch_indices, evaluate, init_state, train_steps
 from rnnlab.train.tasks import TASKS
 
-TASK = TASKS["language_modelling"]
+TASK = TASKS["language_modeling"]
 V, H, T, B, N, RATE = 5, 4, 3, 2, 11, 0.5
 IDS = np.random.default_rng(4).integers(0, V, N * T + 1).astype(np.int32)
 TEXT = jax.tree.map(jnp.asarray, windows(IDS, T))
@@ -30,11 +30,13 @@ TEXT = jax.tree.map(jnp.asarray, windows(IDS, T))
 FLOAT32 = {"rtol": 1e-4, "atol": 1e-5}
 
 
-def recipe(batches="contiguous", *, steps=N // B, batch=B, cell="lstm"):
-    def model(numbers, key):
-        return make_model(make_cell(cell, H, u_init="glorot_uniform"), V, V, every_step=True)
+def recipe(batch_sampling="contiguous", *, steps=N // B, batch_size=B, cell="lstm"):
+    def model(hyperparams, key):
+        return make_model(make_cell(cell, H, u_init="glorot_uniform"), V, V, per_step=True)
 
-    return Recipe(model, lambda n: make_optimiser("sgd", n["learning_rate"]), TASK, batch, steps, 4, batches)
+    return Recipe(
+        model, lambda n: make_optimizer("sgd", n["learning_rate"]), TASK, batch_size, steps, 4, batch_sampling
+    )
 
 
 def a_run(seed=0, rate=RATE):
@@ -42,11 +44,11 @@ def a_run(seed=0, rate=RATE):
 
 
 def plan_of(made, one=None, epoch=1, examples=N):
-    return np.asarray(epoch_plan(made, one or a_run(), epoch, examples))
+    return np.asarray(batch_indices(made, one or a_run(), epoch, examples))
 
 
 def test_drawn_batches_hold_no_example_twice_and_epochs_do():
-    plan = plan_of(recipe("drawn", steps=10, batch=4), examples=9)
+    plan = plan_of(recipe("drawn", steps=10, batch_size=4), examples=9)
     assert plan.shape == (10, 4)
     assert all(len(set(row)) == 4 for row in plan)
     assert set(plan.ravel()) == set(range(9))
@@ -56,12 +58,12 @@ def test_drawn_batches_hold_no_example_twice_and_epochs_do():
 
 
 def test_drawn_batches_depend_on_seed_and_epoch_alone():
-    made = recipe("drawn", steps=4, batch=4)
+    made = recipe("drawn", steps=4, batch_size=4)
     first = plan_of(made)
     np.testing.assert_array_equal(first, plan_of(made, a_run(0, 0.7)))
     assert not np.array_equal(first, plan_of(made, a_run(1)))
     assert not np.array_equal(first, plan_of(made, epoch=2))
-    assert not np.array_equal(first, plan_of(recipe("shuffled", steps=2, batch=4)).repeat(2, 0))
+    assert not np.array_equal(first, plan_of(recipe("shuffled", steps=2, batch_size=4)).repeat(2, 0))
 
 
 def test_a_row_of_contiguous_batches_is_a_stretch_of_the_text():
@@ -122,13 +124,13 @@ def test_the_carry_is_handed_on_and_begins_anew_with_an_epoch():
 def test_a_frozen_run_keeps_its_carry():
     made, one = recipe(cell="rnn"), a_run()
     plan = jnp.asarray(plan_of(made))
-    died = init_state(made, one)._replace(died=jnp.int32(0))
-    died = died._replace(carry=jax.tree.map(lambda leaf: leaf + 0.5, died.carry))
-    assert_trees_equal(train_steps(made, one, died, plan, TEXT, 1, 3), died)
-    poisoned = made._replace(make_model=lambda numbers, key: _poisoned(made.make_model(numbers, key)))
-    alive = died._replace(died=jnp.int32(-1))
+    diverged = init_state(made, one)._replace(diverged_at=jnp.int32(0))
+    diverged = diverged._replace(carry=jax.tree.map(lambda leaf: leaf + 0.5, diverged.carry))
+    assert_trees_equal(train_steps(made, one, diverged, plan, TEXT, 1, 3), diverged)
+    poisoned = made._replace(make_model=lambda hyperparams, key: _poisoned(made.make_model(hyperparams, key)))
+    alive = diverged._replace(diverged_at=jnp.int32(-1))
     after = train_steps(poisoned, one, alive, plan, TEXT, 1, 2)
-    assert after.died == 0
+    assert after.diverged_at == 0
     assert_trees_equal(after.carry, alive.carry)
 
 
@@ -148,7 +150,7 @@ def test_other_batches_have_no_carry(batches):
 @pytest.mark.parametrize(("examples", "batch"), [(11, 4), (3, 8)])
 def test_a_contiguous_evaluation_is_one_pass_over_each_stream(examples, batch):
     """11 windows in 4 streams: three of them, and the last has only two."""
-    made, one = recipe(batch=batch), a_run()
+    made, one = recipe(batch_size=batch), a_run()
     split = Split(TEXT.inputs[:examples], TEXT.targets[:examples])
     params = jax.tree.map(lambda leaf: 2 * leaf, init_state(made, one).params)
     model = made.make_model({}, None)
@@ -166,21 +168,23 @@ def test_a_contiguous_evaluation_is_one_pass_over_each_stream(examples, batch):
     sums = evaluate(made, one, params, split)
     np.testing.assert_allclose(jax.tree.leaves(sums), expected, rtol=1e-5)
     assert sums.count == examples * T
-    apart = evaluate(made._replace(batches="shuffled"), one, params, split)
+    apart = evaluate(made._replace(batch_sampling="shuffled"), one, params, split)
     assert (abs(float(apart.loss - sums.loss)) > 1e-4) == (length > 1)
 
 
 CONFIG = replace(
-    test_resume.ONE, arms={"plain": Arm("lstm")}, data="pydoc", batches="contiguous", seeds=(0, 5), steps_per_epoch=5,
-    window=4, batch=3, eval_batch=500, learning_rate=(1e-2,), probes=("paths",), options={"u_init": "glorot_uniform"},
+    test_resume.ONE, arms={"plain": Arm("lstm")}, data="pydoc", batch_sampling="contiguous", seeds=(0, 5), steps_per_epoch=5,
+    sequence_length=4, batch_size=3, eval_batch_size=500, learning_rate=(1e-2,), probes=("paths",), options={"u_init": "glorot_uniform"},
 )  # fmt: skip
 
 
 def test_contiguous_batches_of_a_classification_are_refused():
-    with pytest.raises(InputError, match=r"^batches: contiguous, but digits is no text.*; accepted: shuffled, drawn$"):
+    with pytest.raises(
+        InputError, match=r"^batch_sampling: contiguous, but digits is no text.*; accepted: shuffled, drawn$"
+    ):
         prepare(replace(CONFIG, data="digits"))
     with pytest.raises(InputError, match="did you mean 'drawn'"):
-        prepare(replace(CONFIG, batches="drwan"))
+        prepare(replace(CONFIG, batch_sampling="drwan"))
 
 
 @pytest.fixture(scope="module")
@@ -190,9 +194,9 @@ def uninterrupted(tmp_path_factory):
     (folder / "text.txt").write_text("".join(map(chr, 97 + np.random.default_rng(0).integers(0, 9, 1200))))
     config = replace(
         CONFIG, data=f"text:{folder}/text.txt", arms={"plain": Arm("cerebral_lstm", options={"paths": "noise"})},
-        seeds=(5,), recurrent_dropout=(0.3,), options={}, keep_every=0,
+        seeds=(5,), recurrent_dropout=(0.3,), options={}, keep_params_every=0,
     )  # fmt: skip
-    return config, test_resume.whole(replace(config, save_seconds=1e9), folder / "run")
+    return config, test_resume.whole(replace(config, checkpoint_interval_s=1e9), folder / "run")
 
 
 @pytest.mark.parametrize("moment", [pytest.param(0, id="before", marks=pytest.mark.slow), 3])
@@ -204,5 +208,5 @@ def test_a_stop_costs_nothing(uninterrupted, tmp_path, monkeypatch, moment):
     assert any("param_distance" in row for row in reference["rows"])
     assert any(".carry.c" in path for path, _ in reference["plain"][:-1])
     assert not run.start(prepare(config), tmp_path / "run", test_resume.At(moment, test_resume.interrupt))
-    assert run.resume(prepare(config), tmp_path / "run", Quiet())
+    assert run.resume(prepare(config), tmp_path / "run", NoProgressMeter())
     test_resume.expect(reference, config, tmp_path / "run")

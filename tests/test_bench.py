@@ -21,13 +21,13 @@ from rnnlab.bench import cases, peers, processes, report, rounds, workloads
 from rnnlab.bench.flops import program_flops
 from rnnlab.bench.processes import Case, FailedError, Product
 from rnnlab.bench.rnnlab_trainer import forward_flops, make_recipe, rnnlab
-from rnnlab.bench.workloads import BATCHES, WORKS, Work, random_batches, step_flops
+from rnnlab.bench.workloads import BATCH_SAMPLING, WORKS, Work, random_batches, step_flops
 from rnnlab.core.types import Split
 
 ROOT = Path(__file__).resolve().parent.parent
 TINY = Work("mnist", T=3, B=2, D=3, H=4, C=5, optimizer="rmsprop")
-TINY_WORDS = Work("imdb", T=3, B=2, D=7, H=4, C=2, optimizer="adam", embedding=5, ids=True)
-TINY_CHARS = Work("chars", T=3, B=2, D=6, H=4, C=6, optimizer="adagrad", ids=True, every_step=True)
+TINY_WORDS = Work("imdb", T=3, B=2, D=7, H=4, C=2, optimizer="adam", embedding_size=5, ids=True)
+TINY_CHARS = Work("chars", T=3, B=2, D=6, H=4, C=6, optimizer="adagrad", ids=True, per_step=True)
 
 
 # Arithmetic
@@ -35,8 +35,8 @@ TINY_CHARS = Work("chars", T=3, B=2, D=6, H=4, C=6, optimizer="adagrad", ids=Tru
 
 def plain_loss(params, xs, targets, work):
     """An LSTM as everyone writes it, time-major, with one-hot rows gathered: what a step must do."""
-    if work.embedding:
-        xs = params["embedding"][xs]
+    if work.embedding_size:
+        xs = params["embedding_size"][xs]
 
     def step(carry, x):
         h, c = carry
@@ -47,19 +47,19 @@ def plain_loss(params, xs, targets, work):
 
     zero = jnp.zeros((work.B, work.H))
     _, hs = jax.lax.scan(step, (zero, zero), xs)
-    logits = (hs if work.every_step else hs[-1]) @ params["v"]
+    logits = (hs if work.per_step else hs[-1]) @ params["v"]
     return -jnp.mean(jnp.take_along_axis(jax.nn.log_softmax(logits), targets[..., None], -1))
 
 
 @pytest.mark.parametrize("work", [TINY, TINY_WORDS, TINY_CHARS, *WORKS.values()], ids=str)
 def test_operations_of_a_step_are_those_of_an_lstm_and_its_gradient(work):
-    width = work.embedding or work.D
+    width = work.embedding_size or work.D
     shapes = {"w": (width, 4 * work.H), "u": (work.H, 4 * work.H), "v": (work.H, work.C)}
-    shapes |= {"embedding": (work.D, work.embedding)} if work.embedding else {}
+    shapes |= {"embedding_size": (work.D, work.embedding_size)} if work.embedding_size else {}
     params = {name: jax.ShapeDtypeStruct(shape, jnp.float32) for name, shape in shapes.items()}
     steps = (work.T, work.B)
     xs = jax.ShapeDtypeStruct(steps if work.ids else (*steps, work.D), int if work.ids else float)
-    targets = jax.ShapeDtypeStruct(steps if work.every_step else steps[1:], int)
+    targets = jax.ShapeDtypeStruct(steps if work.per_step else steps[1:], int)
     program = jax.make_jaxpr(jax.value_and_grad(partial(plain_loss, work=work)))(params, xs, targets)
     assert step_flops(work) == program_flops(program.jaxpr)
 
@@ -73,8 +73,8 @@ def test_operations_by_hand():
 @pytest.mark.parametrize("work", [TINY_WORDS, TINY_CHARS], ids=lambda work: work.name)
 def test_operations_of_our_program_forward(work):
     inputs, targets = (leaf[0, 0] for leaf in random_batches(work, 1, 1))
-    width = 0 if work.ids and not work.embedding else work.embedding or work.D
-    readouts = work.T if work.every_step else 1
+    width = 0 if work.ids and not work.embedding_size else work.embedding_size or work.D
+    readouts = work.T if work.per_step else 1
     wanted = 2 * work.T * work.B * (width + work.H) * 4 * work.H + 2 * readouts * work.B * work.H * work.C
     assert forward_flops(make_recipe(work), Split(inputs, targets)) == wanted
 
@@ -192,7 +192,7 @@ def test_runs_are_shared_out_to_single_thread_processes(monkeypatch):
 def test_narrow_products_stand_beside_ours_and_the_peers():
     (plan,) = cases.compare_systems([WORKS["chars"]], [2], ["torch"], ["bfloat16"])
     assert [place.system for place in plan.places] == ["rnnlab", "rnnlab-bfloat16", "torch"]
-    assert [(case.system, case.work.products) for case in plan.cases] == [
+    assert [(case.system, case.work.compute_dtype) for case in plan.cases] == [
         ("rnnlab", "float32"), ("rnnlab", "bfloat16"), ("torch", "float32"),
     ]  # fmt: skip
     (without,) = cases.compare_systems([WORKS["chars"]], [2], ["torch"], [])
@@ -219,8 +219,8 @@ def test_plans_of_cells_and_sizes():
 @pytest.mark.slow
 @pytest.mark.parametrize("work", [TINY_WORDS, TINY_CHARS], ids=lambda work: work.name)
 def test_all_systems_train_the_same_model(work):
-    width = work.embedding or work.D
-    wanted = work.D * work.embedding + 4 * work.H * (width + work.H + 1) + work.H * work.C + work.C
+    width = work.embedding_size or work.D
+    wanted = work.D * work.embedding_size + 4 * work.H * (width + work.H + 1) + work.H * work.C + work.C
     found = {"rnnlab": rnnlab} | {name: peers.PEERS[name].train for name in peers.PEERS if peers.is_installed(name)}
     for name, make in found.items():
         second_bias, options = (4 * work.H, {"threads": 1}) if name.startswith("torch") else (0, {})
@@ -228,7 +228,7 @@ def test_all_systems_train_the_same_model(work):
         assert trainer.parameters == wanted + second_bias, name
         first = trainer.train(1)
         assert first == pytest.approx(math.log(work.C), abs=0.6), name
-        again = trainer.train(1 + 25 * BATCHES)  # a peer's last step has the batch of its first
+        again = trainer.train(1 + 25 * BATCH_SAMPLING)  # a peer's last step has the batch of its first
         assert again < first or name == "rnnlab", name  # ours is the mean over examples of random classes
         assert again != first
 

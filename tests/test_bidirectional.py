@@ -73,7 +73,7 @@ def test_what_stands_in_padding_is_not_seen():
     def run(params, carry, xs):
         def pull(params, carry, xs):
             after, hs = unroll(cell, params, xs, carry, lengths=LENGTHS)
-            last = cell.final(hs, LENGTHS)
+            last = cell.last_output(hs, LENGTHS)
             total = sum(jnp.sum(leaf**2) for leaf in jax.tree.leaves(after))
             return jnp.vdot(hs, weights) + jnp.vdot(last, more) + total, (after, hs, last)
 
@@ -89,19 +89,19 @@ def test_what_is_final_has_seen_all():
     """The forward half at the last valid step, the backward half at the first; of no steps, nothing."""
     cell, params, carry, xs = drawn("final")
     after, hs = unroll(cell, params, xs, carry, lengths=LENGTHS)
-    final = np.asarray(cell.final(hs, LENGTHS))
+    last_output = np.asarray(cell.last_output(hs, LENGTHS))
     for b, length in enumerate(LENGTHS):
         if length:  # the last h of each direction is in its carry
             expected = [after.forward.h[b], after.backward.h[b]]
-            np.testing.assert_array_equal(final[b], np.concatenate(expected))
-    assert not np.any(final[2])
+            np.testing.assert_array_equal(last_output[b], np.concatenate(expected))
+    assert not np.any(last_output[2])
     after, hs = unroll(cell, params, xs, carry)
-    np.testing.assert_array_equal(cell.final(hs, None), np.concatenate([after.forward.h, after.backward.h], -1))
+    np.testing.assert_array_equal(cell.last_output(hs, None), np.concatenate([after.forward.h, after.backward.h], -1))
 
-    model = make_model(cell, D, 3, every_step=False)
+    model = make_model(cell, D, 3, per_step=False)
     whole = filled(generator("readout"), jax.eval_shape(model.init, jax.random.key(0)))._replace(cell=params)
     _, logits = model.apply(whole, np.swapaxes(xs, 0, 1), LENGTHS, carry)
-    np.testing.assert_allclose(logits, final @ whole.w + whole.b, **FLOAT32)
+    np.testing.assert_allclose(logits, last_output @ whole.w + whole.b, **FLOAT32)
 
 
 def test_gradients_are_finite_differences():
@@ -114,7 +114,7 @@ def test_gradients_are_finite_differences():
         def loss(everything):
             params, carry, xs = everything
             after, hs = unroll(cell, params, xs, carry, lengths=LENGTHS)
-            return jnp.vdot(cell.final(hs, LENGTHS), weights) + jnp.sum(hs**2) + jnp.sum(after.backward.c**2)
+            return jnp.vdot(cell.last_output(hs, LENGTHS), weights) + jnp.sum(hs**2) + jnp.sum(after.backward.c**2)
 
         leaves, tree = jax.tree.flatten((params, carry, xs))
         slopes = jax.tree.leaves(jax.jit(jax.grad(loss))((params, carry, xs)))
@@ -150,7 +150,7 @@ def test_torch_agrees():
         out, _ = torch.nn.utils.rnn.pad_packed_sequence(out, total_length=T)
     _, hs = unroll(cell, params, xs, lengths=LENGTHS)
     np.testing.assert_allclose(hs[:, some], out.numpy(), **FLOAT32)
-    np.testing.assert_allclose(cell.final(hs, LENGTHS)[some], np.concatenate(last.numpy(), -1), **FLOAT32)
+    np.testing.assert_allclose(cell.last_output(hs, LENGTHS)[some], np.concatenate(last.numpy(), -1), **FLOAT32)
 
 
 def test_the_directions_start_apart_from_the_cells_own_draws():
@@ -174,10 +174,10 @@ def test_layers_run_one_after_another(lengths):
         seen = jnp.concatenate([xs, low], -1) if connections == "dense" else low
         second, high = unroll(above, params[1], seen, carry[1], lengths=lengths)
         assert_trees_equal((after, hs), ((first, second), low + high if connections == "residual" else high))
-        assert whole.final is None
+        assert whole.last_output is None
     top = stack([above, below])
     assert top.hidden_size == 2 * H
-    np.testing.assert_array_equal(top.final(hs, lengths), below.final(hs, lengths))
+    np.testing.assert_array_equal(top.last_output(hs, lengths), below.last_output(hs, lengths))
 
 
 def test_a_stack_may_be_read_both_ways():
@@ -198,19 +198,19 @@ def test_what_comes_next_is_learned_by_those_who_read_it():
     asked[:, -1] = 0
 
     def accuracy(cell):
-        model, optimiser = make_model(cell, 4, 4, every_step=True), optax.adam(0.05)
+        model, optimizer = make_model(cell, 4, 4, per_step=True), optax.adam(0.05)
         params = model.init(jax.random.key(0))
 
         def loss(params):
-            sums = TASKS["sequence_labelling"].sums(model.apply(params, ids, None, None)[1], np.roll(ids, -1, 1), asked)
+            sums = TASKS["sequence_labeling"].sums(model.apply(params, ids, None, None)[1], np.roll(ids, -1, 1), asked)
             return sums.loss / sums.count, sums
 
         def step(_, state):
             params, opt_state = state
-            updates, opt_state = optimiser.update(jax.grad(loss, has_aux=True)(params)[0], opt_state)
+            updates, opt_state = optimizer.update(jax.grad(loss, has_aux=True)(params)[0], opt_state)
             return optax.apply_updates(params, updates), opt_state
 
-        params, _ = jax.jit(lambda state: jax.lax.fori_loop(0, 60, step, state))((params, optimiser.init(params)))
+        params, _ = jax.jit(lambda state: jax.lax.fori_loop(0, 60, step, state))((params, optimizer.init(params)))
         sums = loss(params)[1]
         return sums.correct / sums.count
 
@@ -230,19 +230,19 @@ def refused(action, *parts):
 def test_it_takes_no_single_step():
     cell, params, carry, xs = drawn("step")
     refused(lambda: cell.step(params, carry, xs[0]), "bidirectional", "whole sequence", "accepted: unroll")
-    model = make_model(cell, D, 3, every_step=False)
+    model = make_model(cell, D, 3, per_step=False)
     whole = model.init(jax.random.key(0))
-    refused(lambda: model.carries(whole, np.swapaxes(xs, 0, 1)), "whole sequence")
+    refused(lambda: model.carry_history(whole, np.swapaxes(xs, 0, 1)), "whole sequence")
 
 
 def test_a_language_model_may_not_read_ahead():
     config = Config(
         experiment="probe", arms={"plain": Arm("lstm"), "ahead": Arm("bidirectional(lstm)")}, data="pydoc",
-        seeds=(0,), window=8, hidden=4, batch=16,
+        seeds=(0,), sequence_length=8, hidden_size=4, batch_size=16,
     )  # fmt: skip
-    told = ("arms.ahead.cell", "bidirectional(lstm)", "language_modelling", "pydoc", "accepted")
+    told = ("arms.ahead.cell", "bidirectional(lstm)", "language_modeling", "pydoc", "accepted")
     refused(lambda: prepare(config), *told)
-    refused(lambda: prepare(replace(config, batches="contiguous")), *told)
+    refused(lambda: prepare(replace(config, batch_sampling="contiguous")), *told)
     layers = {"ahead": Arm("bidirectional(lstm)", layers=2)}
     refused(lambda: prepare(replace(config, arms=layers)), *told)
     prepare(replace(config, arms={"plain": Arm("lstm")}))
@@ -250,7 +250,7 @@ def test_a_language_model_may_not_read_ahead():
 
 def test_recurrent_dropout_is_refused_and_other_dropout_is_not():
     config = Config(
-        experiment="probe", arms={"both": Arm("bidirectional(lstm)", layers=2)}, data="digits", seeds=(0,), hidden=4,
+        experiment="probe", arms={"both": Arm("bidirectional(lstm)", layers=2)}, data="digits", seeds=(0,), hidden_size=4,
     )  # fmt: skip
     refused(lambda: prepare(replace(config, recurrent_dropout=(0.2,))), "arms.both", "recurrent_dropout", "accepted")
     prepare(replace(config, dropout=(0.2,), readout_dropout=(0.1, 0.2), layer_dropout=(0.3,)))

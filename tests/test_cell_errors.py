@@ -34,12 +34,12 @@ def test_unknown_option():
 @pytest.mark.parametrize("name", CELLS)
 def test_hidden_and_key_are_not_options(name):
     """They are the lab's to give, so an experiment's options cannot name them."""
-    assert not {"hidden", "key"} & set(factory_options(CELLS[name]))
+    assert not {"hidden_size", "key"} & set(factory_options(CELLS[name]))
 
 
-@pytest.mark.parametrize("hidden", [0, -1, True, 2.0, "8", None], ids=repr)
-def test_hidden_is_a_whole_number_from_1(hidden):
-    message(lambda: make_cell("lstm", hidden), "hidden", repr(hidden), "from 1")
+@pytest.mark.parametrize("hidden_size", [0, -1, True, 2.0, "8", None], ids=repr)
+def test_hidden_is_a_whole_number_from_1(hidden_size):
+    message(lambda: make_cell("lstm", hidden_size), "hidden_size", repr(hidden_size), "from 1")
 
 
 @pytest.mark.parametrize("name", CELLS)
@@ -55,11 +55,11 @@ CHOICES = [
     ("lstm", "output_gate", "recurent", "'recurrent'", {}),
     ("peephole_lstm", "peephole", "fulll", "'full'", {}),
     ("peephole_lstm", "output_peephole", "next", "current, previous", {}),
-    ("gru", "form", "print", "'printed'", {}),
+    ("gru", "variant", "print", "'printed'", {}),
     ("gru", "reset", "befor", "'before'", {}),
-    ("gru", "reset", "after", "'before'", {"form": "printed"}),
+    ("gru", "reset", "after", "'before'", {"variant": "printed"}),
     ("cerebral_lstm", "paths", "identicall", "'identical'", {}),
-    ("cerebral_lstm", "form", "papper", "code, printed", {}),
+    ("cerebral_lstm", "variant", "papper", "code, printed", {}),
     ("cerebral_lstm", "w_init", "orthogonal", "author", {}),
     ("cerebral_lstm", "u_init", "orthogonal", "author", {}),
     ("qrnn", "pooling", "of", "f, fo, ifo", {}),
@@ -75,7 +75,7 @@ CHOICES = [
     ("grid_lstm", "tied", "yes", "True or False", {}),
     ("grid_lstm", "priority", "time", "none, depth", {}),
     ("grid_lstm", "depth", "feed-forward", "'feedforward'", {}),
-    ("grid_lstm", "form", "print", "'printed'", {}),
+    ("grid_lstm", "variant", "print", "'printed'", {}),
     ("grid_lstm", "layers", 2, "accepted with dims=1: 1", {"dims": 1}),
     ("grid_lstm", "priority", "depth", "accepted with dims=1: 'none'", {"dims": 1}),
     ("grid_lstm", "depth", "feedforward", "accepted with dims=1: 'lstm'", {"dims": 1}),
@@ -100,7 +100,7 @@ def test_unknown_value_of_an_option(name, option, value, accepted, more):
 
 
 @pytest.mark.parametrize("name", CELLS)
-def test_every_cell_refuses_unknown_activations_gates_and_initialisers(name):
+def test_every_cell_refuses_unknown_activations_gates_and_initializers(name):
     # the cerebral author's weights are drawn together: both names change, or none
     others = {"w_init": "lecun_normal", "u_init": "lecun_normal"} if name == "cerebral_lstm" else {}
     for option in {"activation", "gate", "w_init", "u_init"} & set(factory_options(CELLS[name])):
@@ -148,7 +148,7 @@ def test_a_cell_from_a_file(file):
     assert cell.hidden_size == 5
     assert list(factory_options(cell_factory(f"{file}:mine"))) == ["activation", "scale"]
     message(lambda: make_cell(f"{file}:mine", 5, activaton="relu"), "activaton", "did you mean 'activation'?")
-    message(lambda: make_cell(f"{file}:mine", 0), "hidden")
+    message(lambda: make_cell(f"{file}:mine", 0), "hidden_size")
 
 
 def test_a_cell_from_a_file_gets_the_key_that_it_asks_for(file):

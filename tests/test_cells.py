@@ -87,12 +87,12 @@ def test_count_is_the_papers_formula(case):
 )
 def test_counts_of_table_a(name, count):
     """Akandeh & Salem: D = 28, H = 100 and a 10-way softmax on the last h."""
-    model = make_model(make_cell(name, 100), 28, 10, every_step=False)
+    model = make_model(make_cell(name, 100), 28, 10, per_step=False)
     assert count_parameters(jax.eval_shape(model.init, jax.random.key(0))) == count
 
 
 def test_model_adds_an_embedding_and_a_readout():
-    model = make_model(make_cell("lstm", 7), 11, 3, every_step=True, embedding=5)
+    model = make_model(make_cell("lstm", 7), 11, 3, per_step=True, embedding_size=5)
     count = 11 * 5 + 4 * (5 * 7 + 7 * 7 + 7) + 7 * 3 + 3
     assert count_parameters(jax.eval_shape(model.init, jax.random.key(0))) == count
 

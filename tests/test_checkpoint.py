@@ -31,7 +31,9 @@ def state(seed: int = 0) -> dict:
 
 
 def position(step: int = 6, **changes) -> Position:
-    return Position(epoch=2, start=step - 5, step=step, seconds=1 / 3, done=False, config="abc")._replace(**changes)
+    return Position(epoch=2, step_in_epoch=step - 5, step=step, seconds=1 / 3, done=False, config="abc")._replace(
+        **changes
+    )
 
 
 def abstract(tree) -> dict:
@@ -190,7 +192,9 @@ def test_an_altered_byte_is_noticed_or_harmless(arm):
     assert sum(noticed) >= 5
 
 
-@pytest.mark.parametrize("change", ['"step": 6>"step": 7', '"start": 1>"start": 2', '"epoch": 2>"epoch": 3', "abc>abd"])
+@pytest.mark.parametrize(
+    "change", ['"step": 6>"step": 7', '"step_in_epoch": 1>"step_in_epoch": 2', '"epoch": 2>"epoch": 3', "abc>abd"]
+)
 def test_an_altered_position_is_refused(arm, change):
     path = arm / "step_00000006" / "_CHECKPOINT_METADATA"
     old, _, new = change.partition(">")

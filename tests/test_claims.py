@@ -19,18 +19,18 @@ from rnnlab.storage import records
 
 LOSS = ("train", "loss")
 CONFIG = Config(experiment="x", arms={"a": Arm("rnn"), "b": Arm("lstm")}, data="digits", protocol="own", epochs=3)
-SUMMARY = {"arms": {}, "goal": None}
+SUMMARY = {"arms": {}, "success_threshold": None}
 RANDOM = np.random.RandomState(7)
 BASE = RANDOM.normal(size=(8, 3))
 
 
-def group(arm: str, values, metric=LOSS, *, dead=(), first=1, seeds=None, **numbers) -> Group:
+def group(arm: str, values, metric=LOSS, *, diverged=(), first=1, seeds=None, **hyperparams) -> Group:
     """``values [n, E]`` of one metric, or a dict of them, for the epochs from ``first`` on."""
     values = values if isinstance(values, dict) else {metric: np.asarray(values, np.float64)}
     count, epochs = next(iter(values.values())).shape
     seeds = np.arange(count) if seeds is None else np.asarray(seeds)
     steps = 10 * (np.arange(epochs) + first)
-    return Group(arm, numbers, seeds, np.arange(epochs) + first, values, np.isin(np.arange(count), dead), steps)
+    return Group(arm, hyperparams, seeds, np.arange(epochs) + first, values, np.isin(np.arange(count), diverged), steps)
 
 
 def verdict(parts, found, *, config=CONFIG, planned=CONFIG, summary=SUMMARY, **fields):
@@ -82,12 +82,12 @@ def test_without_spread_there_is_no_verdict(shift):
     ("changes", "words"),
     [
         ({"a": {"values": SMALLER[:1]}}, "needs 4 live runs of every arm (a has 1)"),
-        ({"b": {"values": BASE, "dead": range(5)}}, "needs 4 live runs of every arm (b has 3)"),
+        ({"b": {"values": BASE, "diverged": range(5)}}, "needs 4 live runs of every arm (b has 3)"),
         ({"b": None}, "needs arm b"),
         ({"b": {"values": BASE[:, :2]}}, "needs 3 epochs (b has 2)"),
         ({"b": {"values": BASE[:, :0]}}, "needs 3 epochs (b has 0)"),
         ({"a": None, "b": None}, "needs arms a, b"),
-        ({"config": replace(CONFIG, hidden=16, data="mnist")}, "needs the study's own data, hidden"),
+        ({"config": replace(CONFIG, hidden_size=16, data="mnist")}, "needs the study's own data, hidden_size"),
         ({"config": replace(CONFIG, learning_rate=(1e-3, 1e-2))}, "needs the study's own learning_rate"),
         ({"config": replace(CONFIG, arms={**CONFIG.arms, "b": Arm("gru")})}, "needs the study's own b"),
         ({"fields": {"protocols": ["paper"]}}, "needs protocol paper"),
@@ -105,7 +105,9 @@ def test_a_run_that_is_not_the_claim_s_is_never_judged(changes, words):
 
 
 def test_what_changes_no_result_and_later_epochs_are_the_run_s_own():
-    config = replace(CONFIG, seeds=(1, 2), epochs=9, probes=("paths",), keep_every=2, chunk=4, eval_batch=7)
+    config = replace(
+        CONFIG, seeds=(1, 2), epochs=9, probes=("paths",), keep_params_every=2, runs_per_device=4, eval_batch_size=7
+    )
     config = replace(config, arms={**CONFIG.arms, "c": Arm("gru")})
     more = np.concatenate([SMALLER, BASE + 100], axis=1)
     longer = [group("a", more), group("b", np.concatenate([BASE, BASE], axis=1))]
@@ -117,7 +119,7 @@ def test_what_changes_no_result_and_later_epochs_are_the_run_s_own():
 def test_dead_runs_are_left_out_and_counted():
     altered = SMALLER.copy()
     altered[[1, 4]] = 1e6
-    found = verdict(a_lower, [group("a", altered, dead=[1, 4]), group("b", BASE)])
+    found = verdict(a_lower, [group("a", altered, diverged=[1, 4]), group("b", BASE)])
     left = [0, 2, 3, 5, 6, 7]
     assert found.outcome == "holds"
     assert found.n == 6
@@ -193,16 +195,18 @@ def test_nothing_to_find_is_seldom_found():
 SOLVED = {"metric": "solved", "least": 0.9}
 
 
-def solving(arm: str, epochs, *, dead=()) -> Group:
+def solving(arm: str, epochs, *, diverged=()) -> Group:
     """Runs whose validation is first above the goal in these epochs of 6; 0: never."""
     reached = np.array([[0.95 if 0 < epoch <= column else 0.2 for column in range(1, 7)] for epoch in epochs])
-    return group(arm, reached, ("validation", "solved"), dead=dead)
+    return group(arm, reached, ("validation", "solved"), diverged=diverged)
 
 
 def sooner_of(a, b, **fields):
     planned = replace(CONFIG, epochs=6)
-    rule = lambda found: [claims.sooner(found.group("a"), found.group("b"), found.goal)]  # noqa: E731
-    return verdict(rule, [a, b], config=planned, planned=planned, summary={**SUMMARY, "goal": SOLVED}, **fields)
+    rule = lambda found: [claims.sooner(found.group("a"), found.group("b"), found.success_threshold)]  # noqa: E731
+    return verdict(
+        rule, [a, b], config=planned, planned=planned, summary={**SUMMARY, "success_threshold": SOLVED}, **fields
+    )
 
 
 def test_who_solves_it_sooner():
@@ -217,7 +221,7 @@ def test_who_solves_it_sooner():
 
 def test_those_that_never_solve_it_are_ties_and_a_dead_run_never_does():
     assert sooner_of(solving("a", [0] * 5), solving("b", [0] * 5)).outcome == "undecided"
-    found = sooner_of(solving("a", [1, 1, 1, 1, 1]), solving("b", [0, 0, 0, 0, 1], dead=[4]))
+    found = sooner_of(solving("a", [1, 1, 1, 1, 1]), solving("b", [0, 0, 0, 0, 1], diverged=[4]))
     assert (found.effect, found.outcome) == (1, "holds")
     assert "b (0 of 5)" in found.measured
     tied = sooner_of(solving("a", [1, 1, 3, 0]), solving("b", [1, 1, 0, 0]))
@@ -258,8 +262,8 @@ def test_the_numbers_of_a_run():
     random = np.random.RandomState(3)
     test, loss = random.uniform(size=(5, 4)), random.uniform(size=(5, 4))
     values = {("test", "accuracy"): test, ("validation", "loss"): loss}
-    of_a = group("a", values, dead=[2])
-    alone = group("a", {("test", "accuracy"): test}, dead=[2])
+    of_a = group("a", values, diverged=[2])
+    alone = group("a", {("test", "accuracy"): test}, diverged=[2])
     expected = {
         last("test", "accuracy"): [row[3] for row in test],
         at_epoch("test", "accuracy", 2): [row[1] for row in test],
@@ -384,7 +388,10 @@ def records_of(name: str, config: Config, seeds: int = 8, other: bool = False) -
             values = {key: np.array([curve[key] for curve in curves]) + noise[key] for key in noise}
             found.append(group(arm, values, first=0, learning_rate=rate))
     metric = {"long_lag": "solved", "algorithmic": "accuracy"}.get(name)
-    return found, {"arms": known, "goal": {"metric": metric, "least": config.goal} if metric else None}
+    return found, {
+        "arms": known,
+        "success_threshold": {"metric": metric, "least": config.success_threshold} if metric else None,
+    }
 
 
 def judged(name: str, config: Config, planned: Config, found, summary) -> dict[str, str]:
@@ -440,7 +447,7 @@ def test_verdicts_stand_in_the_terminal_and_of_a_whole_run_in_its_summary(tmp_pa
     records.write_json(tmp_path / "env.json", {})
     table.write(tmp_path / "metrics.parquet")
     before = {"experiment": "imdb_cerebral", "complete": complete, "headline": "test_accuracy_at_best_validation",
-              "goal": None, "arms": {}, "results": []}  # fmt: skip
+              "success_threshold": None, "arms": {}, "results": []}  # fmt: skip
     records.write_json(tmp_path / "summary.json", before)
     assert main(["report", str(tmp_path)]) == 0
     assert "C, IMDB  holds" in " ".join(capsys.readouterr().out.split("\n"))
@@ -474,5 +481,5 @@ def test_the_best_rate_is_chosen_on_validation():
         for rate, loss, accuracy in ((1e-3, 2, 9), (2e-3, 0, 1), (3e-3, 1, 5))
     ]
     evidence = claims.Evidence([group("b", BASE - 9, validation), *found], {}, None)
-    assert evidence.best_on_validation("a").numbers == {"learning_rate": 2e-3}
+    assert evidence.best_on_validation("a").hyperparams == {"learning_rate": 2e-3}
     assert evidence.group("a", learning_rate=3e-3) is found[2]

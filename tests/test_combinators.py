@@ -24,7 +24,7 @@ from rnnlab.cells.lstm import lstm
 from rnnlab.cells.registry import CELLS, bidirectional, cell_factory, cerebral, factory_options, make_cell, stack
 from rnnlab.cells.unroll import unroll
 from rnnlab.cells.wrappers.cerebral import PathParams
-from rnnlab.cells.wrappers.recurrent_dropout import drop
+from rnnlab.cells.wrappers.recurrent_dropout import dropout_mask
 from rnnlab.config.cell_name import absolute_name, arm_name, parse_name, write_name
 from rnnlab.config.experiment import Arm, Config
 from rnnlab.core.errors import InputError
@@ -34,7 +34,7 @@ from rnnlab.runs.prepare import prepare
 from rnnlab.runs.recipes import arm_model
 from rnnlab.runs.saved_run import load_run
 from rnnlab.train.single_run import init_state, train_steps
-from rnnlab.train.sweep import grid
+from rnnlab.train.sweep import run_grid
 
 B, T = 3, 5
 KEY = jax.random.key(11, impl="threefry2x32")
@@ -42,7 +42,7 @@ FLOAT32 = {"rtol": 2e-5, "atol": 5e-6}
 
 CONFIG = Config(
     experiment="probe", arms={"a": Arm("lstm", layers=2)}, options={"u_init": "glorot_uniform"}, data="digits",
-    seeds=(0,), steps_per_epoch=2, batch=8, hidden=5, optimizer="sgd", learning_rate=(0.5,),
+    seeds=(0,), steps_per_epoch=2, batch_size=8, hidden_size=5, optimizer="sgd", learning_rate=(0.5,),
 )  # fmt: skip
 
 
@@ -89,7 +89,7 @@ def test_the_file_in_a_name_is_made_absolute(tmp_path, monkeypatch):
         ("cerebral()", ("cell", "''")), ("cerebral(gru", ("brackets",)), ("cerebral(gru))", ("brackets",)),
         ("cerebral(bidirectional(lstm))", ("whole sequence", "bidirectional(cerebral(CELL))")),
         ("bidirectional(bidirectional(lstm))", ("both ways already",)),
-        ("cerebral(cerebral(lstm))", ("paths", "eps")), ("cerebral(cerebral_lstm)", ("paths", "eps")),
+        ("cerebral(cerebral(lstm))", ("paths", "noise_std")), ("cerebral(cerebral_lstm)", ("paths", "noise_std")),
         ("cerebral(qrnn)", ("field h", "c, ahead, t")), ("cerebral(hodgkin_huxley)", ("field h", "v, m, h_gate, n")),
         ("cerebral(nowhere.py:mine)", ("nowhere.py",)),
     ],
@@ -113,7 +113,7 @@ def test_cells_that_cerebral_refuses():
     refused(lambda: cerebral(stack([inner, inner])), "made of cerebral cells")
     refused(lambda: cerebral(stack([bidirectional(inner)])), "whole sequence")
     refused(lambda: cerebral(inner, paths="identicall"), "paths", "'identical'")
-    refused(lambda: cerebral(inner, paths="noise", eps=-1.0), "eps")
+    refused(lambda: cerebral(inner, paths="noise", noise_std=-1.0), "noise_std")
 
 
 @pytest.mark.parametrize(
@@ -141,7 +141,7 @@ def test_dense_connections_refuse_one_hot_ids():
 @pytest.mark.parametrize("combinator", ["cerebral", "bidirectional"])
 def test_a_combined_cell_has_the_options_of_both(combinator):
     name = f"{combinator}(biological_lstm)"
-    own = ["paths", "eps"] if combinator == "cerebral" else []
+    own = ["paths", "noise_std"] if combinator == "cerebral" else []
     options = factory_options(cell_factory(name))
     assert list(options) == [*factory_options(CELLS["biological_lstm"]), *own]
     assert options["delta"].default == 1e-3
@@ -193,7 +193,7 @@ def file(tmp_path):
 
 def test_a_cell_of_ones_own_is_combined(file):
     name = f"bidirectional(cerebral({file}:mine))"
-    assert list(factory_options(cell_factory(name))) == ["activation", "gain", "paths", "eps"]
+    assert list(factory_options(cell_factory(name))) == ["activation", "gain", "paths", "noise_std"]
     cell = make_cell(name, 4, gain=2.0, paths="tied")
     plain = make_cell("bidirectional(rnn)", 4)
     draw = generator("own")
@@ -207,7 +207,7 @@ def test_a_cell_of_ones_own_is_combined(file):
 @pytest.mark.parametrize(
     ("function", "parts"),
     [
-        ("other", ("both have options called eps",)), ("nothing", ("takes no size",)), ("wrong", ("returned str",)),
+        ("other", ("both have options called noise_std",)), ("nothing", ("takes no size",)), ("wrong", ("returned str",)),
         ("fails", ("not today",)), ("bare", ("has no such record",)), ("mein", ("did you mean 'mine'",)),
     ],
 )  # fmt: skip
@@ -260,7 +260,7 @@ def test_one_mask_between_layers_serves_all_time_steps(lengths):
     cell = stack(cells, dropout=0.5, key=KEY)
     params = random_params(cell, draw)
     carry, xs = random_carry(cell, params, draw, (B,)), random_inputs(draw, T, B, D)
-    mask = drop(jax.random.fold_in(KEY, 0), (B, H + 1), 0.5)
+    mask = dropout_mask(jax.random.fold_in(KEY, 0), (B, H + 1), 0.5)
     assert 0 < np.sum(mask == 0) < mask.size
     assert len({row.tobytes() for row in np.asarray(mask)}) == B
     expected, hs = by_hand(cells, params, xs, carry, mask)
@@ -276,7 +276,7 @@ def test_one_mask_between_layers_serves_all_time_steps(lengths):
 def test_what_is_dropped_reaches_no_layer_above_and_the_top_is_whole():
     """Three layers: each mask its own; a residual connection carries what is left of h on."""
     cells, draw = [make_cell("rnn", H)] * 3, generator("three")
-    masks = [drop(jax.random.fold_in(KEY, layer), (B, H), 0.5) for layer in (0, 1)]
+    masks = [dropout_mask(jax.random.fold_in(KEY, layer), (B, H), 0.5) for layer in (0, 1)]
     assert np.any(masks[0] != masks[1])
     for connections in ("plain", "residual", "dense"):
         cell = stack(cells, connections=connections, dropout=0.5, key=KEY)
@@ -319,12 +319,12 @@ def test_a_training_step_draws_masks_once_not_once_a_time_step():
 def test_layer_dropout_is_a_number_that_trains_and_never_evaluates():
     config = replace(CONFIG, layer_dropout=(0.0, 0.5))
     prepared = prepare(config)
-    runs, inputs = grid(config.seeds, prepared.plans["a"].numbers), prepared.dataset.train.inputs[:B]
-    assert runs.numbers["layer_dropout"].tolist() == [0, 0.5]
+    runs, inputs = run_grid(config.seeds, prepared.plans["a"].hyperparams), prepared.dataset.train.inputs[:B]
+    assert runs.hyperparams["layer_dropout"].tolist() == [0, 0.5]
 
     def answer(rate, key):
-        numbers = {"learning_rate": 0.5, "layer_dropout": jnp.float32(rate)}
-        model = arm_model(config, prepared.plans["a"], prepared.dataset, numbers, key)
+        hyperparams = {"learning_rate": 0.5, "layer_dropout": jnp.float32(rate)}
+        model = arm_model(config, prepared.plans["a"], prepared.dataset, hyperparams, key)
         params = filled(generator("layer dropout"), jax.eval_shape(model.init, KEY))
         return np.asarray(jax.jit(model.apply)(params, inputs, None, None)[1])
 
@@ -339,7 +339,7 @@ def test_layer_dropout_rides_the_run_axis():
     def trained(**changes):
         config = replace(CONFIG, **changes)
         prepared = prepare(config)
-        recipe, runs = prepared.recipes["a"], grid(config.seeds, prepared.plans["a"].numbers)
+        recipe, runs = prepared.recipes["a"], run_grid(config.seeds, prepared.plans["a"].hyperparams)
         split, plan = jax.tree.map(jnp.asarray, prepared.dataset.train), jnp.arange(16).reshape(2, 8)
         return jax.jit(
             jax.vmap(lambda run: train_steps(recipe, run, init_state(recipe, run), plan, split, 0, 2).params)
@@ -366,14 +366,14 @@ def test_an_arm_whose_layers_are_connected():
         ({"arms": {"a": Arm("rnn", connections="dense")}}, ("arms.a.connections", "arms.a.layers from 2")),
         ({"arms": {"a": Arm("rnn", layers=2, connections="dens")}}, ("arms.a.connections", "did you mean 'dense'")),
         ({"arms": {"a": Arm("rnn")}, "layer_dropout": (0.2,)}, ("arms.a", "layer_dropout", "arms.a.layers from 2")),
-        ({"arms": {"a": Arm("rnn", numbers={"layer_dropout": 0.2})}}, ("arms.a", "layer_dropout")),
+        ({"arms": {"a": Arm("rnn", hyperparams={"layer_dropout": 0.2})}}, ("arms.a", "layer_dropout")),
         ({"layer_dropout": (1.0,)}, ("layer_dropout", "below 1")),
         (
-            {"arms": {"a": Arm("rnn", layers=2, connections="dense")}, "data": "pydoc", "window": 4},
+            {"arms": {"a": Arm("rnn", layers=2, connections="dense")}, "data": "pydoc", "sequence_length": 4},
             ("arms.a.connections", "one-hot", "embedding"),
         ),
         ({"arms": {"a": Arm("cerebral(gru)", options={"path": "tied"})}}, ("cerebral(gru)", "did you mean 'paths'")),
-        ({"arms": {"a": Arm("cerebral(gru)", options={"eps": (0.1, -1.0)})}}, ("arms.a", "eps")),
+        ({"arms": {"a": Arm("cerebral(gru)", options={"noise_std": (0.1, -1.0)})}}, ("arms.a", "noise_std")),
         ({"arms": {"a": Arm("cerebral(qrnn)")}, "options": {}}, ("arms.a", "field h")),
     ],
 )
@@ -383,12 +383,12 @@ def test_arms_that_cannot_be(changes, parts):
 
 
 def test_the_noise_of_the_paths_rides_the_run_axis():
-    arm = Arm("cerebral(gru)", options={"paths": "noise", "eps": (0.0, 0.5)})
+    arm = Arm("cerebral(gru)", options={"paths": "noise", "noise_std": (0.0, 0.5)})
     config = replace(CONFIG, arms={"a": arm})
     plan = plan_arms(config)["a"]
-    assert plan.swept == ("eps",)
+    assert plan.swept == ("noise_std",)
     recipe = prepare(config).recipes["a"]
-    params = jax.jit(jax.vmap(lambda run: init_state(recipe, run).params.cell.paths))(grid((0,), plan.numbers))
+    params = jax.jit(jax.vmap(lambda run: init_state(recipe, run).params.cell.paths))(run_grid((0,), plan.hyperparams))
     apart = np.abs(np.asarray(params.w[:, 0]) - params.w[:, 1]).max(axis=(1, 2, 3))
     assert apart[0] == 0
     assert apart[1] > 0.5
@@ -400,9 +400,9 @@ def test_combined_cells_from_the_command_line_to_a_saved_run(file, tmp_path, cap
     directory, cells = tmp_path / "run", ["cerebral(gru)", f"bidirectional({file}:mine)"]
     arguments = ["run", "mnist_slim", "--quick", "--data", "digits", "--seeds", "1", "--epochs", "1", "--out",
                  str(directory), "--cell", cells[0], "--cell", cells[1], "--arms", "cerebral(gru),bidirectional-mine",
-                 "--set", "hidden=4", "steps_per_epoch=3", "arms.bidirectional-mine.options.gain=1,2",
+                 "--set", "hidden_size=4", "steps_per_epoch=3", "arms.bidirectional-mine.options.gain=1,2",
                  "arms.cerebral-gru.layers=2", "arms.cerebral-gru.connections=residual",
-                 "arms.cerebral-gru.numbers.layer_dropout=0.1", "probes=paths"]  # fmt: skip
+                 "arms.cerebral-gru.hyperparams.layer_dropout=0.1", "probes=paths"]  # fmt: skip
     assert main(arguments) == 0
     rows = read_summary(directory)["results"]
     assert [(row["arm"], row.get("gain")) for row in rows] == [
@@ -414,8 +414,10 @@ def test_combined_cells_from_the_command_line_to_a_saved_run(file, tmp_path, cap
     assert main(["report", str(directory)]) == 0
     saved = load_run(directory)
     inputs = random_inputs(generator("saved"), 2, 8, 8)
-    for arm, numbers in (("cerebral-gru", {}), ("bidirectional-mine", {"gain": 2})):
-        logits = saved.model(arm, **numbers).apply(saved.params(arm, 0, "last", **numbers), inputs, None, None)[1]
+    for arm, hyperparams in (("cerebral-gru", {}), ("bidirectional-mine", {"gain": 2})):
+        logits = saved.model(arm, **hyperparams).apply(saved.params(arm, 0, "last", **hyperparams), inputs, None, None)[
+            1
+        ]
         assert np.isfinite(logits).all()
     file.write_text(OWN + "# edited\n")
     refused(lambda: load_run(directory).model("bidirectional-mine", gain=1), "was altered")

@@ -16,7 +16,7 @@ from rnnlab.config.experiment import FORMAT
 from rnnlab.runs import progress
 
 ROOT = Path(__file__).resolve().parent.parent
-SMALL = ["arms.lstm.cell=rnn", "hidden=4", "steps_per_epoch=4", "batch=16"]
+SMALL = ["arms.lstm.cell=rnn", "hidden_size=4", "steps_per_epoch=4", "batch_size=16"]
 RUN = ["run", "quickstart", "--quick", "--data", "digits", "--arms", "lstm", "--out", "out"]
 
 CELLS = """
@@ -160,10 +160,10 @@ def test_a_wrong_option(here, capsys, option, value, said):
 @pytest.mark.parametrize(
     ("assignments", "said"),
     [
-        ("foo", "path=value"), ("=3", "hidden"), ("hiden=3", "hidden"), ("hidden=0", "hidden"), ("hidden=x", "hidden"),
-        ("hidden=100000000000000000000", "hidden"), ("experiment=x", "experiment"),
-        ("arms.lstm=3", "arms.lstm"), ("arms=3", "arms"), ("arms.nope.hidden=3", "lstm"),
-        ("arms.lstm.hidden=-1", "arms.lstm.hidden"), ("arms.lstm.layers=0", "layers"), ("arms.lstm.cell=", "cell"),
+        ("foo", "path=value"), ("=3", "hidden_size"), ("hiden=3", "hidden_size"), ("hidden_size=0", "hidden_size"), ("hidden_size=x", "hidden_size"),
+        ("hidden_size=100000000000000000000", "hidden_size"), ("experiment=x", "experiment"),
+        ("arms.lstm=3", "arms.lstm"), ("arms=3", "arms"), ("arms.nope.hidden_size=3", "lstm"),
+        ("arms.lstm.hidden_size=-1", "arms.lstm.hidden_size"), ("arms.lstm.layers=0", "layers"), ("arms.lstm.cell=", "cell"),
         ("arms.lstm.options.nope=1", "nope"), ("options=1", "options"), ("options.nope=1", "nope"),
         ("options.=1", "options"), ("options.a.b=1", "options"), ("options.activation=gelu", "gelu"),
         ("options.activation=", "activation"), ("options.activation=3", "activation"),
@@ -175,11 +175,11 @@ def test_a_wrong_option(here, capsys, option, value, said):
         ("learning_rate=", "learning_rate"),
         ("learning_rate=nan", "learning_rate"), ("learning_rate=inf", "learning_rate"),
         ("learning_rate=1,1", "learning_rate"), ("clip_norm=-1", "clip_norm"), ("seeds=1,1", "seeds"),
-        ("batch=5000", "1259"), ("batch=0", "batch"), ("steps_per_epoch=5000", "steps_per_epoch"),
-        ("save_seconds=0", "save_seconds"), ("window=0", "window"), ("data=", "data"), ("data=nope", "data"),
+        ("batch_size=5000", "1259"), ("batch_size=0", "batch_size"), ("steps_per_epoch=5000", "steps_per_epoch"),
+        ("checkpoint_interval_s=0", "checkpoint_interval_s"), ("sequence_length=0", "sequence_length"), ("data=", "data"), ("data=nope", "data"),
         ("optimizer=", "optimizer"), ("optimizer=sdg", "did you mean 'sgd'"),
-        ("optimizer_options.momentum=0.9", "momentum"), ("optimizer_options.eps=-1", "eps"),
-        ("optimizer_options.eps=nan", "eps"), ("optimizer_options.eps=,", "eps"), ("optimizer_options.b1=1", "b1"),
+        ("optimizer_options.momentum=0.9", "momentum"), ("optimizer_options.noise_std=-1", "noise_std"),
+        ("optimizer_options.noise_std=nan", "noise_std"), ("optimizer_options.noise_std=,", "noise_std"), ("optimizer_options.b1=1", "b1"),
         ("optimizer_options.b2=-0.1", "b2"), ("optimizer_options.b1=0.9,2", "b1"),
         ("optimizer=sgd optimizer_options.momentum=1.5", "momentum"),
         ("optimizer=sgd optimizer_options.momentum=-1", "momentum"),
@@ -237,7 +237,7 @@ def runs(tmp_path_factory):
         patch.setattr(sys, "dont_write_bytecode", True)
         patch.chdir(folder)
         assert main([*arguments, "--out", "finished"]) == 0  # a relative path
-        patch.setattr(progress.Terminal, "move", interrupt)
+        patch.setattr(progress.TerminalProgressMeter, "move", interrupt)
         assert main([*arguments, "--out", "stopped"]) == 130
     return folder
 
@@ -365,8 +365,8 @@ def test_a_text_that_was_edited_or_is_gone(here, capsys, monkeypatch):
         signal.raise_signal(signal.SIGINT)
 
     with monkeypatch.context() as patch:
-        patch.setattr(progress.Terminal, "begin", lambda *arguments: signal.raise_signal(signal.SIGINT))
-        assert main([*arguments, "window=8", "batch=4", *SMALL[:3]]) == 130
+        patch.setattr(progress.TerminalProgressMeter, "begin", lambda *arguments: signal.raise_signal(signal.SIGINT))
+        assert main([*arguments, "sequence_length=8", "batch_size=4", *SMALL[:3]]) == 130
     text.write_text("a rose is a nose is a rose. " * 60)
     assert "data" in refused(capsys, here, "resume", "poem")
     text.unlink()
@@ -378,8 +378,8 @@ def test_a_text_that_was_edited_or_is_gone(here, capsys, monkeypatch):
 def test_a_run_may_be_resumed_from_another_folder(here, capsys, monkeypatch, assignment):
     (here / "poem.txt").write_text("a rose is a rose is a rose. " * 60)
     with monkeypatch.context() as patch:
-        patch.setattr(progress.Terminal, "begin", lambda *arguments: signal.raise_signal(signal.SIGINT))
-        small = ["window=8", "batch=4", *SMALL[1:3], assignment]
+        patch.setattr(progress.TerminalProgressMeter, "begin", lambda *arguments: signal.raise_signal(signal.SIGINT))
+        small = ["sequence_length=8", "batch_size=4", *SMALL[1:3], assignment]
         assert main(["run", "quickstart", "--quick", "--arms", "lstm", "--out", "run", "--set", *small]) == 130
         monkeypatch.chdir("full")
         capsys.readouterr()

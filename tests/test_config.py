@@ -14,25 +14,27 @@ from rnnlab.core.errors import InputError
 BASE = Config(
     experiment="probe",
     arms={
-        "a": Arm("lstm", hidden=7, layers=2, options={"forget_bias": (0.0, 1.5), "activation": "relu"}),
-        "b": Arm("rnn", options={"deep": True, "count": 3, "rate": 0.1}, numbers={"dropout": 0.1, "clip_norm": (1.0,)}),
+        "a": Arm("lstm", hidden_size=7, layers=2, options={"forget_bias": (0.0, 1.5), "activation": "relu"}),
+        "b": Arm(
+            "rnn", options={"deep": True, "count": 3, "rate": 0.1}, hyperparams={"dropout": 0.1, "clip_norm": (1.0,)}
+        ),
     },
     data="digits",
     seeds=(3, 5),
     learning_rate=(1e-3, 1 / 3),
-    optimizer_options={"b1": (0.1, 0.2), "eps": 1e-8},
+    optimizer_options={"b1": (0.1, 0.2), "noise_std": 1e-8},
     clip_norm=(2.0,),
     options={"w_init": "orthogonal", "size": 4},
 )
 
 OTHER = {
     "experiment": "other", "arms": {"b": BASE.arms["b"], "c": Arm("gru")}, "data": "mnist", "seeds": (5, 3),
-    "epochs": 11, "batch": 33, "hidden": 101, "learning_rate": (1e-3, 1 / 3 + 1e-16), "optimizer": "sgd",
-    "optimizer_options": {"b1": (0.1, 0.3), "eps": 1e-8}, "clip_norm": (), "options": {"w_init": "orthogonal"},
-    "window": 33, "embedding": 1, "steps_per_epoch": 1, "eval_batch": 501, "chunk": 1, "keep_every": 1,
-    "save_seconds": 31.0, "data_options": {"length": 3}, "protocol": "tf1", "weight_decay": (0.1,), "dropout": (0.1,),
-    "recurrent_dropout": (0.1,), "readout_dropout": (0.1,), "layer_dropout": (0.1,), "decay_every": 1, "decay": 0.5,
-    "batches": "drawn", "embedding_init": "normal", "probes": ("paths",), "goal": 0.5, "products": "bfloat16",
+    "epochs": 11, "batch_size": 33, "hidden_size": 101, "learning_rate": (1e-3, 1 / 3 + 1e-16), "optimizer": "sgd",
+    "optimizer_options": {"b1": (0.1, 0.3), "noise_std": 1e-8}, "clip_norm": (), "options": {"w_init": "orthogonal"},
+    "sequence_length": 33, "embedding_size": 1, "steps_per_epoch": 1, "eval_batch_size": 501, "runs_per_device": 1, "keep_params_every": 1,
+    "checkpoint_interval_s": 31.0, "data_options": {"length": 3}, "protocol": "tf1", "weight_decay": (0.1,), "dropout": (0.1,),
+    "recurrent_dropout": (0.1,), "readout_dropout": (0.1,), "layer_dropout": (0.1,), "lr_decay_epochs": 1, "lr_decay": 0.5,
+    "batch_sampling": "drawn", "embedding_init": "normal", "probes": ("paths",), "success_threshold": 0.5, "compute_dtype": "bfloat16",
 }  # fmt: skip
 
 
@@ -73,12 +75,12 @@ def test_the_hash_tells_every_field(field):
 @pytest.mark.parametrize(
     "arm",
     [
-        Arm("lstm", hidden=8, layers=2, options=BASE.arms["a"].options),
-        Arm("gru", hidden=7, layers=2, options=BASE.arms["a"].options),
-        Arm("lstm", hidden=7, layers=1, options=BASE.arms["a"].options),
-        Arm("lstm", hidden=7, layers=2, options={"activation": "relu"}),
-        Arm("lstm", hidden=7, layers=2, connections="dense", options=BASE.arms["a"].options),
-        replace(BASE.arms["a"], numbers={"learning_rate": (1e-2, 2e-2), "dropout": 0.3}),
+        Arm("lstm", hidden_size=8, layers=2, options=BASE.arms["a"].options),
+        Arm("gru", hidden_size=7, layers=2, options=BASE.arms["a"].options),
+        Arm("lstm", hidden_size=7, layers=1, options=BASE.arms["a"].options),
+        Arm("lstm", hidden_size=7, layers=2, options={"activation": "relu"}),
+        Arm("lstm", hidden_size=7, layers=2, connections="dense", options=BASE.arms["a"].options),
+        replace(BASE.arms["a"], hyperparams={"learning_rate": (1e-2, 2e-2), "dropout": 0.3}),
         replace(BASE.arms["a"], attention="dot"),
         replace(BASE.arms["a"], decoder="gru"),
     ],
@@ -148,12 +150,12 @@ def test_another_document_is_refused(document):
 @pytest.mark.parametrize(
     ("assignment", "path", "value"),
     [
-        ("hidden=64", "hidden", 64),
+        ("hidden_size=64", "hidden_size", 64),
         ("learning_rate=1", "learning_rate", (1.0,)),
         ("learning_rate=1e-3,2e-3", "learning_rate", (1e-3, 2e-3)),
         ("seeds=4,2", "seeds", (4, 2)),
         ("clip_norm=", "clip_norm", ()),
-        ("save_seconds=2", "save_seconds", 2.0),
+        ("checkpoint_interval_s=2", "checkpoint_interval_s", 2.0),
         ("data=text:a=b", "data", "text:a=b"),
         ("optimizer=sgd", "optimizer", "sgd"),
     ],
@@ -190,25 +192,25 @@ def test_an_override_changes_nothing_else():
 @pytest.mark.parametrize(
     ("assignment", "named"),
     [
-        ("foo", "foo"), ("=3", "--set"), ("", "--set"), ("hiden=3", "hidden"), ("hidden.x=3", "hidden"),
-        ("hidden=", "hidden"), ("hidden=1.5", "1.5"), ("hidden=nan", "nan"), ("hidden=0", "hidden"),
-        ("hidden=100000000000000000000", "hidden"),
-        ("experiment=x", "experiment"), ("arms=3", "arms.NAME"), ("arms.a=3", "arms.a"), ("arms.z.hidden=3", "z"),
-        ("arms.a.hiden=3", "hidden"), ("arms.a.hidden=-1", "arms.a.hidden"), ("arms.a.layers=0", "arms.a.layers"),
+        ("foo", "foo"), ("=3", "--set"), ("", "--set"), ("hiden=3", "hidden_size"), ("hidden.x=3", "hidden_size"),
+        ("hidden_size=", "hidden_size"), ("hidden_size=1.5", "1.5"), ("hidden_size=nan", "nan"), ("hidden_size=0", "hidden_size"),
+        ("hidden_size=100000000000000000000", "hidden_size"),
+        ("experiment=x", "experiment"), ("arms=3", "arms.NAME"), ("arms.a=3", "arms.a"), ("arms.z.hidden_size=3", "z"),
+        ("arms.a.hiden=3", "hidden_size"), ("arms.a.hidden_size=-1", "arms.a.hidden_size"), ("arms.a.layers=0", "arms.a.layers"),
         ("arms.a.options=3", "options"), ("options=3", "options"), ("options.a.b=3", "options"),
         ("learning_rate=", "learning_rate"), ("learning_rate=1,x", "x"), ("learning_rate=-1", "-1"),
         ("learning_rate=nan", "nan"), ("learning_rate=inf", "inf"), ("learning_rate=1e999", "inf"),
         ("learning_rate=1,1", "learning_rate"), ("clip_norm=1,1", "clip_norm"), ("clip_norm=0", "clip_norm"),
         ("seeds=", "seeds"), ("seeds=1,1", "seeds"), ("seeds=-1", "seeds"), ("seeds=4294967296", "seeds"),
-        ("epochs=0", "epochs"), ("batch=0", "batch"), ("window=0", "window"), ("embedding=-1", "embedding"),
-        ("products=float16", "products"),
-        ("eval_batch=0", "eval_batch"), ("steps_per_epoch=-1", "steps_per_epoch"), ("chunk=-1", "chunk"),
+        ("epochs=0", "epochs"), ("batch_size=0", "batch_size"), ("sequence_length=0", "sequence_length"), ("embedding_size=-1", "embedding_size"),
+        ("compute_dtype=float16", "compute_dtype"),
+        ("eval_batch_size=0", "eval_batch_size"), ("steps_per_epoch=-1", "steps_per_epoch"), ("runs_per_device=-1", "runs_per_device"),
         ("dropout=1", "below 1"), ("recurrent_dropout=-0.1", "below 1"), ("readout_dropout=0.1,1.5", "below 1"),
         ("layer_dropout=1", "below 1"), ("arms.a.connections=dens", "did you mean 'dense'"),
-        ("dropout=0.99999999", "below 1"), ("weight_decay=-1", "from 0"), ("decay=0", "decay"),
-        ("decay_every=-1", "decay_every"), ("arms.a.numbers=3", "numbers.NAME"), ("data_options=3", "data_options"),
+        ("dropout=0.99999999", "below 1"), ("weight_decay=-1", "from 0"), ("lr_decay=0", "lr_decay"),
+        ("lr_decay_epochs=-1", "lr_decay_epochs"), ("arms.a.hyperparams=3", "hyperparams.NAME"), ("data_options=3", "data_options"),
         ("protocol=x", "protocol"),
-        ("keep_every=-1", "keep_every"), ("save_seconds=0", "save_seconds"), ("save_seconds=nan", "save_seconds"),
+        ("keep_params_every=-1", "keep_params_every"), ("checkpoint_interval_s=0", "checkpoint_interval_s"), ("checkpoint_interval_s=nan", "checkpoint_interval_s"),
     ],
 )  # fmt: skip
 def test_a_wrong_override_names_what_is_wrong(assignment, named):
@@ -218,8 +220,8 @@ def test_a_wrong_override_names_what_is_wrong(assignment, named):
 
 
 def test_an_arms_own_number_is_an_override_away():
-    changed = override(override(BASE, "arms.a.numbers.dropout=0.2"), "arms.a.numbers.learning_rate=1e-3,2e-3")
-    assert changed.arms["a"].numbers == {"dropout": 0.2, "learning_rate": (1e-3, 2e-3)}
+    changed = override(override(BASE, "arms.a.hyperparams.dropout=0.2"), "arms.a.hyperparams.learning_rate=1e-3,2e-3")
+    assert changed.arms["a"].hyperparams == {"dropout": 0.2, "learning_rate": (1e-3, 2e-3)}
     assert changed.arms["a"].options == BASE.arms["a"].options
     assert changed.arms["b"] == BASE.arms["b"]
     assert override(BASE, "data_options.length=7").data_options == {"length": 7}

@@ -45,7 +45,7 @@ def test_a_file_and_its_folder_are_prepared_alike(name, file, home, monkeypatch,
     loaded = data.load_dataset(name)
     assert capfd.readouterr() == ("", "")
     assert "tensorflow" not in sys.modules
-    direct = data.load_dataset(f"text:{file}", window=WINDOWS[name])
+    direct = data.load_dataset(f"text:{file}", sequence_length=WINDOWS[name])
     for split, other in zip(
         (loaded.train, loaded.validation, loaded.test), (direct.train, direct.validation, direct.test), strict=True
     ):
@@ -53,7 +53,7 @@ def test_a_file_and_its_folder_are_prepared_alike(name, file, home, monkeypatch,
         np.testing.assert_array_equal(split.targets, other.targets)
     assert loaded.vocabulary == "".join(sorted(set(POEM)))
     assert loaded.source == {**direct.source, "sha256": files.sha256(POEM.encode())}
-    assert data.load_dataset(name, window=7).train.inputs.shape[1] == 7
+    assert data.load_dataset(name, sequence_length=7).train.inputs.shape[1] == 7
     assert {key: status for key, _, status in data.describe()}[name] == "prepared"
 
 
@@ -113,9 +113,9 @@ def test_damage_is_told_and_mended(name, file, home, monkeypatch):
 
 def test_windows_that_do_not_fit_are_told(name, file):
     data.prepare(name, file)
-    assert "data_options.window: 0 characters" in error_of(data.load_dataset, name, window=0)
-    assert "are too few for windows of 9,999" in error_of(data.load_dataset, name, window=9999)
-    assert "data_options.window: '20' is wrong" in error_of(data.load_dataset, name, window="20")
+    assert "data_options.sequence_length: 0 characters" in error_of(data.load_dataset, name, sequence_length=0)
+    assert "are too few for windows of 9,999" in error_of(data.load_dataset, name, sequence_length=9999)
+    assert "data_options.sequence_length: '20' is wrong" in error_of(data.load_dataset, name, sequence_length="20")
 
 
 def test_the_official_text(name, monkeypatch):

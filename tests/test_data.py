@@ -124,17 +124,17 @@ def decoded(loaded, ids) -> str:
     return "".join(loaded.vocabulary[i] for i in ids.ravel())
 
 
-@pytest.mark.parametrize("window", [1, 7, 50])
-def test_windows_lie_end_to_end_and_targets_are_the_next_characters(tmp_path, window):
+@pytest.mark.parametrize("sequence_length", [1, 7, 50])
+def test_windows_lie_end_to_end_and_targets_are_the_next_characters(tmp_path, sequence_length):
     (tmp_path / "poem.txt").write_text(POEM, encoding="utf-8")
-    loaded = data.load_dataset(f"text:{tmp_path}/poem.txt", window=window)
+    loaded = data.load_dataset(f"text:{tmp_path}/poem.txt", sequence_length=sequence_length)
     held = len(POEM) // 20
     parts = (POEM[: -2 * held], POEM[-2 * held : -held], POEM[-held:])
     for split, part in zip((loaded.train, loaded.validation, loaded.test), parts, strict=True):
-        used = len(split.inputs) * window
+        used = len(split.inputs) * sequence_length
         assert decoded(loaded, split.inputs) == part[:used]
         assert decoded(loaded, split.targets) == part[1 : used + 1]
-        assert len(part) - used <= window  # only a tail without a whole window and its target is dropped
+        assert len(part) - used <= sequence_length  # only a tail without a whole window and its target is dropped
         assert split.inputs.dtype == split.targets.dtype == np.int32
     assert loaded.vocabulary == "".join(sorted(set(POEM)))
     assert loaded.input_size == loaded.output_size == len(set(POEM))
@@ -144,7 +144,7 @@ def test_windows_lie_end_to_end_and_targets_are_the_next_characters(tmp_path, wi
 def test_pydoc_is_the_reference_text_of_this_python():
     from pydoc_data.topics import topics
 
-    loaded = data.load_dataset("pydoc", window=50)
+    loaded = data.load_dataset("pydoc", sequence_length=50)
     whole = "".join(topics[key] for key in sorted(topics))
     assert whole.startswith(decoded(loaded, loaded.train.inputs))
     assert loaded.source["characters"] == len(whole) > 400_000
@@ -155,7 +155,7 @@ def test_pydoc_is_the_reference_text_of_this_python():
 def test_a_byte_order_mark_and_crlf_are_not_part_of_the_text(tmp_path):
     (tmp_path / "dos.txt").write_bytes(b"\xef\xbb\xbf" + POEM.replace("\n", "\r\n").encode())
     (tmp_path / "unix.txt").write_bytes(POEM.encode())
-    dos, unix = (data.load_dataset(f"text:{tmp_path}/{name}.txt", window=5) for name in ("dos", "unix"))
+    dos, unix = (data.load_dataset(f"text:{tmp_path}/{name}.txt", sequence_length=5) for name in ("dos", "unix"))
     assert dos.vocabulary == unix.vocabulary
     np.testing.assert_array_equal(dos.train.inputs, unix.train.inputs)
 
@@ -170,33 +170,33 @@ def test_the_shortest_text_has_one_window_in_validation_and_test():
 
 
 @pytest.mark.parametrize(
-    ("content", "window", "says"),
+    ("content", "sequence_length", "says"),
     [
         (b"", 5, "empty"),
         (b"\xef\xbb\xbf", 5, "empty"),
         (b"a" * 999, 5, "one distinct character, 'a'"),
         (b"caf\xe9 " * 99, 5, "not a text file: no UTF-8 at byte 3"),
         (b"abc\0" * 99, 5, "not a text file: it holds NUL bytes"),
-        (b"abc " * 99, 0, "window: 0 "),
-        (b"abc " * 99, -4, "window: -4 "),
+        (b"abc " * 99, 0, "sequence_length: 0 "),
+        (b"abc " * 99, -4, "sequence_length: -4 "),
     ],
 )
-def test_what_is_no_text_to_learn_from_is_refused(tmp_path, content, window, says):
+def test_what_is_no_text_to_learn_from_is_refused(tmp_path, content, sequence_length, says):
     (tmp_path / "f").write_bytes(content)
-    assert says in error_of(data.load_dataset, f"text:{tmp_path}/f", window=window)
+    assert says in error_of(data.load_dataset, f"text:{tmp_path}/f", sequence_length=sequence_length)
 
 
 def test_what_is_no_file_is_refused(tmp_path):
-    assert "no such file" in error_of(data.load_dataset, f"text:{tmp_path}/none", window=5)
-    assert "not a regular file" in error_of(data.load_dataset, f"text:{tmp_path}", window=5)
-    assert "text:PATH" in error_of(data.load_dataset, "text:", window=5)
+    assert "no such file" in error_of(data.load_dataset, f"text:{tmp_path}/none", sequence_length=5)
+    assert "not a regular file" in error_of(data.load_dataset, f"text:{tmp_path}", sequence_length=5)
+    assert "text:PATH" in error_of(data.load_dataset, "text:", sequence_length=5)
 
 
 # names
 
 
 def test_an_unknown_name_is_told_what_is_accepted():
-    for call in (functools.partial(data.load_dataset, window=5), functools.partial(data.prepare, source=None)):
+    for call in (functools.partial(data.load_dataset, sequence_length=5), functools.partial(data.prepare, source=None)):
         line = error_of(call, "minst")
         assert "did you mean 'mnist'" in line
         assert all(name in line for name in [*data.DATASETS, "text:PATH"])
@@ -276,11 +276,11 @@ class serving:  # noqa: N801 (used as a context manager)
     """A web server on this machine that offers a folder; enters as its address."""
 
     def __init__(self, folder: Path) -> None:
-        class Quiet(http.server.SimpleHTTPRequestHandler):
+        class NoProgressMeter(http.server.SimpleHTTPRequestHandler):
             def log_message(self, *args) -> None:
                 pass
 
-        handler = functools.partial(Quiet, directory=str(folder))
+        handler = functools.partial(NoProgressMeter, directory=str(folder))
         self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
 
     def __enter__(self) -> str:

@@ -10,16 +10,16 @@ import pytest
 from cases import D, H, assert_trees_close, assert_trees_equal, filled, generator, random_inputs
 
 from rnnlab.cells.registry import make_cell, stack
-from rnnlab.cells.wrappers.recurrent_dropout import drop, drop_recurrent
+from rnnlab.cells.wrappers.recurrent_dropout import drop_recurrent, dropout_mask
 from rnnlab.config.experiment import Arm, Config
 from rnnlab.core.errors import InputError
 from rnnlab.core.types import Model, Run, Split
 from rnnlab.models.recurrent_model import Dropout, make_model
 from rnnlab.runs.prepare import prepare
 from rnnlab.runs.recipes import arm_model
-from rnnlab.train.optimizers import make_optimiser
-from rnnlab.train.single_run import Recipe, epoch_plan, evaluate, init_state, train_steps
-from rnnlab.train.sweep import grid
+from rnnlab.train.optimizers import make_optimizer
+from rnnlab.train.single_run import Recipe, batch_indices, evaluate, init_state, train_steps
+from rnnlab.train.sweep import run_grid
 from rnnlab.train.tasks import TASKS
 
 B, T, C = 3, 5, 4
@@ -31,15 +31,15 @@ TRAINED = {"rtol": 1e-4, "atol": 1e-5}
 
 CONFIG = Config(
     experiment="probe", arms={"a": Arm("lstm")}, options={"u_init": "glorot_uniform"}, data="digits", seeds=(0,),
-    steps_per_epoch=3, batch=8, hidden=5, optimizer="sgd", learning_rate=(0.5,),
+    steps_per_epoch=3, batch_size=8, hidden_size=5, optimizer="sgd", learning_rate=(0.5,),
 )  # fmt: skip
 
 
-def a_model(cell="lstm", *, inputs=D, every_step=False, embedding=0, dropout=None, layers=1):
+def a_model(cell="lstm", *, inputs=D, per_step=False, embedding_size=0, dropout=None, layers=1):
     """A model whose parameters are drawn without regard to its dropout, and they."""
     made = [make_cell(cell, H + 1 - layer) for layer in range(layers)]
     whole = made[0] if layers == 1 else stack(made)
-    model = make_model(whole, inputs, C, every_step=every_step, embedding=embedding, dropout=dropout)
+    model = make_model(whole, inputs, C, per_step=per_step, embedding_size=embedding_size, dropout=dropout)
     return model, filled(generator("dropout", cell, layers), jax.eval_shape(model.init, KEY))
 
 
@@ -53,12 +53,12 @@ def by_hand(cell, params, xs, carry, mask):
 
 
 def test_a_mask_is_zero_at_its_rate_and_keeps_the_mean():
-    mask = np.asarray(drop(KEY, (100, 400), 0.3))
+    mask = np.asarray(dropout_mask(KEY, (100, 400), 0.3))
     assert set(np.unique(mask)) == {np.float32(0), np.float32(1) / np.float32(0.7)}
     # 40,000 draws: the part that is dropped is known to 0.0023, the mean to 0.0033
     assert abs(np.mean(mask == 0) - 0.3) < 0.012
     assert abs(np.mean(mask) - 1) < 0.017
-    assert np.all(np.asarray(drop(KEY, (100,), 0.0)) == 1)
+    assert np.all(np.asarray(dropout_mask(KEY, (100,), 0.0)) == 1)
     assert len({row.tobytes() for row in mask}) == 100
 
 
@@ -81,7 +81,7 @@ def test_each_rate_drops_something(field):
 
 def test_inputs_have_one_mask_for_all_time_steps_and_one_for_each_element():
     """The gradient with respect to an input is zero exactly where it was dropped."""
-    model, params = a_model(inputs=40, every_step=True, dropout=Dropout(KEY, inputs=0.5))
+    model, params = a_model(inputs=40, per_step=True, dropout=Dropout(KEY, inputs=0.5))
     xs = random_inputs(generator("inputs"), B, T, 40)
     seen = np.asarray(jax.grad(lambda xs: jnp.sum(model.apply(params, xs)[1] ** 2))(xs)) != 0
     assert 0.3 < np.mean(seen) < 0.7
@@ -93,7 +93,7 @@ def test_inputs_are_dropped_by_the_mask_as_if_it_had_been_applied_before():
     xs = random_inputs(generator("before"), B, T, D)
     model, params = a_model(dropout=Dropout(KEY, inputs=0.5))
     plain, _ = a_model()
-    mask = drop(jax.random.split(KEY, 3)[0], (B, D), 0.5)
+    mask = dropout_mask(jax.random.split(KEY, 3)[0], (B, D), 0.5)
     assert 0 < np.sum(mask == 0) < mask.size
     assert_trees_close(model.apply(params, xs), plain.apply(params, xs * mask[:, None]), **FLOAT32)
 
@@ -103,7 +103,7 @@ def test_the_readout_sees_h_through_a_mask():
     model, params = a_model(dropout=Dropout(KEY, readout=0.5))
     plain, _ = a_model()
     carry, _ = plain.apply(params, xs)
-    mask = drop(jax.random.split(KEY, 3)[2], carry.h.shape, 0.5)
+    mask = dropout_mask(jax.random.split(KEY, 3)[2], carry.h.shape, 0.5)
     assert 0 < np.sum(mask == 0) < mask.size
     dropped_carry, logits = model.apply(params, xs)
     assert_trees_close(dropped_carry, carry, **FLOAT32)  # nothing of it enters the recurrence
@@ -115,11 +115,11 @@ def test_the_readout_sees_h_through_a_mask():
     ["lstm", "peephole_lstm", "biological_lstm", "cerebral_lstm", "cerebral(lstm)", "grid_lstm", "grid_lstm_2d"],
 )
 def test_recurrent_dropout_masks_h_and_never_c(name):
-    model, params = a_model(name, every_step=True, dropout=Dropout(KEY, recurrent=0.5))
+    model, params = a_model(name, per_step=True, dropout=Dropout(KEY, recurrent=0.5))
     cell = make_cell(name, H + 1)
     xs = random_inputs(generator("recurrent", name), B, T, D)
     carry = cell.initial_carry(params.cell, (B,))
-    mask = drop(jax.random.fold_in(jax.random.split(KEY, 3)[1], 0), carry.h.shape, 0.5)
+    mask = dropout_mask(jax.random.fold_in(jax.random.split(KEY, 3)[1], 0), carry.h.shape, 0.5)
     assert 0 < np.sum(mask == 0) < mask.size
     expected, hs = by_hand(cell, params.cell, np.swapaxes(xs, 0, 1), carry, mask)
     after, logits = model.apply(params, xs)
@@ -152,7 +152,7 @@ def test_every_layer_has_a_mask_of_its_own():
     dropped.step(params, ones, random_inputs(generator("layers"), B, D))
     lower, upper = (np.asarray(layer.h) for layer in seen[0])
     for index, h in enumerate((lower, upper)):
-        np.testing.assert_array_equal(h, drop(jax.random.fold_in(KEY, index), (B, 50), 0.5))
+        np.testing.assert_array_equal(h, dropout_mask(jax.random.fold_in(KEY, index), (B, 50), 0.5))
     assert 0.3 < np.mean(lower == upper) < 0.7
     for layer in seen[0]:
         np.testing.assert_array_equal(layer.c, 1)
@@ -167,15 +167,15 @@ def test_a_cell_whose_h_is_its_memory_is_refused_before_anything_is_trained(cell
 
 
 def test_one_hot_ids_are_refused_and_embedded_ones_are_not():
-    config = replace(CONFIG, data="pydoc", window=4, dropout=(0.2,))
+    config = replace(CONFIG, data="pydoc", sequence_length=4, dropout=(0.2,))
     with pytest.raises(InputError, match=r"^arms\.a: dropout: one-hot ids.*; accepted: with an embedding$"):
         prepare(config)
-    prepare(replace(config, embedding=3))
+    prepare(replace(config, embedding_size=3))
     prepare(replace(config, dropout=(), recurrent_dropout=(0.2,), readout_dropout=(0.2,)))
     ids = generator("ids").randint(0, 7, (B, T))
-    model, params = a_model(inputs=7, embedding=6, dropout=Dropout(KEY, inputs=0.5))
+    model, params = a_model(inputs=7, embedding_size=6, dropout=Dropout(KEY, inputs=0.5))
     plain, _ = a_model(inputs=6)
-    mask = drop(jax.random.split(KEY, 3)[0], (B, 6), 0.5)  # dimensions of the embedding, not words
+    mask = dropout_mask(jax.random.split(KEY, 3)[0], (B, 6), 0.5)  # dimensions of the embedding, not words
     expected = plain.apply(params._replace(embedding=None), params.embedding[ids] * mask[:, None])
     assert_trees_close(model.apply(params, ids), expected, **FLOAT32)
 
@@ -184,7 +184,7 @@ def of_arm(**changes):
     """What the runs of CONFIG with ``changes`` are made of: ``(recipe, runs, dataset)``."""
     config = replace(CONFIG, **changes)
     prepared = prepare(config)
-    return prepared.recipes["a"], grid(config.seeds, prepared.plans["a"].numbers), prepared.dataset
+    return prepared.recipes["a"], run_grid(config.seeds, prepared.plans["a"].hyperparams), prepared.dataset
 
 
 def test_evaluation_drops_nothing():
@@ -214,7 +214,7 @@ def test_a_key_has_masks_of_its_own():
 def test_training_steps_and_seeds_have_keys_of_their_own_and_numbers_share_them():
     """A model whose gradient is a draw from the key of the step."""
 
-    def make(numbers, key):
+    def make(hyperparams, key):
         draws = jnp.zeros(20) if key is None else jax.random.uniform(key, (20,))
 
         def apply(params, inputs, lengths=None, carry=None):
@@ -222,13 +222,13 @@ def test_training_steps_and_seeds_have_keys_of_their_own_and_numbers_share_them(
 
         return Model(lambda key: jnp.zeros(20), apply, lambda params, batch: None, lambda params, inputs: None)
 
-    recipe = Recipe(make, lambda n: make_optimiser("sgd", n["learning_rate"]), TASKS["classification"], 2, 2, 4)
+    recipe = Recipe(make, lambda n: make_optimizer("sgd", n["learning_rate"]), TASKS["classification"], 2, 2, 4)
     split = Split(jnp.zeros((4, 3, D)), jnp.int32([1, 1, 1, 1]))
 
     @jax.jit
     def moved(seed, rate):
         run = Run(seed, {"learning_rate": rate})
-        plan = epoch_plan(recipe, run, 1, 4)
+        plan = batch_indices(recipe, run, 1, 4)
         start = init_state(recipe, run)
         middle = train_steps(recipe, run, start, plan, split, 0, 1)
         end = train_steps(recipe, run, middle, plan, split, 1, 2)
@@ -257,7 +257,7 @@ def test_rates_ride_the_run_axis():
         return runs, jax.jit(jax.vmap(train))(runs)
 
     runs, params = trained(recurrent_dropout=(0.0, 0.5), dropout=(0.0,))
-    assert runs.numbers["recurrent_dropout"].tolist() == [0, 0.5]
+    assert runs.hyperparams["recurrent_dropout"].tolist() == [0, 0.5]
     _, plain = trained()
     assert_trees_close(jax.tree.map(lambda leaf: leaf[:1], params), plain, **TRAINED)
     assert np.abs(params.cell.u[1] - params.cell.u[0]).max() > 1e-3

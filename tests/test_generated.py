@@ -14,24 +14,24 @@ from experiments import quickstart
 from rnnlab.cells.registry import make_cell
 from rnnlab.config.experiment import Arm
 from rnnlab.core.errors import InputError
-from rnnlab.core.types import Run, Sums
+from rnnlab.core.types import MetricSums, Run
 from rnnlab.data import generated, pixel_sequence
 from rnnlab.data import registry as data
 from rnnlab.models.recurrent_model import make_model
 from rnnlab.report import write as report
 from rnnlab.runs import run
 from rnnlab.runs.prepare import prepare
-from rnnlab.runs.progress import Quiet
-from rnnlab.train.optimizers import make_optimiser
+from rnnlab.runs.progress import NoProgressMeter
+from rnnlab.train.optimizers import make_optimizer
 from rnnlab.train.probes import paths
-from rnnlab.train.single_run import Recipe, epoch_plan, evaluate, init_state, train_steps
+from rnnlab.train.single_run import Recipe, batch_indices, evaluate, init_state, train_steps
 from rnnlab.train.tasks import TASKS
 
 SMALL = {"examples": 300, "held_out": 60}
-GENERATED = ["adding", "addition", "copying", "memorisation", "parity", "reversal", "sorting", "temporal_order"]
-SYMBOLS = {"memorisation": list, "reversal": lambda q: q[::-1], "sorting": sorted}
+GENERATED = ["adding", "addition", "copying", "memorization", "parity", "reversal", "sorting", "temporal_order"]
+SYMBOLS = {"memorization": list, "reversal": lambda q: q[::-1], "sorting": sorted}
 ANSWERED = ["addition", "copying", *SYMBOLS]
-LABELLING, REGRESSION = TASKS["sequence_labelling"], TASKS["regression"]
+LABELLING, REGRESSION = TASKS["sequence_labeling"], TASKS["regression"]
 
 
 def load(name, **options):
@@ -201,7 +201,7 @@ PINNED = {
     "adding": "0cadd0918363effe",
     "addition": "fd0418e0d92f22ce",
     "copying": "7f12f04d05442516",
-    "memorisation": "39a618b48e7bb7c2",
+    "memorization": "39a618b48e7bb7c2",
     "parity": "5f94112531b4ee12",
     "reversal": "0ef9e553bbbbe4ce",
     "sorting": "e4e4c2747c6a93d0",
@@ -278,7 +278,7 @@ def test_an_order_of_rows_is_refused(name):
 @pytest.mark.parametrize("name", ANSWERED)
 def test_weights_are_one_at_the_answer_and_zero_elsewhere(name):
     dataset = load(name)
-    blank = {"addition": 10, "copying": 8, "memorisation": 64}.get(name, 10)
+    blank = {"addition": 10, "copying": 8, "memorization": 64}.get(name, 10)
     for split in (dataset.train, dataset.validation, dataset.test):
         np.testing.assert_array_equal(split.weights, split.targets != blank)
         assert split.weights.dtype == np.float32
@@ -289,11 +289,11 @@ def test_weights_are_one_at_the_answer_and_zero_elsewhere(name):
     assert float(sums.count) == np.sum(dataset.test.weights)
 
 
-def recipe(task, inputs, outputs, *, cell="lstm", batch=8, eval_batch=7):
-    def model(numbers, key):
-        return make_model(make_cell(cell, 6, key=key), inputs, outputs, every_step=task.every_step)
+def recipe(task, inputs, outputs, *, cell="lstm", batch_size=8, eval_batch_size=7):
+    def model(hyperparams, key):
+        return make_model(make_cell(cell, 6, key=key), inputs, outputs, per_step=task.per_step)
 
-    return Recipe(model, lambda n: make_optimiser("adam", n["learning_rate"]), task, batch, 2, eval_batch)
+    return Recipe(model, lambda n: make_optimizer("adam", n["learning_rate"]), task, batch_size, 2, eval_batch_size)
 
 
 ONE_RUN = Run(jnp.uint32(3), {"learning_rate": jnp.float32(1e-2)})
@@ -322,7 +322,7 @@ def test_a_weighted_evaluation_and_a_weighted_step_count_the_answers_alone():
     assert expected[2] == 69
     np.testing.assert_allclose([float(part) for part in evaluate(made, ONE_RUN, wide, split)], expected, rtol=1e-5)
 
-    plan = epoch_plan(made, ONE_RUN, 1, 23)
+    plan = batch_indices(made, ONE_RUN, 1, 23)
     trained = train_steps(made, ONE_RUN, state, plan[:1], split, 0, 1)
     batch = jax.tree.map(lambda leaf: leaf[np.asarray(plan[0])], split)
     _, logits = made.make_model({}, None).apply(state.params, batch.inputs, None, None)
@@ -344,13 +344,13 @@ def test_solved_is_the_fraction_of_examples_right_throughout():
     assert float(metrics["solved"]) == pytest.approx(2 / 3)
     padded = LABELLING.sums(jnp.eye(3)[answers], targets, weights * np.float32([[1], [1], [0]]))
     assert [float(part) for part in padded[1:]] == [3, 4, 2]
-    assert np.isnan(LABELLING.metrics(Sums(*np.zeros((4, 1))))["solved"]).all()
+    assert np.isnan(LABELLING.metrics(MetricSums(*np.zeros((4, 1))))["solved"]).all()
 
 
 @pytest.mark.slow
 def test_probes_weigh_the_steps_too():
-    split = load("memorisation", length=3, alphabet=4, examples=8).train
-    model = make_model(make_cell("cerebral_lstm", 5), 6, 6, every_step=True)
+    split = load("memorization", length=3, alphabet=4, examples=8).train
+    model = make_model(make_cell("cerebral_lstm", 5), 6, 6, per_step=True)
     params = model.init(jax.random.key(1))
     other = split._replace(targets=np.where(split.weights > 0, split.targets, 1).astype(np.int32))
     found = [float(paths(model, LABELLING, params, each)["gradient_cosine"]) for each in (split, other)]
@@ -394,9 +394,9 @@ def test_an_evaluated_regression_is_the_formula():
 def test_a_run_records_the_metrics_of_its_task(tmp_path, name, options):
     config = replace(
         quickstart.CONFIG, arms={"plain": Arm("rnn")}, data=name, data_options={**options, **SMALL}, seeds=(0, 1),
-        epochs=2, steps_per_epoch=3, batch=16, hidden=4, learning_rate=(1e-2,), probes=(),
+        epochs=2, steps_per_epoch=3, batch_size=16, hidden_size=4, learning_rate=(1e-2,), probes=(),
     )  # fmt: skip
-    run.start(prepare(config), tmp_path / "run", Quiet())
+    run.start(prepare(config), tmp_path / "run", NoProgressMeter())
     table = pq.read_table(tmp_path / "run" / "metrics.parquet").to_pylist()
     told = {
         "reversal": ({"loss", "accuracy", "solved"}, "test_accuracy_at_best_validation"),
@@ -411,10 +411,10 @@ def test_a_run_records_the_metrics_of_its_task(tmp_path, name, options):
 
 def test_texts_alone_are_read_on_from_batch_to_batch():
     config = replace(
-        quickstart.CONFIG, arms={"plain": Arm("rnn")}, data="reversal", data_options=SMALL, batches="contiguous",
-        steps_per_epoch=0, batch=16,
+        quickstart.CONFIG, arms={"plain": Arm("rnn")}, data="reversal", data_options=SMALL, batch_sampling="contiguous",
+        steps_per_epoch=0, batch_size=16,
     )  # fmt: skip
-    assert "batches: contiguous, but reversal is no text" in error_of(prepare, config)
+    assert "batch_sampling: contiguous, but reversal is no text" in error_of(prepare, config)
 
 
 def test_streams_of_the_splits_differ():

@@ -10,19 +10,19 @@ from experiments import quickstart
 from rnnlab.config.experiment import Arm
 from rnnlab.config.overrides import override
 from rnnlab.core.errors import InputError
-from rnnlab.core.types import Sums
+from rnnlab.core.types import MetricSums
 from rnnlab.report import tables
 from rnnlab.report import write as report
 from rnnlab.runs.prepare import prepare
 from rnnlab.stats import first_reached, fraction_interval
-from rnnlab.stats.summary import groups, steps_to_solve, summarise
+from rnnlab.stats.summary import groups, steps_to_solve, summarize
 from rnnlab.storage import records
-from rnnlab.storage.records import DIED, Metrics
+from rnnlab.storage.records import DIVERGED_AT, Metrics
 from rnnlab.train.tasks import TASKS
 
 NAN = np.nan
-TASK = TASKS["sequence_labelling"]
-ARMS = {name: {"cell": "rnn", "hidden": 4, "layers": 1, "parameters": 1234, "seconds": 61.0} for name in "ab"}
+TASK = TASKS["sequence_labeling"]
+ARMS = {name: {"cell": "rnn", "hidden_size": 4, "layers": 1, "parameters": 1234, "seconds": 61.0} for name in "ab"}
 
 
 # numbers
@@ -47,10 +47,12 @@ def test_where_a_goal_is_first_reached():
     np.testing.assert_array_equal(first_reached(np.zeros((2, 0)), 0.9), [-1, -1])
 
 
-@pytest.mark.parametrize("goal", [0.9, 0.99, 0.7, 1 / 3])
-def test_a_metric_in_float32_reaches_its_own_value(goal):
-    below = np.nextafter(np.float32(goal), np.float32(0))
-    np.testing.assert_array_equal(first_reached(np.float64([[np.float32(goal)], [below]]), goal), [0, -1])
+@pytest.mark.parametrize("success_threshold", [0.9, 0.99, 0.7, 1 / 3])
+def test_a_metric_in_float32_reaches_its_own_value(success_threshold):
+    below = np.nextafter(np.float32(success_threshold), np.float32(0))
+    np.testing.assert_array_equal(
+        first_reached(np.float64([[np.float32(success_threshold)], [below]]), success_threshold), [0, -1]
+    )
 
 
 # from the table
@@ -63,25 +65,27 @@ SOLVED = {  # by seed, in epochs 1 to 4 of 50 steps each
 }
 
 
-def fill(metrics, arm, solved, dead=()):
+def fill(metrics, arm, solved, diverged=()):
     for epoch in range(1, 5):
         here = [seed for seed, values in solved.items() if len(values) >= epoch]
         for split, shift in (("train", 0.0), ("validation", 0.0), ("test", -0.1)):
             value = np.array([solved[seed][epoch - 1] + shift for seed in here])
             metrics.add(arm, np.array(here), {}, epoch, 50 * epoch, split, {"loss": 1 - value, "solved": value,
                                                                            "accuracy": value})  # fmt: skip
-    for seed in dead:
-        metrics.add(arm, np.array([seed]), {}, 3, 150, "train", {DIED: np.array([120])})
+    for seed in diverged:
+        metrics.add(arm, np.array([seed]), {}, 3, 150, "train", {DIVERGED_AT: np.array([120])})
 
 
-def summary_of(metrics, goal=0.95):
-    return records._without_nan(summarise(metrics.table, TASK, ARMS, experiment="probe", complete=True, goal=goal))
+def summary_of(metrics, success_threshold=0.95):
+    return records._without_nan(
+        summarize(metrics.table, TASK, ARMS, experiment="probe", complete=True, success_threshold=success_threshold)
+    )
 
 
 def test_runs_that_solve_their_task_are_counted_with_the_steps_they_needed():
     metrics = Metrics("probe", [])
     metrics.add("a", np.array(list(SOLVED)), {}, 0, 0, "validation", {"param_distance": np.ones(4)})
-    fill(metrics, "a", SOLVED, dead=[9])
+    fill(metrics, "a", SOLVED, diverged=[9])
     (group,) = groups(metrics.table)
     np.testing.assert_array_equal(group.seeds, [0, 3, 5, 9])
     np.testing.assert_array_equal(group.steps, [0, 50, 100, 150, 200])
@@ -91,7 +95,7 @@ def test_runs_that_solve_their_task_are_counted_with_the_steps_they_needed():
     assert {name: row["solved"][name] for name in ("fraction", "successes", "n")} == {
         "fraction": 0.5, "successes": 2, "n": 4,
     }  # fmt: skip
-    assert summary_of(metrics)["goal"] == {"metric": "solved", "least": 0.95}
+    assert summary_of(metrics)["success_threshold"] == {"metric": "solved", "least": 0.95}
 
 
 @pytest.mark.parametrize(
@@ -109,7 +113,7 @@ def test_the_table_shows_them(solved, shown):
     header, rows = report.table(summary_of(metrics))
     assert header == [
         "arm", "test accuracy at best validation", "best test accuracy over epochs", "solved", "median steps", "n",
-        "dead", "parameters", "time",
+        "diverged", "parameters", "time",
     ]  # fmt: skip
     assert tuple(rows[0][3:5]) == shown
     assert rows[1][3] == "3 of 4 (30-95 %)"  # where no run died
@@ -120,7 +124,7 @@ def test_the_table_shows_them(solved, shown):
 
 def test_all_runs_dead_before_an_epoch_ended_have_solved_nothing():
     metrics = Metrics("probe", [])
-    metrics.add("a", np.array([0, 1]), {}, 1, 50, "train", {DIED: np.array([0, 2])})
+    metrics.add("a", np.array([0, 1]), {}, 1, 50, "train", {DIVERGED_AT: np.array([0, 2])})
     (row,) = summary_of(metrics)["results"]
     assert (row["solved"]["successes"], row["solved"]["n"], row["steps_to_solve"]["median"]) == (0, 2, None)
 
@@ -128,8 +132,8 @@ def test_all_runs_dead_before_an_epoch_ended_have_solved_nothing():
 def test_without_a_goal_nothing_is_said_of_it():
     metrics = Metrics("probe", [])
     fill(metrics, "a", SOLVED)
-    summary = summary_of(metrics, goal=0.0)
-    assert summary["goal"] is None
+    summary = summary_of(metrics, success_threshold=0.0)
+    assert summary["success_threshold"] is None
     assert not {"solved", "steps_to_solve"} & set(summary["results"][0])
     assert "solved" not in report.table(summary)[0]
     assert tables.goal_text(summary) == ""
@@ -138,21 +142,21 @@ def test_without_a_goal_nothing_is_said_of_it():
 # refusals
 
 BASE = replace(
-    quickstart.CONFIG, arms={"a": Arm("rnn")}, data="digits", goal=0.5, hidden=3, batch=8, steps_per_epoch=0,
+    quickstart.CONFIG, arms={"a": Arm("rnn")}, data="digits", success_threshold=0.5, hidden_size=3, batch_size=8, steps_per_epoch=0,
 )  # fmt: skip
 
 
 @pytest.mark.parametrize("value", ["-0.1", "1.5", "95", "nan"])
 def test_a_goal_is_a_fraction(value):
-    with pytest.raises(InputError, match=r"^goal: ") as caught:
-        override(BASE, f"goal={value}").check()
+    with pytest.raises(InputError, match=r"^success_threshold: ") as caught:
+        override(BASE, f"success_threshold={value}").check()
     assert "\n" not in str(caught.value)
 
 
 def test_a_text_has_no_goal():
-    with pytest.raises(InputError, match=r"^goal: 0.5, but pydoc asks for no answer .*accepted: 0"):
+    with pytest.raises(InputError, match=r"^success_threshold: 0.5, but pydoc asks for no answer .*accepted: 0"):
         prepare(replace(BASE, data="pydoc"))
-    assert prepare(BASE).config.goal == 0.5
+    assert prepare(BASE).config.success_threshold == 0.5
 
 
 def test_a_goal_needs_a_validation_split(monkeypatch):
@@ -160,18 +164,18 @@ def test_a_goal_needs_a_validation_split(monkeypatch):
 
     dataset = room.load_dataset("digits")._replace(validation_is_test=True)
     monkeypatch.setattr(room, "load_dataset", lambda name, **options: dataset)
-    with pytest.raises(InputError, match=r"^goal: 0.5, but digits validates on test"):
+    with pytest.raises(InputError, match=r"^success_threshold: 0.5, but digits validates on test"):
         prepare(BASE)
 
 
-@pytest.mark.parametrize("name", [name for name, task in TASKS.items() if task.success])
+@pytest.mark.parametrize("name", [name for name, task in TASKS.items() if task.success_metric])
 def test_success_is_a_metric_of_the_task_and_a_fraction(name):
     """Five examples with six steps, of which one example and five steps are right: every metric differs."""
     task = TASKS[name]
     found = task.metrics(
-        Sums(loss=np.array([7.0]), correct=np.array([5.0]), count=np.array([30.0]), solved=np.array(6))
+        MetricSums(loss=np.array([7.0]), correct=np.array([5.0]), count=np.array([30.0]), solved=np.array(6))
     )
-    assert float(found[task.success][0]) == pytest.approx(6 / 30 if name == "sequence_labelling" else 5 / 30)
+    assert float(found[task.success_metric][0]) == pytest.approx(6 / 30 if name == "sequence_labeling" else 5 / 30)
 
 
 def test_the_page_says_what_solved_means(tmp_path):

@@ -124,6 +124,8 @@ def test_a_shape_of_one_size_is_so_many_columns():
     ],
 )
 def test_a_grid_that_does_not_fit_the_data_is_refused_before_anything_is_trained(cell, options, told):
-    config = Config(experiment="probe", arms={"odd": Arm(cell, options=options)}, data="digits", seeds=(0,), hidden=4)
+    config = Config(
+        experiment="probe", arms={"odd": Arm(cell, options=options)}, data="digits", seeds=(0,), hidden_size=4
+    )
     with pytest.raises(InputError, match=rf"^arms\.odd: {told}$"):
         prepare(config)

@@ -1,4 +1,4 @@
-"""What parameters start as: the limits and deviations of every initialiser, biases, and the two cerebral paths."""
+"""What parameters start as: the limits and deviations of every initializer, biases, and the two cerebral paths."""
 
 import itertools
 
@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from cases import H
 
-from rnnlab.cells.initializers import INITIALISERS
+from rnnlab.cells.initializers import INITIALIZERS
 from rnnlab.cells.registry import CELLS, factory_options, make_cell, stack
 
 N_IN, GATES, HIDDEN = 60, 4, 40  # unlike fans, so that one cannot stand for the other
@@ -24,20 +24,20 @@ DRAWN = [name for name in CELLS if "w_init" in factory_options(CELLS[name])]  # 
 RECURRENT = [name for name in DRAWN if "u_init" in factory_options(CELLS[name])]  # a QRNN's window is one block
 
 
-def test_cells_without_an_initialiser():
+def test_cells_without_an_initializer():
     assert set(CELLS) - set(DRAWN) == {"hodgkin_huxley"}
     assert set(DRAWN) - set(RECURRENT) == {"qrnn"}
 
 
 def draw(name, seed=0, shape=(N_IN, GATES, HIDDEN)):
-    block = np.asarray(INITIALISERS[name](jax.random.key(seed), shape))
+    block = np.asarray(INITIALIZERS[name](jax.random.key(seed), shape))
     assert block.shape == shape
     assert block.dtype == np.float32
     return block
 
 
-def test_every_initialiser_has_a_row():
-    assert set(INITIALISERS) == {*UNIFORM, *NORMAL, *ORTHOGONAL}
+def test_every_initializer_has_a_row():
+    assert set(INITIALIZERS) == {*UNIFORM, *NORMAL, *ORTHOGONAL}
 
 
 @pytest.mark.parametrize("name", UNIFORM)
@@ -90,7 +90,7 @@ def test_keras_orthogonal_is_joint():
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", RECURRENT)
-def test_cells_take_the_initialisers_named(name):
+def test_cells_take_the_initializers_named(name):
     """w has D inputs and as many gates as see x, u has H inputs and its own gates; neither takes the other's name."""
     options = {"grid_lstm_2d": {"patch": 60}, "grid_lstm_nd": {"shape": "1"}}.get(name, {})  # w sees what a place gets
     w, u = make_cell(name, 40, w_init="tf1_xavier", u_init="glorot_normal", **options).init(jax.random.key(1), 60)[:2]
@@ -121,7 +121,7 @@ def test_layers_of_a_grid_start_apart(tied):
 
 
 @pytest.mark.parametrize("name", sorted(RECURRENT))
-def test_default_initialisers(name):
+def test_default_initializers(name):
     """Glorot-uniform inputs and orthogonal recurrences for all but the author's own draws for his cell."""
     defaults = factory_options(CELLS[name])
     expected = ("author", "author") if name == "cerebral_lstm" else ("glorot_uniform", "orthogonal")
@@ -206,9 +206,9 @@ def test_no_two_weights_share_a_key(name, options):
         assert abs(np.corrcoef(a[:shared], b[:shared])[0, 1]) < 0.65, (n, m)
 
 
-def paths_of(seed, inputs=30, hidden=40, **options):
+def paths_of(seed, inputs=30, hidden_size=40, **options):
     """``(upper, lower)``: dicts of w, u, b."""
-    params = make_cell("cerebral_lstm", hidden, **options).init(jax.random.key(seed), inputs)
+    params = make_cell("cerebral_lstm", hidden_size, **options).init(jax.random.key(seed), inputs)
     axes = {"w": 1, "u": 1, "b": 0}
     return [{n: np.take(np.asarray(getattr(params, n)), path, axes[n]) for n in axes} for path in (0, 1)]
 
@@ -237,19 +237,19 @@ def test_cerebral_paths(init):
 
 def test_cerebral_noise_has_deviation_eps():
     """On every weight and bias of the lower path; the upper is what it would have been."""
-    eps = 0.01
-    upper, lower = paths_of(0, paths="noise", eps=eps)
+    noise_std = 0.01
+    upper, lower = paths_of(0, paths="noise", noise_std=noise_std)
     identical, _ = paths_of(0, paths="identical")
     noise = {name: lower[name] - upper[name] for name in upper}
     for name, count in (("w", 4800), ("u", 6400), ("b", 160)):
         np.testing.assert_array_equal(upper[name], identical[name])
-        assert abs(noise[name].std() / eps - 1) < 5 / np.sqrt(2 * count), name
-        assert abs(noise[name].mean()) < 5 * eps / np.sqrt(count), name
+        assert abs(noise[name].std() / noise_std - 1) < 5 / np.sqrt(2 * count), name
+        assert abs(noise[name].mean()) < 5 * noise_std / np.sqrt(count), name
         assert np.all(noise[name] != 0)
     assert abs(np.corrcoef(noise["w"].ravel(), noise["u"].ravel()[:4800])[0, 1]) < 0.1  # a key each
     weights, added = (np.concatenate([np.ravel(tree[name]) for name in ("w", "u")]) for tree in (upper, noise))
     assert abs(np.corrcoef(weights, added)[0, 1]) < 0.05  # 11,200 numbers: chance gives 0.01
-    upper, lower = paths_of(0, paths="noise", eps=0.0)
+    upper, lower = paths_of(0, paths="noise", noise_std=0.0)
     for name in upper:
         np.testing.assert_array_equal(upper[name], lower[name])
 

@@ -20,7 +20,7 @@ from rnnlab.models.recurrent_model import ModelParams, make_model
 from rnnlab.report import figures
 from rnnlab.runs.prepare import prepare
 from rnnlab.stats.summary import groups
-from rnnlab.storage.records import DIED, Metrics
+from rnnlab.storage.records import DIVERGED_AT, Metrics
 from rnnlab.train.probes import LAGS, check_probes, lags
 from rnnlab.train.tasks import TASKS
 
@@ -43,7 +43,7 @@ def decaying(decay) -> Cell:
 
 
 def measured(cell, steps, task="regression", params=None, batch=None):
-    model = make_model(cell, D, 3, every_step=TASKS[task].every_step)
+    model = make_model(cell, D, 3, per_step=TASKS[task].per_step)
     if params is None:
         params = filled(generator("params", steps, task), jax.eval_shape(model.init, jax.random.key(0)))
     batch = Split(random_inputs(generator("inputs", steps, task), B, steps, D), None) if batch is None else batch
@@ -81,7 +81,7 @@ def test_a_gradient_too_small_to_square_is_still_measured_and_one_that_vanished_
 def test_the_gradient_is_that_of_finite_differences_averaged_in_logarithms(kind):
     steps, nudge = 6, 1e-6
     cell = stack([make_cell("gru", 3), make_cell("lstm", H)]) if kind == "stack" else make_cell(kind, H)
-    model = make_model(cell, D, 3, every_step=False)
+    model = make_model(cell, D, 3, per_step=False)
     draw = generator("finite", kind)
     with jax.enable_x64(True):
         params = filled(draw, jax.eval_shape(model.init, jax.random.key(0)), dtype=np.float64)
@@ -115,7 +115,7 @@ def test_the_readout_and_the_targets_take_no_part():
 
 def config_on(data, **options):
     return replace(
-        quickstart.CONFIG, arms={"a": Arm("rnn")}, data=data, data_options=options, probes=("lags",), hidden=3, batch=8,
+        quickstart.CONFIG, arms={"a": Arm("rnn")}, data=data, data_options=options, probes=("lags",), hidden_size=3, batch_size=8,
         steps_per_epoch=0,
     )  # fmt: skip
 
@@ -160,8 +160,8 @@ def recorded():
                 metrics.add(arm, SEEDS[alive], rate, epoch, 5 * epoch, "validation", values)
             if epoch:
                 metrics.add(arm, SEEDS[alive], rate, epoch, 5 * epoch, "train", {"loss": np.ones(alive.sum())})
-    dead = {"learning_rate": RATE["learning_rate"][:1]}
-    metrics.add("b", SEEDS[:1], dead, 2, 10, "train", {DIED: np.array([7])})
+    diverged = {"learning_rate": RATE["learning_rate"][:1]}
+    metrics.add("b", SEEDS[:1], diverged, 2, 10, "train", {DIVERGED_AT: np.array([7])})
     return groups(metrics.table)
 
 

@@ -75,8 +75,8 @@ def test_float32_is_the_cell_itself():
 
 def test_the_config_decides_for_every_layer_and_parameters_stay_float32():
     arms = {"one": Arm("lstm"), "two": Arm("lstm", layers=2)}
-    config = replace(CONFIG, arms=arms, products="bfloat16")
-    assert {plan.products for plan in plan_arms(config).values()} == {"bfloat16"}
+    config = replace(CONFIG, arms=arms, compute_dtype="bfloat16")
+    assert {plan.compute_dtype for plan in plan_arms(config).values()} == {"bfloat16"}
     for name, recipe in prepare(config).recipes.items():
         model = recipe.make_model({"learning_rate": jnp.float32(0.1)}, None)
         state = init_state(recipe, Run(jnp.uint32(0), {"learning_rate": jnp.float32(0.1)}))

@@ -103,7 +103,7 @@ def test_substeps_are_steps():
 
 
 def test_the_singular_potentials():
-    """0/0 at V = -40 and -55: by their limits, and with the gradients of their neighbours."""
+    """0/0 at V = -40 and -55: by their limits, and with the gradients of their neighbors."""
     assert rates(jnp.float32(-40))[0][0] == 1.0
     np.testing.assert_allclose(rates(jnp.float32(-55))[2][0], 0.1, rtol=1e-7)
     slope = jax.grad(linoid)
@@ -137,11 +137,11 @@ def test_gradients_at_the_singular_potentials(integrator):
         np.testing.assert_allclose(here, (left + right) / 2, rtol=1e-4)
 
 
-@pytest.mark.parametrize(("inputs", "hidden"), [(1, 3), (2, 5), (5, 2), (3, 3)])
-def test_at_first_every_neuron_reads_its_input(inputs, hidden):
-    w = np.asarray(make_cell("hodgkin_huxley", hidden).init(None, inputs).w)
-    fewer = min(inputs, hidden)
-    assert w.tolist() == [[float(d % fewer == h % fewer) for h in range(hidden)] for d in range(inputs)]
+@pytest.mark.parametrize(("inputs", "hidden_size"), [(1, 3), (2, 5), (5, 2), (3, 3)])
+def test_at_first_every_neuron_reads_its_input(inputs, hidden_size):
+    w = np.asarray(make_cell("hodgkin_huxley", hidden_size).init(None, inputs).w)
+    fewer = min(inputs, hidden_size)
+    assert w.tolist() == [[float(d % fewer == h % fewer) for h in range(hidden_size)] for d in range(inputs)]
     if inputs == 1:
         assert (w == 1).all()
     assert w.any(0).all()
@@ -240,7 +240,7 @@ def test_a_killed_study_is_measured_anew(finished, tmp_path, command, capsys):
         (["--epochs", "2"], "--epochs: neuron trains nothing"),
         (["--data", "digits"], "--data: neuron trains nothing"),
         (["--cell", "lstm"], "--cell: neuron trains nothing"),
-        (["--set", "hidden=3"], "--set: unknown value 'hidden'; accepted: dt, integrator, current"),
+        (["--set", "hidden_size=3"], "--set: unknown value 'hidden_size'; accepted: dt, integrator, current"),
         (["--set", "protocol=paper"], "--set: unknown value 'protocol'"),
         (["--set", "dt=1"], "dt: 1.0 is out of range; accepted: above 0 and at most 0.2 ms"),
         (["--set", "dt=0"], "dt: 0.0 is out of range; accepted: a number from 0.001"),

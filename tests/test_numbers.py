@@ -12,13 +12,13 @@ from rnnlab.cells.unroll import unroll
 NOISE = 0.1
 
 
-def noisy(key, noise=NOISE, hidden=H):
-    return make_cell("biological_lstm", hidden, noise=noise, key=key)
+def noisy(key, noise=NOISE, hidden_size=H):
+    return make_cell("biological_lstm", hidden_size, noise=noise, key=key)
 
 
-def drawn(*batch, hidden=H):
-    draw = generator("numbers", *batch, hidden)
-    cell = noisy(None, hidden=hidden)
+def drawn(*batch, hidden_size=H):
+    draw = generator("hyperparams", *batch, hidden_size)
+    cell = noisy(None, hidden_size=hidden_size)
     params = random_params(cell, draw)
     return params, random_carry(cell, params, draw, batch), random_inputs(draw, *batch, D)
 
@@ -50,15 +50,15 @@ def test_noise_is_the_keys_and_the_steps():
     np.testing.assert_allclose(h, o * np.tanh(after.c), rtol=1e-5, atol=1e-6)
 
 
-def noise_of(params, carry, x, noise=NOISE, hidden=H):
+def noise_of(params, carry, x, noise=NOISE, hidden_size=H):
     """What was added to c."""
-    with_noise, _ = noisy(jax.random.key(7), noise, hidden).step(params, carry, x)
-    without, _ = noisy(None, noise, hidden).step(params, carry, x)
+    with_noise, _ = noisy(jax.random.key(7), noise, hidden_size).step(params, carry, x)
+    without, _ = noisy(None, noise, hidden_size).step(params, carry, x)
     return np.asarray(with_noise.c - without.c)
 
 
 def test_noise_is_normal_of_the_deviation_asked():
-    added = noise_of(*drawn(40, hidden=50), hidden=50)
+    added = noise_of(*drawn(40, hidden_size=50), hidden_size=50)
     n = added.size  # 2,000: the deviation is known to 1.6 %, the mean to 2.2 % of it
     assert abs(np.std(added) / NOISE - 1) < 0.08
     assert abs(np.mean(added)) < 5 * NOISE / np.sqrt(n)
@@ -109,7 +109,7 @@ def test_noise_is_new_at_every_step():
     np.testing.assert_allclose(halves[1][0].c, carry.c, rtol=1e-5, atol=1e-6)
 
 
-NUMBERS = [
+HYPERPARAMS = [
     ("lstm", "forget_bias", 0.7, {"u_init": "glorot_uniform"}),
     ("lstm", "input_bias", -0.7, {"u_init": "glorot_uniform"}),
     ("lstm_1997", "input_bias", -0.7, {"u_init": "glorot_uniform"}),
@@ -122,7 +122,7 @@ NUMBERS = [
     ("biological_lstm", "delta", 0.2, {"u_init": "glorot_uniform"}),
     ("biological_lstm", "noise", 0.3, {"u_init": "glorot_uniform"}),
     ("cerebral_lstm", "forget_bias", 0.7, {}),
-    ("cerebral_lstm", "eps", 0.05, {"paths": "noise"}),
+    ("cerebral_lstm", "noise_std", 0.05, {"paths": "noise"}),
     ("qrnn", "forget_bias", 0.7, {}),
     ("qrnn", "zoneout", 0.3, {}),
     ("grid_lstm", "forget_bias", 0.7, {"u_init": "glorot_uniform"}),
@@ -131,7 +131,9 @@ NUMBERS = [
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("name", "option", "value", "more"), NUMBERS, ids=lambda v: v if isinstance(v, str) else "")
+@pytest.mark.parametrize(
+    ("name", "option", "value", "more"), HYPERPARAMS, ids=lambda v: v if isinstance(v, str) else ""
+)
 def test_a_number_may_be_a_traced_array(name, option, value, more):
     """Two values side by side on a vmapped axis are what each gives as a Python float, and differ."""
     xs = random_inputs(generator("traced", name), 2, 2, D)

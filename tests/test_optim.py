@@ -1,4 +1,4 @@
-"""Optimisers against their update rules written out in NumPy."""
+"""Optimizers against their update rules written out in NumPy."""
 
 from typing import NamedTuple
 
@@ -11,7 +11,7 @@ import pytest
 from rnnlab.cells.registry import make_cell
 from rnnlab.core.errors import InputError
 from rnnlab.models.recurrent_model import make_model
-from rnnlab.train.optimizers import OPTIMISERS, make_optimiser, step_decay
+from rnnlab.train.optimizers import OPTIMIZERS, make_optimizer, step_decay
 
 RATE = 0.03
 GRADIENTS = np.random.default_rng(2).normal(size=(6, 5)) * np.array([1, 10, 0.1, 1e-3, 3])
@@ -59,11 +59,11 @@ CASES = [
 ]
 
 
-def walk(optimiser, gradients=GRADIENTS):
+def walk(optimizer, gradients=GRADIENTS):
     params = jnp.zeros(5)
-    state = optimiser.init(params)
+    state = optimizer.init(params)
     for gradient in gradients:
-        updates, state = optimiser.update(jnp.float32(gradient), state, params)
+        updates, state = optimizer.update(jnp.float32(gradient), state, params)
         params = params + updates
     return np.asarray(params)
 
@@ -71,33 +71,33 @@ def walk(optimiser, gradients=GRADIENTS):
 @pytest.mark.parametrize(("name", "options"), CASES)
 def test_six_steps_are_the_rule(name, options):
     expected = -sum(RULES[name](**options))
-    np.testing.assert_allclose(walk(make_optimiser(name, RATE, **options)), expected, rtol=2e-5, atol=1e-7)
+    np.testing.assert_allclose(walk(make_optimizer(name, RATE, **options)), expected, rtol=2e-5, atol=1e-7)
 
 
-def test_every_optimiser_has_a_rule():
-    assert set(RULES) == set(OPTIMISERS)
+def test_every_optimizer_has_a_rule():
+    assert set(RULES) == set(OPTIMIZERS)
 
 
 def test_clipping_is_by_the_global_norm():
     norms = np.linalg.norm(GRADIENTS, axis=1, keepdims=True)
     assert norms.min() < 5 < norms.max()  # the test sees a clipped and an unclipped step
-    expected = walk(make_optimiser("sgd", RATE), GRADIENTS * np.minimum(1, 5 / norms))
-    np.testing.assert_allclose(walk(make_optimiser("sgd", RATE, clip_norm=5.0)), expected, rtol=1e-5)
+    expected = walk(make_optimizer("sgd", RATE), GRADIENTS * np.minimum(1, 5 / norms))
+    np.testing.assert_allclose(walk(make_optimizer("sgd", RATE, clip_norm=5.0)), expected, rtol=1e-5)
 
 
-@pytest.mark.parametrize("name", OPTIMISERS)
+@pytest.mark.parametrize("name", OPTIMIZERS)
 def test_numbers_may_ride_the_run_axis(name):
     rates = jnp.array([0.01, 0.2])
     together = jax.vmap(lambda rate: jnp.asarray(walk_traced(name, rate)))(rates)
     for rate, params in zip(rates, together, strict=True):
-        np.testing.assert_allclose(params, walk(make_optimiser(name, float(rate))), rtol=1e-5)
+        np.testing.assert_allclose(params, walk(make_optimizer(name, float(rate))), rtol=1e-5)
 
 
 def walk_traced(name, rate):
-    optimiser = make_optimiser(name, rate)
-    params, state = jnp.zeros(5), make_optimiser(name, rate).init(jnp.zeros(5))
+    optimizer = make_optimizer(name, rate)
+    params, state = jnp.zeros(5), make_optimizer(name, rate).init(jnp.zeros(5))
     for gradient in GRADIENTS:
-        updates, state = optimiser.update(jnp.float32(gradient), state, params)
+        updates, state = optimizer.update(jnp.float32(gradient), state, params)
         params = params + updates
     return params
 
@@ -109,20 +109,25 @@ class Layer(NamedTuple):
 
 def tree_of(draw):
     """Weights and biases as cells, users' cells and stacks of them hold theirs."""
-    shapes = {"layers": (Layer((2, 3), (3,)), Layer((3, 1), (1,))), "kernel": (4,), "bias": (2,), "embedding": (5, 2)}
+    shapes = {
+        "layers": (Layer((2, 3), (3,)), Layer((3, 1), (1,))),
+        "kernel": (4,),
+        "bias": (2,),
+        "embedding_size": (5, 2),
+    }
     is_shape = lambda node: isinstance(node, tuple) and all(isinstance(n, int) for n in node)  # noqa: E731
     return jax.tree.map(lambda shape: jnp.float32(draw.normal(size=shape)), shapes, is_leaf=is_shape)
 
 
-IS_WEIGHT = {"layers": (Layer(True, False), Layer(True, False)), "kernel": True, "bias": False, "embedding": True}
+IS_WEIGHT = {"layers": (Layer(True, False), Layer(True, False)), "kernel": True, "bias": False, "embedding_size": True}
 DRAW = np.random.default_rng(3)
 START, TREES = tree_of(DRAW), [tree_of(DRAW) for _ in range(4)]
 
 
-def trained(optimiser, params=START, gradients=TREES):
-    state = optimiser.init(params)
+def trained(optimizer, params=START, gradients=TREES):
+    state = optimizer.init(params)
     for gradient in gradients:
-        updates, state = optimiser.update(gradient, state, params)
+        updates, state = optimizer.update(gradient, state, params)
         params = optax.apply_updates(params, updates)
     return params
 
@@ -135,7 +140,7 @@ def assert_close(ours, theirs, rtol=1e-5, atol=1e-7):
 
 def test_weight_decay_is_adamw():
     expected = optax.adamw(RATE, weight_decay=0.3, mask=IS_WEIGHT)
-    assert_close(trained(make_optimiser("adam", RATE, weight_decay=0.3)), trained(expected))
+    assert_close(trained(make_optimizer("adam", RATE, weight_decay=0.3)), trained(expected))
 
 
 @pytest.mark.parametrize("momentum", [0.0, 0.9])
@@ -153,16 +158,16 @@ def test_weight_decay_of_sgd_is_beside_the_gradient(momentum, clip):
         moments = [momentum * m + shrink * g for m, g in zip(moments, gradient, strict=True)]
         values = [p - RATE * (m + d * p) for p, m, d in zip(values, moments, decays, strict=True)]
     assert min(norms) > 4  # every step is clipped
-    got = trained(make_optimiser("sgd", RATE, clip_norm=clip, weight_decay=0.3, momentum=momentum))
+    got = trained(make_optimizer("sgd", RATE, clip_norm=clip, weight_decay=0.3, momentum=momentum))
     assert_close(jax.tree.leaves(got), values)
 
 
 @pytest.mark.parametrize("cell", ["lstm", "gru", "biological_lstm"])
 def test_without_gradient_weights_shrink_and_biases_stay(cell):
-    model = make_model(make_cell(cell, 4, u_init="glorot_uniform"), 6, 3, every_step=True, embedding=2)
+    model = make_model(make_cell(cell, 4, u_init="glorot_uniform"), 6, 3, per_step=True, embedding_size=2)
     params = jax.tree.map(lambda leaf: leaf + 1, model.init(jax.random.key(0)))
     nothing = [jax.tree.map(jnp.zeros_like, params)] * 2
-    after = trained(make_optimiser("sgd", 0.5, weight_decay=0.2), params, nothing)
+    after = trained(make_optimizer("sgd", 0.5, weight_decay=0.2), params, nothing)
     for (path, new), old in zip(jax.tree.leaves_with_path(after), jax.tree.leaves(params), strict=True):
         stays = path[-1].name in ("b", "b_n", "b_c")
         np.testing.assert_allclose(new, old if stays else old * 0.9**2, rtol=1e-6, err_msg=str(path))
@@ -180,21 +185,21 @@ def test_the_learning_rate_falls_in_steps(decay):
     for rate, gradient in zip(rates, GRADIENTS, strict=True):
         expected = expected - rate * (gradient + (decay or 0) * expected)
     gradients = [{"w": jnp.float32(gradient)} for gradient in GRADIENTS]
-    got = trained(make_optimiser("sgd", schedule, weight_decay=decay), params, gradients)
+    got = trained(make_optimizer("sgd", schedule, weight_decay=decay), params, gradients)
     np.testing.assert_allclose(got["w"], expected, rtol=1e-5)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", OPTIMISERS)
+@pytest.mark.parametrize("name", OPTIMIZERS)
 def test_weight_decay_and_a_falling_rate_ride_the_run_axis(name):
     def of(rate, decay):
-        return trained(make_optimiser(name, step_decay(rate, 0.1, 2), weight_decay=decay))["kernel"]
+        return trained(make_optimizer(name, step_decay(rate, 0.1, 2), weight_decay=decay))["kernel"]
 
     rates, decays = jnp.array([0.01, 0.2, 0.01]), jnp.array([0.1, 0.1, 0.0])
     together = jax.vmap(of)(rates, decays)
     for rate, decay, kernel in zip(rates.tolist(), decays.tolist(), together, strict=True):
         np.testing.assert_allclose(kernel, of(rate, decay), rtol=1e-5)
-    plain = trained(make_optimiser(name, step_decay(0.01, 0.1, 2)))["kernel"]
+    plain = trained(make_optimizer(name, step_decay(0.01, 0.1, 2)))["kernel"]
     np.testing.assert_allclose(together[2], plain, rtol=1e-5)
     assert np.abs(together[0] - together[2]).max() > 1e-4
 
@@ -212,4 +217,4 @@ def test_weight_decay_and_a_falling_rate_ride_the_run_axis(name):
 )
 def test_mistakes_are_named(name, options, said):
     with pytest.raises(InputError, match=said):
-        make_optimiser(name, RATE, **options)
+        make_optimizer(name, RATE, **options)

@@ -234,16 +234,16 @@ def test_the_authors_initial_values():
     """Every weight matrix has the deviation that the package draws, at unlike D and H; biases are zero."""
     torch = optional("torch")
     package = optional("cerebral_lstm")
-    inputs, hidden = 150, 50
+    inputs, hidden_size = 150, 50
     torch.manual_seed(0)
-    module = package.CerebralLSTMCell(inputs, hidden)
-    params = make_cell("cerebral_lstm", hidden).init(jax.random.key(0), inputs)
+    module = package.CerebralLSTMCell(inputs, hidden_size)
+    params = make_cell("cerebral_lstm", hidden_size).init(jax.random.key(0), inputs)
     for name, ours in author_weights(params).items():
         theirs = getattr(module, name).detach().numpy()
         if name.startswith("b_"):
             np.testing.assert_array_equal(ours, theirs)
             continue
-        for rows in (slice(0, hidden), slice(hidden, None)):  # of h, of x: 2,500 draws or more, known to 2 %
+        for rows in (slice(0, hidden_size), slice(hidden_size, None)):  # of h, of x: 2,500 draws or more, known to 2 %
             assert abs(np.std(ours[rows]) / np.std(theirs[rows]) - 1) < 0.1, name
             assert abs(np.mean(ours[rows])) < 0.1 * np.std(theirs[rows]), name
         assert np.abs(ours).max() > 3 * np.std(theirs), name  # normal, not uniform

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 import scipy.stats
-from test_summary import ARMS, RATE, TASK, directory_of, fill, numbers
+from test_summary import ARMS, RATE, TASK, directory_of, fill, hyperparams
 
 from experiments.cli.main import main
 from rnnlab.core.errors import InputError
@@ -24,9 +24,9 @@ from rnnlab.report import html as page
 from rnnlab.report import write as report
 from rnnlab.report.paired_table import differences
 from rnnlab.stats import seeds_needed
-from rnnlab.stats.summary import Group, groups, headline_values, summarise
+from rnnlab.stats.summary import Group, groups, headline_values, summarize
 from rnnlab.storage import records
-from rnnlab.storage.records import DIED, Metrics
+from rnnlab.storage.records import DIVERGED_AT, Metrics
 
 VOID = {"meta", "input", "img", "br"}
 
@@ -81,16 +81,16 @@ class Reader(HTMLParser):
         return [attributes for name, attributes in self.found if name == tag]
 
 
-def run_of(path, *, seeds=3, dead=None, rate=1e-2, complete=True, data="digits", arms="ab"):
-    """A run whose arm a is whole; in arm b the seed at index ``dead`` dies. ``seeds`` 1: only one, one epoch."""
+def run_of(path, *, seeds=3, diverged=None, rate=1e-2, complete=True, data="digits", arms="ab"):
+    """A run whose arm a is whole; in arm b the seed at index ``diverged`` dies. ``seeds`` 1: only one, one epoch."""
     metrics = Metrics("quickstart", [RATE])
     if seeds == 1:
         for split in ("train", "validation", "test"):
             values = {"loss": np.array([1.5]), "accuracy": np.array([0.625])}
-            metrics.add("a", np.array([0]), numbers(1), 1, 5, split, values)
+            metrics.add("a", np.array([0]), hyperparams(1), 1, 5, split, values)
     elif seeds:
         for arm in arms:
-            fill(metrics, arm, rate=rate, dead=dead if arm == "b" else None)
+            fill(metrics, arm, rate=rate, diverged=diverged if arm == "b" else None)
     directory = directory_of(path, metrics, complete=complete)
     source = {"name": data, "task": "classification", "source": {"sha256": f"{data}0123456789"}}
     environment = {"command": ["python", "-m", "experiments", "run", "quick start"], "dataset": source}
@@ -107,7 +107,7 @@ def words(directory) -> str:
 
 
 def test_the_page_is_whole_and_can_be_read_without_eyes_or_mouse(tmp_path):
-    directory = run_of(tmp_path / "run", dead=2)
+    directory = run_of(tmp_path / "run", diverged=2)
     curve = Curve("author", "a", "train", "loss", {1: 2.5, 9: 1.0})
     report.write_report(directory, {("a", 0.01): 0.61}, [curve], VERDICTS)
     text = (directory / "report.html").read_text()
@@ -134,13 +134,13 @@ def test_the_page_is_whole_and_can_be_read_without_eyes_or_mouse(tmp_path):
 def test_differences_are_paired_by_seed_and_corrected_for_their_number():
     def group(arm, seeds, values, **found):
         curves = {("test", "accuracy"): np.array(values)[:, None], ("validation", "loss"): np.ones((len(seeds), 1))}
-        died = np.isnan(values)
-        return Group(arm, found, np.array(seeds), np.array([1]), curves, died, np.array([10]))
+        diverged = np.isnan(values)
+        return Group(arm, found, np.array(seeds), np.array([1]), curves, diverged, np.array([10]))
 
     first = group("a", [0, 1, 2, 3], [0.5, 0.6, 0.7, 0.9])
     better = group("b", [3, 1, 0], [0.95, 0.70, 0.58], rate=2.0)
-    dead, same = group("b", [0, 1], [np.nan, np.nan], rate=3.0), group("c", [0, 1, 2], [0.5, 0.6, 0.7])
-    found = differences([first, better, dead, same], "test_accuracy_at_best_validation")
+    diverged, same = group("b", [0, 1], [np.nan, np.nan], rate=3.0), group("c", [0, 1, 2], [0.5, 0.6, 0.7])
+    found = differences([first, better, diverged, same], "test_accuracy_at_best_validation")
     assert found.header[1] == "minus a"
     expected = scipy.stats.ttest_rel([0.95, 0.70, 0.58], [0.9, 0.6, 0.5])
     low, high = expected.confidence_interval()
@@ -155,7 +155,7 @@ def test_differences_are_paired_by_seed_and_corrected_for_their_number():
 
 
 def test_the_numbers_on_the_page_are_those_of_the_records(tmp_path):
-    directory = run_of(tmp_path / "run", dead=2)
+    directory = run_of(tmp_path / "run", diverged=2)
     report.write_report(directory, {("a", 0.01): 0.61}, (), VERDICTS)
     summary, said = report.read_summary(directory), words(directory)
     for row in summary["results"]:
@@ -176,7 +176,7 @@ def test_the_numbers_on_the_page_are_those_of_the_records(tmp_path):
     found = groups(records.read_metrics(directory / "metrics.parquet"))
     values = np.concatenate([headline_values(group, summary["headline"]) for group in found])
     np.testing.assert_array_equal([float(row[summary["headline"]]) for row in by_seed], values)
-    assert [row["dead"] for row in by_seed] == ["0", "0", "0", "0", "0", "1"]
+    assert [row["diverged"] for row in by_seed] == ["0", "0", "0", "0", "0", "1"]
 
 
 def test_the_drawn_points_are_where_the_values_are():
@@ -243,7 +243,7 @@ def test_what_hedges_the_numbers_is_said(tmp_path, capsys, name):
 
 def test_dead_runs_alone_have_no_numbers(tmp_path):
     metrics = Metrics("quickstart", [RATE])
-    metrics.add("a", np.array([0, 1]), numbers(2), 1, 5, "train", {DIED: np.array([0, 2])})
+    metrics.add("a", np.array([0, 1]), hyperparams(2), 1, 5, "train", {DIVERGED_AT: np.array([0, 2])})
     directory = directory_of(tmp_path / "run", metrics)
     report.write_report(directory)
     said = words(directory)
@@ -266,7 +266,7 @@ def test_a_run_that_saved_nothing_says_how_to_go_on(tmp_path, capsys):
 
 
 def test_runs_on_the_same_data_stand_side_by_side(tmp_path, capsys):
-    first, second = run_of(tmp_path / "one"), run_of(tmp_path / "two", rate=0.5, dead=2)
+    first, second = run_of(tmp_path / "one"), run_of(tmp_path / "two", rate=0.5, diverged=2)
     other = run_of(tmp_path / "three", data="mnist")
     out = tmp_path / "out"
     assert main(["report", *map(str, (first, second, other, second / ".." / "one")), "--out", str(out)]) == 0
@@ -314,7 +314,7 @@ def test_a_comparison_is_not_written_over_a_run(tmp_path, capsys):
 
 @pytest.mark.parametrize("several", [False, True])
 def test_what_is_exported_has_all_digits(tmp_path, capsys, several):
-    directories = [run_of(tmp_path / "one", dead=2), run_of(tmp_path / "two", data="mnist")][: 1 + several]
+    directories = [run_of(tmp_path / "one", diverged=2), run_of(tmp_path / "two", data="mnist")][: 1 + several]
     before = sorted(tmp_path.rglob("*"))
     found = {}
     for kind in tables.EXPORTS:
@@ -377,12 +377,12 @@ onload = () => {{ const d = frames[0].document, box = d.querySelector(".single")
 @pytest.mark.skipif(CHROMIUM is None, reason="no Chromium")
 @pytest.mark.parametrize("width", [1280, 390])
 def test_in_a_browser_nothing_overflows_and_single_runs_are_shown_on_demand(tmp_path, width):
-    directory = run_of(tmp_path / "run", dead=2)
+    directory = run_of(tmp_path / "run", diverged=2)
     metrics = Metrics("quickstart", [RATE])
     for arm in ("a", "an_arm_whose_name_is_as_long_as_the_combinators_make_them(bidirectional(cerebral(gru)))"):
         fill(metrics, arm)
     metrics.write(directory / "metrics.parquet")
-    document = summarise(metrics.table, TASK, ARMS, experiment="quickstart", complete=False)
+    document = summarize(metrics.table, TASK, ARMS, experiment="quickstart", complete=False)
     records.write_json(directory / "summary.json", document)
     report.write_report(directory, None, (), VERDICTS)
     text = (directory / "report.html").read_text().replace("<details>", "<details open>")

@@ -21,19 +21,19 @@ B, T, D, H, C = 3, 4, 5, 2, 3
 MEASURED = {"param_distance", "state_distance", "gradient_cosine"}
 
 
-def a_model(every_step=False, **options):
+def a_model(per_step=False, **options):
     cell = make_cell("cerebral_lstm", H, **options)
-    return cell, make_model(cell, D, C, every_step=every_step)
+    return cell, make_model(cell, D, C, per_step=per_step)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("task", TASKS)
 def test_the_paths_are_measured_as_the_docstring_says(task):
-    every_step = TASKS[task].every_step
-    cell, model = a_model(every_step)
+    per_step = TASKS[task].per_step
+    cell, model = a_model(per_step)
     draw = generator("probes", task)
     params = filled(draw, jax.eval_shape(model.init, jax.random.key(0)))
-    targets = draw.randint(0, C, (B, T) if every_step else (B,)).astype(np.int32)
+    targets = draw.randint(0, C, (B, T) if per_step else (B,)).astype(np.int32)
     batch = Split(random_inputs(draw, B, T, D), targets)
     found = paths(model, TASKS[task], params, batch)
     assert set(found) == MEASURED
@@ -53,7 +53,7 @@ def test_the_paths_are_measured_as_the_docstring_says(task):
         for t in range(T):
             state, h = cell.step(type(params.cell)(w, u, b), state, batch.inputs[:, t])
             hs.append(h)
-        out = jnp.stack(hs, 1) if every_step else hs[-1]
+        out = jnp.stack(hs, 1) if per_step else hs[-1]
         if task == "regression":
             return jnp.mean(((out @ params.w + params.b)[:, 0] - batch.targets) ** 2)
         likelihood = jax.nn.log_softmax(out @ params.w + params.b)
@@ -70,7 +70,7 @@ def test_the_paths_are_measured_as_the_docstring_says(task):
 def test_paths_round_any_cell_are_measured(name):
     """Of an LSTM's what ``cerebral_lstm`` with the same weights gives; a GRU's paths have no state of their own."""
     cell = make_cell(name, H)
-    model, draw = make_model(cell, D, C, every_step=False), generator("probes", name)
+    model, draw = make_model(cell, D, C, per_step=False), generator("probes", name)
     params = filled(draw, jax.eval_shape(model.init, jax.random.key(0)))
     batch = Split(random_inputs(draw, B, T, D), draw.randint(0, C, B).astype(np.int32))
     found = paths(model, TASKS["classification"], params, batch)
@@ -110,7 +110,7 @@ def test_identical_paths_are_no_distance_apart():
     ids=["lstm", "tied", "tied too", "both ways", "stack"],
 )
 def test_other_models_have_no_paths(cell):
-    model = make_model(cell, D, C, every_step=False)
+    model = make_model(cell, D, C, per_step=False)
     params = filled(generator("none"), jax.eval_shape(model.init, jax.random.key(0)))
     assert paths(model, TASKS["classification"], params, None) == {}
 
@@ -120,10 +120,10 @@ def test_probes_are_rows_of_the_metrics_from_epoch_0_on_for_living_runs(tmp_path
     """An arm with paths, one without, and a learning rate that kills in the first epoch."""
     directory = tmp_path / "run"
     arguments = ["run", "quickstart", "--data", "digits", "--arms", "cerebral-identical,lstm", "--seeds", "1",
-                 "--epochs", "2", "--out", str(directory), "--set", "probes=paths", "hidden=3", "steps_per_epoch=3",
-                 "batch=8", "optimizer=sgd", "arms.lstm.options.u_init=glorot_uniform",
+                 "--epochs", "2", "--out", str(directory), "--set", "probes=paths", "hidden_size=3", "steps_per_epoch=3",
+                 "batch_size=8", "optimizer=sgd", "arms.lstm.options.u_init=glorot_uniform",
                  "arms.lstm.cell=rnn", "options.activation=relu", "clip_norm=",
-                 "arms.cerebral-identical.numbers.learning_rate=1e-2,1e30"]  # fmt: skip
+                 "arms.cerebral-identical.hyperparams.learning_rate=1e-2,1e30"]  # fmt: skip
     assert main(arguments) == 0
     rows = pq.read_table(directory / "metrics.parquet").to_pylist()
     probed = [row for row in rows if row["metric"] in MEASURED]
@@ -141,14 +141,14 @@ def test_probes_are_rows_of_the_metrics_from_epoch_0_on_for_living_runs(tmp_path
     assert {row["epoch"] for row in rows if row["metric"] == "loss"} == {1, 2}
 
     # epoch 0 of the probes disturbs neither the table nor the curves
-    living, dead, plain = groups(pq.read_table(directory / "metrics.parquet"))
+    living, diverged, plain = groups(pq.read_table(directory / "metrics.parquet"))
     assert living.epochs.tolist() == [0, 1, 2]
-    assert (dead.epochs.tolist(), dead.died.tolist()) == ([0], [True])
+    assert (diverged.epochs.tolist(), diverged.diverged.tolist()) == ([0], [True])
     assert plain.epochs.tolist() == [1, 2]
     summary = report.read_summary(directory)
     first, second, third = summary["results"]
     assert (first["epochs"], first["metrics"][summary["headline"]]["n"]) == (2, 1)
-    assert (second["dead"], second["metrics"][summary["headline"]]["n"]) == (1, 0)
+    assert (second["diverged"], second["metrics"][summary["headline"]]["n"]) == (1, 0)
     (best,) = [r["value"] for r in rows if r["split"] == "validation" and r["metric"] == "loss" and r["epoch"] == 2
                and r["learning_rate"] == 0.01 and r["arm"] == "lstm"]  # fmt: skip
     assert third["metrics"]["best_validation_loss"]["mean"] <= best

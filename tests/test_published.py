@@ -10,21 +10,23 @@ import scipy.stats
 from rnnlab.core.types import Curve
 from rnnlab.report import figures, published
 from rnnlab.stats.summary import groups
-from rnnlab.storage.records import DIED, Metrics
+from rnnlab.storage.records import DIVERGED_AT, Metrics
 
 LOSS = np.array([[3.0, 1.0], [2.0, 2.5], [1.0, 4.0], [7.0, np.nan]])  # four seeds, two epochs; the last one dies
 
 
 def recorded() -> list:
-    metrics = Metrics("probe", ["eps"])
-    eps = {"eps": np.full(4, 1e-3, np.float32)}
-    metrics.add("a", np.arange(4), eps, 0, 0, "validation", {"param_distance": np.array([1.0, 2.0, 3.0, 4.0])})
+    metrics = Metrics("probe", ["noise_std"])
+    noise_std = {"noise_std": np.full(4, 1e-3, np.float32)}
+    metrics.add("a", np.arange(4), noise_std, 0, 0, "validation", {"param_distance": np.array([1.0, 2.0, 3.0, 4.0])})
     for epoch in (1, 2):
         alive = np.isfinite(LOSS[:, epoch - 1])
-        numbers = {"eps": eps["eps"][alive]}
-        metrics.add("a", np.arange(4)[alive], numbers, epoch, epoch, "train", {"loss": LOSS[alive, epoch - 1]})
-    metrics.add("a", np.array([3]), {"eps": eps["eps"][:1]}, 2, 2, "train", {DIED: np.array([2])})
-    metrics.add("b", np.array([0]), {"eps": eps["eps"][:1]}, 1, 1, "train", {"loss": np.array([5.0])})
+        hyperparams = {"noise_std": noise_std["noise_std"][alive]}
+        metrics.add("a", np.arange(4)[alive], hyperparams, epoch, epoch, "train", {"loss": LOSS[alive, epoch - 1]})
+    metrics.add(
+        "a", np.array([3]), {"noise_std": noise_std["noise_std"][:1]}, 2, 2, "train", {DIVERGED_AT: np.array([2])}
+    )
+    metrics.add("b", np.array([0]), {"noise_std": noise_std["noise_std"][:1]}, 1, 1, "train", {"loss": np.array([5.0])})
     return groups(metrics.table)
 
 
@@ -75,8 +77,8 @@ def test_the_figures_are_drawn_also_of_what_is_missing():
 def test_what_probes_measured_is_kept_apart_from_the_losses():
     found = recorded()
     (point,) = figures.probe_curves(found)
-    assert {name: point[name] for name in ("arm", "eps", "split", "metric", "epoch", "n")} == {
-        "arm": "a", "eps": 0.001, "split": "validation", "metric": "param_distance", "epoch": 0, "n": 3,
+    assert {name: point[name] for name in ("arm", "noise_std", "split", "metric", "epoch", "n")} == {
+        "arm": "a", "noise_std": 0.001, "split": "validation", "metric": "param_distance", "epoch": 0, "n": 3,
     }  # fmt: skip
     assert point["mean"] == 2.0  # of the living
     assert {(point["epoch"], point["split"]) for point in figures.loss_curves(found)} == {(1, "train"), (2, "train")}

@@ -11,7 +11,7 @@ import pytest
 
 from rnnlab.core.errors import InputError
 from rnnlab.storage import records
-from rnnlab.storage.records import DIED, Metrics
+from rnnlab.storage.records import DIVERGED_AT, Metrics
 
 COLUMNS = ["experiment", "arm", "seed", "learning_rate", "delta", "epoch", "step", "split", "metric", "value"]
 
@@ -24,9 +24,9 @@ def filled() -> Metrics:
             values = np.arange(3) / 7 + epoch + (split == "test") / 3
             metrics.add("a", np.array([0, 7, 2**32 - 1], np.uint32), {"learning_rate": rates}, epoch, 5 * epoch, split,
                         {"loss": values, "accuracy": -values})  # fmt: skip
-    numbers = {"learning_rate": rates[:1], "delta": np.array([0.3], np.float32)}
-    metrics.add("b", np.array([1], np.uint32), numbers, 1, 5, "test", {"loss": np.array([np.inf])})
-    metrics.add("b", np.array([4], np.uint32), numbers, 1, 5, "train", {DIED: np.array([3])})
+    hyperparams = {"learning_rate": rates[:1], "delta": np.array([0.3], np.float32)}
+    metrics.add("b", np.array([1], np.uint32), hyperparams, 1, 5, "test", {"loss": np.array([np.inf])})
+    metrics.add("b", np.array([4], np.uint32), hyperparams, 1, 5, "train", {DIVERGED_AT: np.array([3])})
     return metrics
 
 
@@ -43,7 +43,7 @@ def test_the_table_is_long(tmp_path):
     assert rows(table)[1] == ("probe", "a", 7, 0.001, None, 1, 5, "train", "loss", 1 / 7 + 1)
     assert rows(table)[-2:] == [
         ("probe", "b", 1, 0.001, 0.3, 1, 5, "test", "loss", np.inf),
-        ("probe", "b", 4, 0.001, 0.3, 1, 5, "train", DIED, 3.0),
+        ("probe", "b", 4, 0.001, 0.3, 1, 5, "train", DIVERGED_AT, 3.0),
     ]
     assert {row[2] for row in rows(table)} == {0, 7, 2**32 - 1, 1, 4}
 
@@ -173,8 +173,8 @@ def test_a_kill_while_writing_leaves_the_old_file(tmp_path, monkeypatch):
 
 
 def test_json_is_strict_and_nan_becomes_null(tmp_path):
-    numbers = {"a": [1.5, float("nan"), (float("inf"), "x")], "b": None, "c": {"d": -float("inf")}}
-    records.write_json(tmp_path / "a.json", numbers)
+    hyperparams = {"a": [1.5, float("nan"), (float("inf"), "x")], "b": None, "c": {"d": -float("inf")}}
+    records.write_json(tmp_path / "a.json", hyperparams)
     text = (tmp_path / "a.json").read_text()
 
     def strict(word):

@@ -130,7 +130,7 @@ def test_reset_before_and_after_agree_on_a_diagonal_matrix():
 
 
 def test_the_printed_gru_is_a_standard_one_with_shared_weights_and_the_other_update_gate():
-    printed, params, carry, xs = a_gru("printed", form="printed", reset="before")
+    printed, params, carry, xs = a_gru("printed", variant="printed", reset="before")
     standard = make_cell("gru", H, reset="before")
     same = GRUParams(  # 1 - s(a) = s(-a)
         np.stack([params.w[:, 0], -params.w[:, 1], params.w[:, 0]], 1),
@@ -157,13 +157,13 @@ def test_identical_cerebral_paths_are_an_lstm_whose_doubled_output_feeds_back():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("form", ["code", "printed"])
-def test_a_tied_path_is_two_identical_ones(form):
+@pytest.mark.parametrize("variant", ["code", "printed"])
+def test_a_tied_path_is_two_identical_ones(variant):
     """From one key: half the parameters, the same outputs and cell states, and the sum of the two gradients."""
-    twice, tied = (make_cell("cerebral_lstm", H, paths=paths, form=form) for paths in ("identical", "tied"))
+    twice, tied = (make_cell("cerebral_lstm", H, paths=paths, variant=variant) for paths in ("identical", "tied"))
     both, one = (cell.init(jax.random.key(5), D) for cell in (twice, tied))
     assert 2 * count_parameters(one) == count_parameters(both)
-    draw = generator("tied", form)
+    draw = generator("tied", variant)
     xs, weights = random_inputs(draw, T, B, D), random_inputs(draw, T, B, H)
     (carry, hs), (tied_carry, tied_hs) = unroll(twice, both, xs), unroll(tied, one, xs)
     np.testing.assert_allclose(tied_hs, hs, **FLOAT32)
@@ -175,13 +175,13 @@ def test_a_tied_path_is_two_identical_ones(form):
         np.testing.assert_allclose(of_one, np.sum(of_both, axis, keepdims=True), rtol=2e-4, atol=2e-5)
 
 
-@pytest.mark.parametrize("form", ["code", "printed"])
-@pytest.mark.parametrize("hidden", [H, 33])  # 33: blocks of vector instructions end within a path
-def test_identical_cerebral_paths_get_bit_equal_gradients(form, hidden):
-    cell = make_cell("cerebral_lstm", hidden, paths="identical", form=form)
+@pytest.mark.parametrize("variant", ["code", "printed"])
+@pytest.mark.parametrize("hidden_size", [H, 33])  # 33: blocks of vector instructions end within a path
+def test_identical_cerebral_paths_get_bit_equal_gradients(variant, hidden_size):
+    cell = make_cell("cerebral_lstm", hidden_size, paths="identical", variant=variant)
     params = cell.init(jax.random.key(5), D)
-    draw = generator("bit equal", form, hidden)
-    xs, weights = random_inputs(draw, T, B, D), random_inputs(draw, T, B, hidden)
+    draw = generator("bit equal", variant, hidden_size)
+    xs, weights = random_inputs(draw, T, B, D), random_inputs(draw, T, B, hidden_size)
     gradients = jax.jit(jax.grad(lambda p: jnp.vdot(unroll(cell, p, xs)[1], weights)))(params)
     for leaf, axis in zip(gradients, (1, 1, 0), strict=True):
         upper, lower = np.split(np.asarray(leaf), 2, axis)
@@ -191,8 +191,8 @@ def test_identical_cerebral_paths_get_bit_equal_gradients(form, hidden):
 
 def test_the_printed_cerebral_cell_state_has_no_memory():
     draw = generator("no memory")
-    for form, remembers in (("code", True), ("printed", False)):
-        cell = make_cell("cerebral_lstm", H, form=form)
+    for variant, remembers in (("code", True), ("printed", False)):
+        cell = make_cell("cerebral_lstm", H, variant=variant)
         params = random_params(cell, draw)
         carry, x = random_carry(cell, params, draw, (B,)), random_inputs(draw, B, D)
         h = cell.step(params, carry, x)[1]
@@ -227,7 +227,7 @@ def test_the_cerebral_structure_round_an_lstm_is_the_cerebral_lstm(paths):
 def test_cerebral_paths_start_as_the_cell_does():
     own = {"forget_bias": 2.0, "u_init": "glorot_uniform"}
     inner, upper_key, lower_key = make_cell("lstm", H, **own), *jax.random.split(jax.random.key(5))
-    options = {**own, "eps": 0.125}
+    options = {**own, "noise_std": 0.125}
     for paths in ("independent", "identical", "noise", "tied"):
         found = make_cell("cerebral(lstm)", H, paths=paths, **options).init(jax.random.key(5), D).paths
         upper = inner.init(upper_key, D)
@@ -261,12 +261,12 @@ def test_identical_cerebral_paths_of_a_gru_are_the_gru():
     np.testing.assert_allclose(after.h, carry.h, **FLOAT32)
 
 
-@pytest.mark.parametrize(("name", "hidden"), [("lstm", 33), ("gru", H)])
-def test_identical_paths_of_any_cell_get_bit_equal_gradients(name, hidden):
-    cell = make_cell(f"cerebral({name})", hidden, paths="identical", u_init="glorot_uniform")
+@pytest.mark.parametrize(("name", "hidden_size"), [("lstm", 33), ("gru", H)])
+def test_identical_paths_of_any_cell_get_bit_equal_gradients(name, hidden_size):
+    cell = make_cell(f"cerebral({name})", hidden_size, paths="identical", u_init="glorot_uniform")
     params = cell.init(jax.random.key(5), D)
     draw = generator("bit equal", name)
-    xs, weights = random_inputs(draw, T, B, D), random_inputs(draw, T, B, hidden)
+    xs, weights = random_inputs(draw, T, B, D), random_inputs(draw, T, B, hidden_size)
     gradients = jax.jit(jax.grad(lambda p: jnp.vdot(unroll(cell, p, xs)[1], weights)))(params)
     for upper, lower in jax.tree.leaves(gradients):
         assert np.abs(upper).max() > 0

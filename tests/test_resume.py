@@ -20,14 +20,14 @@ from experiments.cli.main import main
 from rnnlab.config.experiment import Arm
 from rnnlab.runs import loop, run
 from rnnlab.runs.prepare import abstract_state, prepare
-from rnnlab.runs.progress import Quiet
+from rnnlab.runs.progress import NoProgressMeter
 from rnnlab.storage import checkpoint, records
 
 ROOT = Path(__file__).resolve().parent.parent
 
 ONE = replace(
     quickstart.CONFIG, arms={"plain": Arm("rnn")}, data="digits", seeds=(0, 5, 1), epochs=2, steps_per_epoch=7,
-    batch=16, hidden=4, learning_rate=(1e-2, 3e-2), keep_every=1, save_seconds=1e-9,
+    batch_size=16, hidden_size=4, learning_rate=(1e-2, 3e-2), keep_params_every=1, checkpoint_interval_s=1e-9,
 )  # fmt: skip
 # the second draws noise in every step, from its seed and its step
 TWO = replace(ONE, arms={"plain": Arm("rnn"), "noisy": Arm("biological_lstm", options={"noise": 0.1})}, seeds=(0, 5))
@@ -45,7 +45,7 @@ class Killed(BaseException):
     """Stands for a kill: nothing after it is done but what ``finally`` does."""
 
 
-class At(Quiet):
+class At(NoProgressMeter):
     """Does something at the n-th call of ``begin`` and ``move`` together."""
 
     def __init__(self, moment: int, act) -> None:
@@ -68,7 +68,7 @@ def kill() -> None:
     raise Killed
 
 
-def numbers(config, directory: Path) -> dict:
+def hyperparams(config, directory: Path) -> dict:
     """All that a run computes, exactly: every row, every array of every checkpoint, where training stands."""
     prepared = prepare(config)
     found: dict = {"rows": [repr(row) for row in pq.read_table(directory / "metrics.parquet").to_pylist()]}
@@ -77,7 +77,7 @@ def numbers(config, directory: Path) -> dict:
         abstract = abstract_state(prepared.plans[name], prepared.recipes[name], config)
         leaves = jax.tree.leaves_with_path(checkpoint.load(folder, abstract))
         for epoch in range(1, config.epochs + 1):
-            if config.keep_every:
+            if config.keep_params_every:
                 leaves += jax.tree.leaves_with_path(checkpoint.load_epoch(folder, abstract.params, epoch))
         found[name] = [(jax.tree_util.keystr(path), np.asarray(leaf).tobytes()) for path, leaf in leaves]
         found[name].append(checkpoint.position(folder)._replace(seconds=0))
@@ -89,19 +89,19 @@ def files(directory: Path) -> dict[str, bytes]:
 
 
 def whole(config, directory: Path) -> dict:
-    assert run.start(prepare(config), directory, Quiet())
-    return numbers(config, directory)
+    assert run.start(prepare(config), directory, NoProgressMeter())
+    return hyperparams(config, directory)
 
 
 @pytest.fixture(scope="module")
 def reference(tmp_path_factory):
     """An uninterrupted run of ONE, which saves only at its end."""
     directory = tmp_path_factory.mktemp("reference") / "run"
-    return whole(replace(ONE, save_seconds=1e9), directory), directory
+    return whole(replace(ONE, checkpoint_interval_s=1e9), directory), directory
 
 
 def expect(reference: dict, config, directory: Path) -> None:
-    found = numbers(config, directory)
+    found = hyperparams(config, directory)
     assert found["rows"] == reference["rows"]
     for name in config.arms:
         # the config's hash tells when it was saved
@@ -110,7 +110,7 @@ def expect(reference: dict, config, directory: Path) -> None:
         assert found[name][:-1] == reference[name][:-1]
         left = [path.name for path in (directory / "checkpoints" / name).iterdir()]
         steps = config.epochs * config.steps_per_epoch
-        kept = [f"epoch_{epoch:06d}" for epoch in range(1, config.epochs + 1)] if config.keep_every else []
+        kept = [f"epoch_{epoch:06d}" for epoch in range(1, config.epochs + 1)] if config.keep_params_every else []
         assert sorted(left) == [*kept, f"step_{steps:08d}"]
 
 
@@ -133,7 +133,7 @@ def test_ctrl_c_and_resume(reference, tmp_path, moment):
     assert checkpoint.position(directory / "checkpoints" / "plain").step == moment
     assert signal.getsignal(signal.SIGINT) is before
     assert (directory / "summary.json").exists()
-    assert run.resume(prepare(ONE), directory, Quiet())
+    assert run.resume(prepare(ONE), directory, NoProgressMeter())
     expect(reference[0], ONE, directory)
 
 
@@ -157,7 +157,7 @@ def test_killed_again_and_again(reference, tmp_path):
 def two(tmp_path_factory):
     """An uninterrupted run of TWO."""
     directory = tmp_path_factory.mktemp("two") / "run"
-    return whole(replace(TWO, save_seconds=1e9), directory), directory
+    return whole(replace(TWO, checkpoint_interval_s=1e9), directory), directory
 
 
 @pytest.mark.slow
@@ -168,7 +168,7 @@ def test_stopped_between_two_arms_one_of_which_is_noisy(two, tmp_path):
     assert checkpoint.position(directory / "checkpoints" / "noisy").step == 0
     with pytest.raises(Killed):
         run.resume(prepare(TWO), directory, At(5, kill))
-    assert run.resume(prepare(TWO), directory, Quiet())
+    assert run.resume(prepare(TWO), directory, NoProgressMeter())
     expect(two[0], TWO, directory)
 
 
@@ -216,9 +216,9 @@ def test_killed_inside_a_save(reference, tmp_path, monkeypatch, where):
     else:
         monkeypatch.setattr(records, "write_json", Nth(records.write_json, 4, after=False))
     with pytest.raises(Killed):
-        run.start(prepare(ONE), directory, Quiet())
+        run.start(prepare(ONE), directory, NoProgressMeter())
     monkeypatch.undo()
-    assert run.resume(prepare(ONE), directory, Quiet())
+    assert run.resume(prepare(ONE), directory, NoProgressMeter())
     expect(reference[0], ONE, directory)
 
 
@@ -226,18 +226,18 @@ def test_killed_inside_a_save(reference, tmp_path, monkeypatch, where):
 def test_killed_before_there_is_a_directory(tmp_path, monkeypatch, nth):
     monkeypatch.setattr(records, "write_whole", Nth(records.write_whole, nth, after=True))
     with pytest.raises(Killed):
-        run.start(prepare(ONE), tmp_path / "run", Quiet())
+        run.start(prepare(ONE), tmp_path / "run", NoProgressMeter())
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.slow
 def test_killed_before_the_first_save(reference, tmp_path):
     directory = tmp_path / "run"
-    config = replace(ONE, save_seconds=1e9)
+    config = replace(ONE, checkpoint_interval_s=1e9)
     with pytest.raises(Killed):
         run.start(prepare(config), directory, At(12, kill))
     assert not (directory / "metrics.parquet").exists()
-    assert run.resume(prepare(config), directory, Quiet())
+    assert run.resume(prepare(config), directory, NoProgressMeter())
     expect(reference[0], config, directory)
 
 
@@ -260,7 +260,7 @@ def test_a_kill_while_a_finished_run_is_resumed_leaves_it_finished(two, tmp_path
     before = files(directory)
     monkeypatch.setattr(records, "write_json", Nth(records.write_json, 1, after=True))
     with contextlib.suppress(Killed):
-        run.resume(prepare(replace(TWO, save_seconds=1e9)), directory, Quiet())
+        run.resume(prepare(replace(TWO, checkpoint_interval_s=1e9)), directory, NoProgressMeter())
     assert files(directory) == before
 
 
@@ -298,7 +298,7 @@ def test_a_full_disk_costs_nothing_that_was_saved(reference, stopped, tmp_path):
     assert f"{ROOT}/rnnlab/" not in done.stderr.replace(lines[0], ""), done.stderr
     after = files(directory / "checkpoints")
     assert {path: after.get(path) for path in saved} == saved
-    assert run.resume(prepare(ONE), directory, Quiet())
+    assert run.resume(prepare(ONE), directory, NoProgressMeter())
     expect(reference[0], ONE, directory)
 
 
@@ -317,7 +317,7 @@ def test_a_disk_that_is_full_when_a_run_is_stopped_right_after_a_save(reference,
         run.resume(prepare(ONE), directory, At(0, interrupt))
     monkeypatch.undo()
     assert checkpoint.position(directory / "checkpoints" / "plain").step == 3
-    assert run.resume(prepare(ONE), directory, Quiet())
+    assert run.resume(prepare(ONE), directory, NoProgressMeter())
     expect(reference[0], ONE, directory)
 
 
@@ -344,8 +344,8 @@ def test_a_real_kill_and_a_polite_one(tmp_path, monkeypatch):
     monkeypatch.setattr(loop, "STRETCH_SECONDS", 0.5)  # as in earnest
     directory = tmp_path / "a run"
     arguments = ["run", "quickstart", "--data", "digits", "--arms", "lstm", "--seeds", "2", "--epochs", "40",
-                 "--out", str(directory), "--set", "arms.lstm.cell=rnn", "hidden=4", "steps_per_epoch=70", "batch=16",
-                 "save_seconds=0.02"]  # fmt: skip
+                 "--out", str(directory), "--set", "arms.lstm.cell=rnn", "hidden_size=4", "steps_per_epoch=70", "batch_size=16",
+                 "checkpoint_interval_s=0.02"]  # fmt: skip
     process = launch(*arguments)
     wait_for_a_save(process, directory)
     process.kill()
@@ -368,7 +368,7 @@ def test_a_real_kill_and_a_polite_one(tmp_path, monkeypatch):
     )
     assert (directory / "metrics.parquet").read_bytes() == (reference / "metrics.parquet").read_bytes()
     config = replace(
-        quickstart.CONFIG, arms={"lstm": Arm("rnn")}, data="digits", seeds=(0, 1), epochs=40, hidden=4,
-        steps_per_epoch=70, batch=16, save_seconds=0.02,
+        quickstart.CONFIG, arms={"lstm": Arm("rnn")}, data="digits", seeds=(0, 1), epochs=40, hidden_size=4,
+        steps_per_epoch=70, batch_size=16, checkpoint_interval_s=0.02,
     )  # fmt: skip
-    expect(numbers(config, reference), config, directory)
+    expect(hyperparams(config, reference), config, directory)

@@ -14,19 +14,19 @@ from rnnlab.cells.registry import make_cell, stack
 from rnnlab.core.types import Model
 from rnnlab.models.recurrent_model import make_model
 from rnnlab.models.sampling import generate
-from rnnlab.runs.progress import Terminal
+from rnnlab.runs.progress import TerminalProgressMeter
 from rnnlab.train.keys import STREAMS
 
 V = 5
 LOGITS = np.array([0.3, -1.2, 1.1, 0.0, 0.8], np.float32)
 MODELS = {
-    "stacked": make_model(stack([make_cell("lstm", 6), make_cell("lstm", 6)]), V, V, every_step=True, embedding=3),
-    "cerebral": make_model(make_cell("cerebral_lstm", 6), V, V, every_step=True),
+    "stacked": make_model(stack([make_cell("lstm", 6), make_cell("lstm", 6)]), V, V, per_step=True, embedding_size=3),
+    "cerebral": make_model(make_cell("cerebral_lstm", 6), V, V, per_step=True),
 }
 
 
 def drawn(model: Model):
-    """Parameters of the model's shapes, without the cost of its initialisers."""
+    """Parameters of the model's shapes, without the cost of its initializers."""
     draw = np.random.default_rng(25)
     shapes = jax.eval_shape(model.init, jax.random.key(0))
     params = jax.tree.map(lambda leaf: jnp.asarray(3 * draw.normal(size=leaf.shape), leaf.dtype), shapes)
@@ -115,13 +115,13 @@ def folder(tmp_path_factory):
     """``run``, two layers that have learnt "abcb" at one of two learning rates, its text gone; ``digits``."""
     folder = tmp_path_factory.mktemp("sampled")
     (folder / "text.txt").write_text("abcb" * 200)
-    small = ["hidden=8", "batch=8", "steps_per_epoch=9", "keep_every=4"]
+    small = ["hidden_size=8", "batch_size=8", "steps_per_epoch=9", "keep_params_every=4"]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Terminal, "end", lambda *arguments: None)
-        patch.setattr("experiments.__main__._write_report", lambda directory: 0)
+        patch.setattr(TerminalProgressMeter, "end", lambda *arguments: None)
+        patch.setattr("experiments.cli.main._write_report", lambda directory: 0)
         common = ["run", "quickstart", "--quick", "--arms", "lstm", "--out"]
         assert main([*common, f"{folder}/run", "--data", f"text:{folder}/text.txt", "--seeds", "3:5", "--epochs", "8",
-                     "--set", "arms.lstm.layers=2", "arms.lstm.cell=rnn", "window=9", "learning_rate=0.03,1e-5",
+                     "--set", "arms.lstm.layers=2", "arms.lstm.cell=rnn", "sequence_length=9", "learning_rate=0.03,1e-5",
                      *small]) == 0  # fmt: skip
     (folder / "text.txt").unlink()
     return folder
@@ -166,7 +166,7 @@ def test_a_key_is_a_text(folder, capsys):
         (["--key", "-1"], "from 0"), (["--set", "learning_rate"], "name=value"), (["--set", "x=1"], "learning_rate"),
         (["--set", "learning_rate=1"], "0.03, 1e-05"), (["--set", "learning_rate=fast"], "a number"),
         (["--nope"], "--help"), (["--length"], "--help"),
-        (["--beam", "3"], "--beam: means nothing to a run of language_modelling"), (["--questions", "3"], "--q"),
+        (["--beam", "3"], "--beam: means nothing to a run of language_modeling"), (["--questions", "3"], "--q"),
     ],
 )  # fmt: skip
 def test_a_wrong_option(folder, capsys, arguments, accepted):
@@ -210,7 +210,7 @@ def test_a_run_of_another_vocabulary_or_task(folder, tmp_path, capsys):
     wider = text.replace('_size": 3', '_size": 4').replace('"b",', '"b", "bb",')
     env.write_text(wider)
     assert "checkpoint" in refused(capsys, env.parent, "--set", RATES[0])
-    env.write_text(text.replace('"language_modelling"', '"classification"'))
+    env.write_text(text.replace('"language_modeling"', '"classification"'))
     assert "language model" in refused(capsys, env.parent, "--set", RATES[0])
 
 
@@ -224,7 +224,7 @@ def test_arms_side_by_side(folder, tmp_path, capsys, monkeypatch):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("rnnlab.runs.run._train", lambda *arguments: False)
         arguments = ["run", "quickstart", "--quick", "--arms", "lstm,cerebral,lstm-stacked", "--out",
-                     f"{tmp_path}/run", "--data", f"text:{tmp_path}/poem.txt", "--set", "batch=4",
+                     f"{tmp_path}/run", "--data", f"text:{tmp_path}/poem.txt", "--set", "batch_size=4",
                      "arms.lstm.cell=rnn", "arms.lstm-stacked.cell=rnn"]  # fmt: skip
         assert main(arguments) == 130
     assert "lstm, cerebral, lstm-stacked, all" in refused(capsys, tmp_path / "run")

@@ -14,12 +14,12 @@ from rnnlab.runs.prepare import abstract_state, identity, prepare
 from rnnlab.runs.saved_run import load_run
 from rnnlab.storage import checkpoint, records
 from rnnlab.train.keys import stream_key
-from rnnlab.train.sweep import grid
+from rnnlab.train.sweep import run_grid
 
 CONFIG = Config(
     experiment="quickstart", arms={"stacked": Arm("lstm", layers=2), "cerebral": Arm("cerebral_lstm")}, data="",
-    seeds=(7, 3), epochs=3, batch=4, hidden=3, learning_rate=(1e-2, 0.3), window=8, steps_per_epoch=2, keep_every=2,
-    batches="contiguous",
+    seeds=(7, 3), epochs=3, batch_size=4, hidden_size=3, learning_rate=(1e-2, 0.3), sequence_length=8, steps_per_epoch=2, keep_params_every=2,
+    batch_sampling="contiguous",
 )  # fmt: skip
 
 
@@ -198,7 +198,7 @@ def untrained(tmp_path, config, told):
 
 def test_a_swept_option_of_the_cell_makes_the_model(tmp_path):
     arms = {"plain": Arm("rnn"), "bio": Arm("biological_lstm", options={"delta": (0.1, 0.9)})}
-    config = replace(CONFIG, arms=arms, data="digits", batches="shuffled")
+    config = replace(CONFIG, arms=arms, data="digits", batch_sampling="shuffled")
     saved = untrained(tmp_path, config, identity(prepare(config)))
     with pytest.raises(InputError, match=r"delta: arm bio has runs with several; accepted: name one of 0\.1, 0\.9"):
         saved.model("bio")
@@ -206,16 +206,16 @@ def test_a_swept_option_of_the_cell_makes_the_model(tmp_path):
     xs = np.random.default_rng(0).normal(size=(1, 3, 8)).astype(np.float32)
     first, second = (saved.model("bio", delta=delta).apply(params, 16 * xs, None, None)[1] for delta in (0.1, 0.9))
     assert not np.allclose(first, second)
-    assert saved.numbers("bio") == {"learning_rate": (1e-2, 0.3), "delta": (0.1, 0.9)}
-    assert list(grid(config.seeds, saved.numbers("bio")).seed[:3]) == [7, 3, 7]
+    assert saved.hyperparams("bio") == {"learning_rate": (1e-2, 0.3), "delta": (0.1, 0.9)}
+    assert list(run_grid(config.seeds, saved.hyperparams("bio")).seed[:3]) == [7, 3, 7]
 
 
 @pytest.mark.parametrize("ids", [True, False])
 def test_words_are_embedded_though_env_does_not_list_them(tmp_path, ids):
     sizes = {"train": 40, "validation": 20, "test": 20}
     told = {"name": "imdb", "task": "classification", "input_size": 20, "output_size": 2, "scale": 1.0, "cells": {}}
-    told |= {"question": 0, "source": {}, "ids": ids, "vocabulary": None, "examples": sizes}
-    saved = untrained(tmp_path, replace(CONFIG, data="imdb", embedding=5, batches="shuffled"), told)
+    told |= {"prompt_length": 0, "source": {}, "ids": ids, "vocabulary": None, "examples": sizes}
+    saved = untrained(tmp_path, replace(CONFIG, data="imdb", embedding_size=5, batch_sampling="shuffled"), told)
     params = jax.eval_shape(saved.model("stacked").init, jax.random.key(0))
     assert (params.embedding is not None) == ids
 
@@ -224,7 +224,7 @@ def test_words_are_embedded_though_env_does_not_list_them(tmp_path, ids):
 def test_a_cell_that_was_edited(tmp_path, decoder):
     cell = tmp_path / "own.py"
     cell.write_text("from rnnlab.cells.registry import rnn\ndef own(hidden):\n    return rnn(hidden)\n")
-    config = replace(CONFIG, arms={"own": Arm(f"{cell}:own")}, data="digits", batches="shuffled")
+    config = replace(CONFIG, arms={"own": Arm(f"{cell}:own")}, data="digits", batch_sampling="shuffled")
     if decoder:
         arms = {"own": Arm("rnn", decoder=f"{cell}:own", attention="none")}
         config = replace(config, arms=arms, data="reversal", data_options={"fed": True, "examples": 40})
@@ -237,7 +237,9 @@ def test_a_cell_that_was_edited(tmp_path, decoder):
 
 def test_of_sequence_to_sequence_there_is_no_one_cell(tmp_path):
     arms = {"pair": Arm("rnn", decoder="lstm", attention="dot")}
-    config = replace(CONFIG, arms=arms, data="reversal", data_options={"fed": True, "examples": 40}, batches="shuffled")
+    config = replace(
+        CONFIG, arms=arms, data="reversal", data_options={"fed": True, "examples": 40}, batch_sampling="shuffled"
+    )
     with pytest.raises(InputError, match="two cells; accepted: an arm of one"):
         untrained(tmp_path, config, identity(prepare(config))).cell("pair")
 

@@ -17,7 +17,7 @@ import experiments.seq2seq as study
 from experiments.cli.main import _configuration, _parser, main
 from rnnlab.cells.registry import count_parameters, make_cell, stack
 from rnnlab.cells.unroll import unroll
-from rnnlab.cells.wrappers.recurrent_dropout import drop
+from rnnlab.cells.wrappers.recurrent_dropout import dropout_mask
 from rnnlab.config.experiment import Arm, from_json, to_json
 from rnnlab.core.errors import InputError
 from rnnlab.data import registry as data
@@ -37,9 +37,9 @@ FLOAT32 = {"rtol": 2e-5, "atol": 2e-6}  # some fifty sums of float32 each
 CELLS = {"none": ("lstm", "lstm"), "additive": ("gru", "lstm"), "dot": ("lstm", "lstm")}
 
 
-def a_model(attention, encoder=None, decoder=None, *, width=H, question=Q, **options):
+def a_model(attention, encoder=None, decoder=None, *, width=H, prompt_length=Q, **options):
     made = [encoder or make_cell(CELLS[attention][0], width), decoder or make_cell(CELLS[attention][1], H)]
-    return make_seq2seq(*made, V, V, question=question, attention=attention, **options)
+    return make_seq2seq(*made, V, V, prompt_length=prompt_length, attention=attention, **options)
 
 
 def drawn(model, *names, deviation=0.9, dtype=np.float32):
@@ -94,11 +94,11 @@ def by_hand(attention, params, ids, valid=Q):
     return np.array(logits)
 
 
-@pytest.mark.parametrize("embedding", [0, E])
+@pytest.mark.parametrize("embedding_size", [0, E])
 @pytest.mark.parametrize("attention", ATTENTION)
-def test_a_teacher_forced_pass_is_the_papers_equations(attention, embedding):
+def test_a_teacher_forced_pass_is_the_papers_equations(attention, embedding_size):
     """Also with questions of different lengths, whose padding holds one id or another."""
-    model = a_model(attention, width=H + 1 if attention == "additive" else H, embedding=embedding)
+    model = a_model(attention, width=H + 1 if attention == "additive" else H, embedding_size=embedding_size)
     params, ids = drawn(model, attention, deviation=0.5), some_ids(attention)
     apply = jax.jit(model.apply)
     _, logits = apply(params, ids, None, None)
@@ -130,7 +130,7 @@ def test_an_empty_question_is_answered_from_nothing(attention):
 @pytest.mark.parametrize("attention", ["additive", pytest.param("dot", marks=SLOW)])
 def test_gradients_are_finite_differences(attention):
     with jax.enable_x64(True):
-        model = a_model(attention, width=H + 1 if attention == "additive" else H, embedding=E)
+        model = a_model(attention, width=H + 1 if attention == "additive" else H, embedding_size=E)
         params, ids, draw = drawn(model, attention, dtype=np.float64), some_ids(attention), generator("slopes")
         weights, lengths = draw.standard_normal((B, Q + A, V)), np.array([2, Q, 3])
 
@@ -167,7 +167,7 @@ def test_the_last_carry_is_handed_over_where_it_fits(encoder, decoder, handed):
     cells = [made[name] if name in made else make_cell(name, H) for name in (encoder, decoder)]
     model, ids = a_model("additive", *cells), some_ids("handed")
     params = drawn(model, encoder, decoder)
-    memory, carry = model.read(params, ids[:, :Q], None)
+    memory, carry = model.encode(params, ids[:, :Q], None)
     last, hs = unroll(cells[0], params.encoder, ids[:, :Q].T)
     expected = last if handed else cells[1].initial_carry(params.decoder, (B,))
     assert jax.tree.structure(carry) == jax.tree.structure(expected)
@@ -187,7 +187,7 @@ def test_the_last_carry_is_handed_over_where_it_fits(encoder, decoder, handed):
 @pytest.mark.parametrize("attention", ATTENTION)
 def test_parameters_are_as_many_as_the_docstring_says(attention):
     encoder, decoder = make_cell("gru" if attention == "additive" else "lstm", H), make_cell("lstm", H)
-    model = a_model(attention, encoder, decoder, embedding=E)
+    model = a_model(attention, encoder, decoder, embedding_size=E)
     count = {"none": 0, "dot": 2 * H * H, "additive": 2 * H * H + 2 * H * H + H}[attention]
     cells = sum(
         count_parameters(jax.eval_shape(lambda key, cell=cell: cell.init(key, E), jax.random.key(0)))
@@ -206,16 +206,16 @@ def test_parameters_are_as_many_as_the_docstring_says(attention):
 def test_dropout_has_one_mask_of_the_inputs_for_question_and_answer():
     W = 6
     key, rates = jax.random.key(5), {"inputs": 0.5, "recurrent": 0.4, "readout": 0.3}
-    plain, ids = a_model("dot", embedding=W), some_ids("dropped")[:1]
+    plain, ids = a_model("dot", embedding_size=W), some_ids("dropped")[:1]
     params = drawn(plain)
-    mask = drop(jax.random.split(key, 4)[0], (1, W), 0.5)
+    mask = dropout_mask(jax.random.split(key, 4)[0], (1, W), 0.5)
     assert 0 < np.count_nonzero(mask) < W
     rates = [{"inputs": 0.5}, dict.fromkeys(rates, 0.0), *({name: rate} for name, rate in rates.items())]
-    dropped = [a_model("dot", embedding=W, dropout=Dropout(key, **each)) for each in rates]
+    dropped = [a_model("dot", embedding_size=W, dropout=Dropout(key, **each)) for each in rates]
 
     @jax.jit
     def logits(params):
-        masked = params._replace(embedding=params.embedding * mask)
+        masked = params._replace(embedding_size=params.embedding * mask)
         of_plain = [plain.apply(each, ids, None, None)[1] for each in (masked, params)]
         return of_plain, [model.apply(params, ids, None, None)[1] for model in dropped]
 
@@ -231,15 +231,15 @@ def test_what_cannot_be_put_together_is_told():
     with pytest.raises(InputError, match=r"^attention: dot of an encoder's 7 units with a decoder's 6; accepted: "):
         a_model("dot", width=H + 1)
     with pytest.raises(InputError, match=r"^attention: unknown value 'dott'; did you mean 'dot'"):
-        make_seq2seq(make_cell("rnn", H), make_cell("rnn", H), V, V, question=Q, attention="dott")
+        make_seq2seq(make_cell("rnn", H), make_cell("rnn", H), V, V, prompt_length=Q, attention="dott")
     with pytest.raises(InputError, match=r"^decoder: it reads the whole answer"):
-        make_seq2seq(make_cell("rnn", H), SimpleNamespace(hidden_size=H, over=print), V, V, question=Q)
+        make_seq2seq(make_cell("rnn", H), SimpleNamespace(hidden_size=H, over=print), V, V, prompt_length=Q)
 
 
 # decoding
 
 MODELS = {attention: a_model(attention) for attention in ATTENTION}
-MODELS["stream"] = make_model(make_cell("lstm", H), V, V, every_step=True)
+MODELS["stream"] = make_model(make_cell("lstm", H), V, V, per_step=True)
 EVERY = np.array(list(itertools.product(range(V), repeat=A)), np.int32)  # all answers
 N = 24  # questions
 WIDE = V ** (A - 1)
@@ -382,14 +382,14 @@ def test_solved_counts_the_answers_that_greedy_decoding_writes():
     ("name", "options", "question"),
     [
         ("reversal", {"length": 6}, 6), ("sorting", {"length": 1, "alphabet": 3}, 1),
-        ("memorisation", {"length": 5, "alphabet": 3}, 5), ("addition", {"digits": 4}, 9),
+        ("memorization", {"length": 5, "alphabet": 3}, 5), ("addition", {"digits": 4}, 9),
     ],
 )  # fmt: skip
 def test_the_answer_is_fed_back_one_step_late(name, options, question):
     sizes = {"examples": 50, "held_out": 20}
     blank, fed = (data.load_dataset(name, **options, **sizes, fed=fed) for fed in (False, True))
-    assert (blank.question, fed.question) == (0, question)
-    assert (blank.task, fed.task) == ("sequence_labelling", "sequence_to_sequence")
+    assert (blank.prompt_length, fed.prompt_length) == (0, question)
+    assert (blank.task, fed.task) == ("sequence_labeling", "sequence_to_sequence")
     assert fed.source["generator"]["fed"]
     for one, other in ((blank.train, fed.train), (blank.validation, fed.validation), (blank.test, fed.test)):
         np.testing.assert_array_equal(other.inputs[:, : question + 1], one.inputs[:, : question + 1])
@@ -403,8 +403,8 @@ def test_the_answer_is_fed_back_one_step_late(name, options, question):
 # arms
 
 TINY = replace(
-    study.CONFIG, arms={"dot": Arm("lstm", attention="dot")}, seeds=(3, 4), epochs=2, steps_per_epoch=4, hidden=4,
-    batch=16, data_options={"length": 3, "alphabet": 3, "fed": True, "examples": 80, "held_out": 30},
+    study.CONFIG, arms={"dot": Arm("lstm", attention="dot")}, seeds=(3, 4), epochs=2, steps_per_epoch=4, hidden_size=4,
+    batch_size=16, data_options={"length": 3, "alphabet": 3, "fed": True, "examples": 80, "held_out": 30},
 )  # fmt: skip
 
 
@@ -441,7 +441,7 @@ def test_an_arm_that_cannot_be_is_told(config, said):
 
 def test_encoder_and_decoder_take_their_own_options():
     arm = Arm("lstm", decoder="gru", attention="dot", layers=2, options={"forget_bias": 2.5, "reset": "before"})
-    config = with_arm(arm, embedding=3, options={"u_init": "glorot_uniform"})
+    config = with_arm(arm, embedding_size=3, options={"u_init": "glorot_uniform"})
     assert arm.cells == ("lstm", "gru")
     assert Arm("rnn", attention="none").cells == ("rnn", "rnn")
     assert from_json(to_json(config), type(config)) == config
@@ -472,11 +472,11 @@ def trained(tmp_path_factory):
     folder = tmp_path_factory.mktemp("seq2seq")
     options = [f"data_options.{name}={value}" for name, value in TINY.data_options.items()]
     arguments = ["run", "seq2seq", "--arms", "lstm-dot,stream", "--seeds", "3:5", "--epochs", "40", "--out",
-                 f"{folder}/run", "--set", *options, "data_options.examples=400", "batch=16", "hidden=16",
+                 f"{folder}/run", "--set", *options, "data_options.examples=400", "batch_size=16", "hidden_size=16",
                  "learning_rate=2e-2"]  # fmt: skip
     asked = []
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("experiments.__main__._write_report", lambda directory: 0)
+        patch.setattr("experiments.cli.main._write_report", lambda directory: 0)
         epoch = Training._epoch
 
         def stopped(training, *rest):
@@ -525,7 +525,7 @@ def test_sample_shows_questions_answers_and_what_is_wrong(trained, capsys):
             assert line.endswith(answer) != line.endswith("wrong")
             right[label] += line.endswith(answer)
     assert [line.split()[-4:-1] for line in blocks[7]] == [[str(n), "of", "7"] for n in right.values()]
-    assert said(capsys, trained, "--arm", "lstm-dot").count("question") == 5
+    assert said(capsys, trained, "--arm", "lstm-dot").count("prompt_length") == 5
 
 
 @pytest.mark.slow

@@ -18,15 +18,15 @@ from rnnlab.runs.prepare import prepare
 from rnnlab.runs.recipes import arm_model
 
 LETTERS = Dataset(
-    "moes_tavern", "language_modelling", 89, 89, *[Split(None, np.zeros(1, np.int32))] * 3, source={},
+    "moes_tavern", "language_modeling", 89, 89, *[Split(None, np.zeros(1, np.int32))] * 3, source={},
     vocabulary="x" * 89,
 )  # fmt: skip
 
 
 def parameters(config, arm: str) -> int:
     plan = plan_arms(config)[arm]
-    numbers = {name: np.float32(values[0]) for name, values in plan.numbers.items()}
-    model = arm_model(config, plan, LETTERS, numbers, None)
+    hyperparams = {name: np.float32(values[0]) for name, values in plan.hyperparams.items()}
+    model = arm_model(config, plan, LETTERS, hyperparams, None)
     return count_parameters(jax.eval_shape(model.init, jax.random.key(0)))
 
 
@@ -44,9 +44,9 @@ def test_every_protocol_can_be_planned(name):
 def test_the_generated_data_of_every_protocol_serve_its_goal_and_probes(name):
     study = experiments.study(name)
     for protocol, changes in study.PROTOCOLS.items():
-        config = replace(study.CONFIG, **{**changes, "protocol": protocol, "batch": 4, "steps_per_epoch": 0})
+        config = replace(study.CONFIG, **{**changes, "protocol": protocol, "batch_size": 4, "steps_per_epoch": 0})
         prepared = prepare(replace(config, data_options={**config.data_options, "examples": 8, "held_out": 4}))
-        assert (prepared.config.goal > 0.9) == bool(prepared.recipes)
+        assert (prepared.config.success_threshold > 0.9) == bool(prepared.recipes)
 
 
 def test_gates_of_the_long_lags_open_and_close_with_the_lag():
@@ -85,9 +85,9 @@ def test_tf1_has_the_tutorial_s_parameters():
     assert parameters(charlm_cerebral.CONFIG, "lstm-stacked") == v * h + 8 * 2 * h * h + 2 * 2 * h + h * v + v
 
 
-def test_the_arms_of_the_initialisation_study():
+def test_the_arms_of_the_initialization_study():
     assert list(cerebral_init.CONFIG.arms) == ["identical", "noise", "independent", "lstm_doubled"]
-    assert cerebral_init.CONFIG.arms["noise"].options["eps"] == (1e-8, 1e-7, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1)
+    assert cerebral_init.CONFIG.arms["noise"].options["noise_std"] == (1e-8, 1e-7, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1)
 
 
 def reference(folder, text="[0] loss : 4.25\n[1] loss : 3.5e-1\n\n"):

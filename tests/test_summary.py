@@ -18,38 +18,38 @@ from experiments.cli.main import main
 from rnnlab.config.experiment import Arm, to_json
 from rnnlab.core.errors import InputError
 from rnnlab.report import write as report
-from rnnlab.stats.summary import final_values, groups, summarise
+from rnnlab.stats.summary import final_values, groups, summarize
 from rnnlab.storage import records
-from rnnlab.storage.records import DIED, Metrics
+from rnnlab.storage.records import DIVERGED_AT, Metrics
 from rnnlab.train.tasks import TASKS
 
 TASK = TASKS["classification"]
 RATE = "learning_rate"
-ARMS = {name: {"cell": "rnn", "hidden": 4, "layers": 1, "parameters": 1234, "seconds": 61.0} for name in "ab"}
+ARMS = {name: {"cell": "rnn", "hidden_size": 4, "layers": 1, "parameters": 1234, "seconds": 61.0} for name in "ab"}
 
 VALIDATION = np.array([[3.0, 1.0, 2.0], [2.0, 2.5, 1.5], [1.0, 4.0, 5.0]])  # best in epochs 2, 3, 1
 ACCURACY = np.array([[0.5, 0.6, 0.9], [0.8, 0.7, 0.75], [0.4, 0.3, 0.2]])
 HONEST, SELECTED = [0.6, 0.75, 0.4], [0.9, 0.8, 0.4]
 
 
-def numbers(count: int, rate: float = 1e-2) -> dict[str, np.ndarray]:
+def hyperparams(count: int, rate: float = 1e-2) -> dict[str, np.ndarray]:
     return {RATE: np.full(count, rate, np.float32)}
 
 
-def fill(metrics: Metrics, arm: str, *, rate: float = 1e-2, dead: int | None = None, upto: int = 3) -> None:
-    """Three seeds, three epochs; the seed at index ``dead`` dies in the second epoch, at step 7."""
+def fill(metrics: Metrics, arm: str, *, rate: float = 1e-2, diverged: int | None = None, upto: int = 3) -> None:
+    """Three seeds, three epochs; the seed at index ``diverged`` dies in the second epoch, at step 7."""
     seeds = np.array([4, 0, 9])
     for epoch in range(1, upto + 1):
-        alive = np.array([index != dead or epoch == 1 for index in range(3)])
+        alive = np.array([index != diverged or epoch == 1 for index in range(3)])
         for split, shift in (("train", -0.5), ("validation", 0.0), ("test", 0.25)):
             values = {"loss": (VALIDATION[:, epoch - 1] + shift)[alive], "accuracy": ACCURACY[:, epoch - 1][alive]}
-            metrics.add(arm, seeds[alive], numbers(alive.sum(), rate), epoch, 5 * epoch, split, values)
-        if epoch == 2 and dead is not None:
-            metrics.add(arm, seeds[[dead]], numbers(1, rate), 2, 10, "train", {DIED: np.array([7])})
+            metrics.add(arm, seeds[alive], hyperparams(alive.sum(), rate), epoch, 5 * epoch, split, values)
+        if epoch == 2 and diverged is not None:
+            metrics.add(arm, seeds[[diverged]], hyperparams(1, rate), 2, 10, "train", {DIVERGED_AT: np.array([7])})
 
 
 def summary_of(metrics: Metrics, *, complete: bool = True) -> dict:
-    return summarise(metrics.table, TASK, ARMS, experiment="quickstart", complete=complete)
+    return summarize(metrics.table, TASK, ARMS, experiment="quickstart", complete=complete)
 
 
 def test_the_numbers_that_stand_for_a_run():
@@ -69,9 +69,9 @@ def test_a_row_is_the_mean_over_seeds_and_its_interval():
     metrics = Metrics("quickstart", [RATE])
     fill(metrics, "b")
     fill(metrics, "a", rate=0.1)
-    fill(metrics, "a", rate=0.2, dead=1)
+    fill(metrics, "a", rate=0.2, diverged=1)
     summary = summary_of(metrics)
-    assert [(row["arm"], row[RATE], row["runs"], row["dead"], row["epochs"]) for row in summary["results"]] == [
+    assert [(row["arm"], row[RATE], row["runs"], row["diverged"], row["epochs"]) for row in summary["results"]] == [
         ("b", 0.01, 3, 0, 3), ("a", 0.1, 3, 0, 3), ("a", 0.2, 3, 1, 3),
     ]  # fmt: skip
     for row, values in zip(summary["results"], (HONEST, HONEST, [0.6, 0.4]), strict=True):
@@ -85,9 +85,9 @@ def test_a_row_is_the_mean_over_seeds_and_its_interval():
 
 def test_a_protocol_that_validates_on_test_claims_nothing_at_best_validation():
     metrics = Metrics("quickstart", [RATE])
-    fill(metrics, "a", dead=1)
+    fill(metrics, "a", diverged=1)
     metrics.table = metrics.table.filter(pc.not_equal(metrics.table["split"], "validation"))
-    summary = summarise(metrics.table, TASK, ARMS, experiment="quickstart", complete=True, validation_is_test=True)
+    summary = summarize(metrics.table, TASK, ARMS, experiment="quickstart", complete=True, validation_is_test=True)
     assert summary["headline"] == "last_test_accuracy"
     (row,) = summary["results"]
     assert list(row["metrics"]) == ["last_test_accuracy", "best_test_accuracy_over_epochs", "last_train_loss"]
@@ -104,12 +104,14 @@ def test_a_protocol_that_validates_on_test_claims_nothing_at_best_validation():
 
 def test_rows_of_probes_before_training_disturb_nothing():
     plain, probed = Metrics("quickstart", [RATE]), Metrics("quickstart", [RATE])
-    probed.add("a", np.array([4, 0, 9]), numbers(3), 0, 0, "validation", {"param_distance": np.array([1.0, 2.0, 3.0])})
+    probed.add(
+        "a", np.array([4, 0, 9]), hyperparams(3), 0, 0, "validation", {"param_distance": np.array([1.0, 2.0, 3.0])}
+    )
     (before,) = groups(probed.table)  # stopped before the first step
     assert all(np.isnan(values).all() for values in final_values(before, TASK).values())
     assert report.loss_curves([before]) == []
     for metrics in (plain, probed):
-        fill(metrics, "a", dead=2)
+        fill(metrics, "a", diverged=2)
     assert summary_of(probed) == summary_of(plain)
     (with_probes,), (without,) = groups(probed.table), groups(plain.table)
     assert with_probes.epochs.tolist() == [0, 1, 2, 3]
@@ -119,9 +121,9 @@ def test_rows_of_probes_before_training_disturb_nothing():
 
 def test_a_dead_run_is_counted_and_enters_no_number():
     metrics = Metrics("quickstart", [RATE])
-    fill(metrics, "a", dead=1)
+    fill(metrics, "a", diverged=1)
     (group,) = groups(metrics.table)
-    np.testing.assert_array_equal(group.died, [True, False, False])  # seed 0
+    np.testing.assert_array_equal(group.diverged, [True, False, False])  # seed 0
     for values in final_values(group, TASK).values():
         assert np.isnan(values[0])
         assert np.isfinite(values[1:]).all()
@@ -129,26 +131,28 @@ def test_a_dead_run_is_counted_and_enters_no_number():
     assert {point["n"] for point in points} == {2}  # in its first epoch too, when it still lived
     header, rows = report.table(summary_of(metrics))
     assert rows[0][header.index("n")] == "2"
-    assert rows[0][header.index("dead")] == "1"
+    assert rows[0][header.index("diverged")] == "1"
 
 
 def test_a_group_whose_runs_all_died():
     metrics = Metrics("quickstart", [RATE])
-    metrics.add("a", np.array([0, 1]), numbers(2), 1, 5, "train", {DIED: np.array([0, 2])})
+    metrics.add("a", np.array([0, 1]), hyperparams(2), 1, 5, "train", {DIVERGED_AT: np.array([0, 2])})
     fill(metrics, "b")
     summary = summary_of(metrics)
     first = summary["results"][0]
-    assert (first["arm"], first["runs"], first["dead"]) == ("a", 2, 2)
+    assert (first["arm"], first["runs"], first["diverged"]) == ("a", 2, 2)
     assert np.isnan(first["metrics"][summary["headline"]]["mean"])
     header, rows = report.table(json.loads(json.dumps(records._without_nan(summary))))
     row = dict(zip(header, rows[0], strict=True))
-    assert (row["test accuracy at best validation"], row["n"], row["dead"]) == ("-", "0", "2")
+    assert (row["test accuracy at best validation"], row["n"], row["diverged"]) == ("-", "0", "2")
 
 
 def test_one_seed_has_no_interval():
     metrics = Metrics("quickstart", [RATE])
     for split in ("train", "validation", "test"):
-        metrics.add("a", np.array([0]), numbers(1), 1, 5, split, {"loss": np.array([1.0]), "accuracy": np.array([0.5])})
+        metrics.add(
+            "a", np.array([0]), hyperparams(1), 1, 5, split, {"loss": np.array([1.0]), "accuracy": np.array([0.5])}
+        )
     header, rows = report.table(records._without_nan(summary_of(metrics)))
     shown = rows[0][header.index("test accuracy at best validation")]
     assert "0.5000" in shown
@@ -160,7 +164,7 @@ def test_a_living_run_without_a_finite_number_is_not_counted_in_n():
     metrics = Metrics("quickstart", [RATE])
     for split in ("train", "validation", "test"):
         values = {"loss": np.array([1.0, np.nan, 2.0]), "accuracy": np.array([0.5, 0.1, 0.7])}
-        metrics.add("a", np.array([0, 1, 2]), numbers(3), 1, 5, split, values)
+        metrics.add("a", np.array([0, 1, 2]), hyperparams(3), 1, 5, split, values)
     summary = summary_of(metrics)
     interval = summary["results"][0]["metrics"][summary["headline"]]
     assert (interval["n"], interval["mean"]) == (2, pytest.approx(0.6))
@@ -172,10 +176,10 @@ def test_groups_are_told_by_every_number():
     metrics = Metrics("quickstart", [RATE, "delta"])
     for rate in (1e-2, 1e-3):
         for delta in (0.5, 0.25):
-            swept = {**numbers(2, rate), "delta": np.full(2, delta, np.float32)}
+            swept = {**hyperparams(2, rate), "delta": np.full(2, delta, np.float32)}
             loss = np.array([rate, 3 * rate]) + delta
             metrics.add("a", np.array([0, 1]), swept, 1, 5, "train", {"loss": loss})
-    metrics.add("b", np.array([0, 1]), numbers(2), 1, 5, "train", {"loss": np.array([7.0, 9.0])})
+    metrics.add("b", np.array([0, 1]), hyperparams(2), 1, 5, "train", {"loss": np.array([7.0, 9.0])})
     rows = summary_of(metrics)["results"]
     assert [(row["arm"], row[RATE], row.get("delta")) for row in rows] == [
         ("a", 0.01, 0.5), ("a", 0.01, 0.25), ("a", 0.001, 0.5), ("a", 0.001, 0.25), ("b", 0.01, None),
@@ -203,7 +207,7 @@ def directory_of(path: Path, metrics: Metrics, *, complete: bool = True) -> Path
 def run_directory(tmp_path):
     metrics = Metrics("quickstart", [RATE])
     fill(metrics, "a")
-    fill(metrics, "b", dead=2)
+    fill(metrics, "b", diverged=2)
     return directory_of(tmp_path / "run", metrics)
 
 
@@ -236,8 +240,8 @@ def test_a_report_is_the_same_when_it_is_made_again(run_directory, capsys):
 def test_the_numbers_behind_the_figure_are_those_of_the_metrics(run_directory):
     report.write_report(run_directory)
     table = pq.read_table(run_directory / "metrics.parquet").to_pylist()
-    dead = {(row["arm"], row["seed"]) for row in table if row["metric"] == DIED}
-    assert dead == {("b", 9)}
+    diverged = {(row["arm"], row["seed"]) for row in table if row["metric"] == DIVERGED_AT}
+    assert diverged == {("b", 9)}
     with (run_directory / "figures" / "loss_curves.csv").open() as file:
         points = list(csv.DictReader(file))
     assert len(points) == 2 * 3 * 3
@@ -248,7 +252,7 @@ def test_the_numbers_behind_the_figure_are_those_of_the_metrics(run_directory):
             for row in table
             if (row["arm"], row["split"], row["epoch"], row[RATE]) == where
             and row["metric"] == "loss"
-            and (row["arm"], row["seed"]) not in dead
+            and (row["arm"], row["seed"]) not in diverged
         ]
         low, high = scipy.stats.ttest_1samp(values, 0).confidence_interval(0.95)
         assert int(point["n"]) == len(values)
@@ -325,20 +329,20 @@ def test_an_altered_byte_never_ends_in_a_traceback(run_directory, name):
 def test_runs_that_diverge_in_earnest(tmp_path, capsys):
     directory = tmp_path / "run"
     arguments = ["run", "quickstart", "--data", "digits", "--arms", "lstm", "--seeds", "3", "--epochs", "2", "--set",
-                 "arms.lstm.cell=rnn", "options.activation=relu", "hidden=4", "steps_per_epoch=4",
+                 "arms.lstm.cell=rnn", "options.activation=relu", "hidden_size=4", "steps_per_epoch=4",
                  "optimizer=sgd", "learning_rate=1e-2,1e30",
                  "clip_norm="]  # fmt: skip
     assert main([*arguments, "--out", str(directory)]) == 0
     out = capsys.readouterr().out
     table = pq.read_table(directory / "metrics.parquet").to_pylist()
-    died = [row for row in table if row["metric"] == DIED]
-    assert {(row["seed"], row[RATE]) for row in died} == {(seed, 1e30) for seed in range(3)}
-    assert all(0 < row["value"] < 8 and row["value"] == int(row["value"]) for row in died)
+    diverged = [row for row in table if row["metric"] == DIVERGED_AT]
+    assert {(row["seed"], row[RATE]) for row in diverged} == {(seed, 1e30) for seed in range(3)}
+    assert all(0 < row["value"] < 8 and row["value"] == int(row["value"]) for row in diverged)
     assert all(np.isfinite(row["value"]) for row in table)
     assert {row[RATE] for row in table if row["epoch"] == 2 and row["metric"] == "loss"} == {0.01}
     good, bad = report.read_summary(directory)["results"]
-    assert (good[RATE], good["runs"], good["dead"]) == (0.01, 3, 0)
-    assert (bad[RATE], bad["runs"], bad["dead"]) == (1e30, 3, 3)
+    assert (good[RATE], good["runs"], good["diverged"]) == (0.01, 3, 0)
+    assert (bad[RATE], bad["runs"], bad["diverged"]) == (1e30, 3, 3)
     header, rows = report.table(report.read_summary(directory))
     assert [row[header.index("n")] for row in rows] == ["3", "0"]
     assert "1e+30" in out

@@ -10,24 +10,33 @@ import pytest
 from rnnlab.cells.registry import make_cell
 from rnnlab.core.types import Split
 from rnnlab.models.recurrent_model import make_model
-from rnnlab.train.optimizers import make_optimiser
+from rnnlab.train.optimizers import make_optimizer
 from rnnlab.train.probes import paths
 from rnnlab.train.single_run import Recipe
-from rnnlab.train.sweep import default_chunk, device_mesh, grid, make_sweep, over_runs, pad_runs, place, updating_runs
+from rnnlab.train.sweep import (
+    default_chunk,
+    device_mesh,
+    make_sweep,
+    map_runs,
+    map_runs_in_place,
+    pad_runs,
+    replicate,
+    run_grid,
+)
 from rnnlab.train.tasks import TASKS
 
 EXAMPLES, BATCH, STEPS = 48, 8, 6
 
 
 def recipe(cell="lstm", **options):
-    def model(numbers, key):
-        chosen = options | {name: numbers[name] for name in ("delta", "noise") if name in numbers}
-        return make_model(make_cell(cell, 12, key=key, **chosen), 5, 3, every_step=False)
+    def model(hyperparams, key):
+        chosen = options | {name: hyperparams[name] for name in ("delta", "noise") if name in hyperparams}
+        return make_model(make_cell(cell, 12, key=key, **chosen), 5, 3, per_step=False)
 
-    def optimiser(numbers):
-        return make_optimiser("adam", numbers["learning_rate"])
+    def optimizer(hyperparams):
+        return make_optimizer("adam", hyperparams["learning_rate"])
 
-    return Recipe(model, optimiser, TASKS["classification"], BATCH, STEPS, 16)
+    return Recipe(model, optimizer, TASKS["classification"], BATCH, STEPS, 16)
 
 
 @pytest.fixture(scope="module")
@@ -36,15 +45,15 @@ def split():
     return Split(rng.normal(size=(EXAMPLES, 7, 5)).astype(np.float32), rng.integers(0, 3, EXAMPLES).astype(np.int32))
 
 
-def trained(split, runs, devices, chunk, made=None):
+def trained(split, runs, devices, runs_per_device, made=None):
     """The state after an epoch and its validation sums, without the padding, on the host."""
     mesh = device_mesh(len(runs.seed), jax.devices()[:devices])
-    sweep = make_sweep(made or recipe(), runs, mesh, chunk, EXAMPLES)
-    data = place(split, mesh)
+    sweep = make_sweep(made or recipe(), runs, mesh, runs_per_device, EXAMPLES)
+    data = replicate(split, mesh)
     state = sweep.train(sweep.init(), sweep.plan(1), data, 0, STEPS)
     sums = sweep.evaluate(state, data)
-    state = sweep.close_epoch(state, sums, 1)
-    return jax.tree.map(lambda leaf: np.asarray(leaf)[: sweep.asked], (state, sums))
+    state = sweep.update_best(state, sums, 1)
+    return jax.tree.map(lambda leaf: np.asarray(leaf)[: sweep.num_runs], (state, sums))
 
 
 def assert_close(a, b, **tolerance):
@@ -63,12 +72,12 @@ def rows(tree, which):
 
 @pytest.fixture(scope="module")
 def twelve(split):
-    return grid(range(4), {"learning_rate": [1e-3, 1e-2, 3e-2]})
+    return run_grid(range(4), {"learning_rate": [1e-3, 1e-2, 3e-2]})
 
 
 @pytest.fixture(scope="module")
 def on_one_device(split, twelve):
-    return trained(split, twelve, devices=1, chunk=1)
+    return trained(split, twelve, devices=1, runs_per_device=1)
 
 
 def test_there_are_four_devices():
@@ -77,34 +86,34 @@ def test_there_are_four_devices():
 
 @pytest.mark.shipped
 def test_twelve_runs_over_four_devices_equal_the_same_runs_on_one(split, twelve, on_one_device):
-    assert_equal(trained(split, twelve, devices=4, chunk=1), on_one_device)
+    assert_equal(trained(split, twelve, devices=4, runs_per_device=1), on_one_device)
 
 
 @pytest.mark.parametrize(
-    ("devices", "chunk"),
+    ("devices", "runs_per_device"),
     [pytest.param(*case, marks=pytest.mark.slow) for case in ((1, 12), (2, 4), (4, 2), (4, 3))],
 )
-def test_chunks_change_nothing_but_rounding(split, twelve, on_one_device, devices, chunk):
+def test_chunks_change_nothing_but_rounding(split, twelve, on_one_device, devices, runs_per_device):
     """Six steps of Adam: products in another order move a weight by some 1e-5."""
-    assert_close(trained(split, twelve, devices, chunk), on_one_device, rtol=2e-3, atol=2e-4)
+    assert_close(trained(split, twelve, devices, runs_per_device), on_one_device, rtol=2e-3, atol=2e-4)
 
 
 @pytest.mark.shipped
 def test_a_run_of_a_sweep_equals_the_same_run_alone(split, twelve, on_one_device):
-    alone = trained(split, rows(twelve, slice(7, 8)), devices=1, chunk=1)
+    alone = trained(split, rows(twelve, slice(7, 8)), devices=1, runs_per_device=1)
     assert_equal(alone, rows(on_one_device, slice(7, 8)))
 
 
 @pytest.mark.shipped
 def test_runs_that_the_devices_do_not_divide_are_padded_and_dropped(split, twelve, on_one_device):
-    five = trained(split, rows(twelve, slice(0, 5)), devices=4, chunk=1)
+    five = trained(split, rows(twelve, slice(0, 5)), devices=4, runs_per_device=1)
     assert_equal(five, rows(on_one_device, slice(0, 5)))
     assert len(jax.tree.leaves(five)[0]) == 5
 
 
 @pytest.mark.shipped
 def test_the_same_again_is_bit_equal(split, twelve, on_one_device):
-    assert_equal(trained(split, twelve, devices=1, chunk=1), on_one_device)
+    assert_equal(trained(split, twelve, devices=1, runs_per_device=1), on_one_device)
 
 
 def test_runs_differ_by_seed_and_by_number(on_one_device):
@@ -123,9 +132,9 @@ def test_one_seed_starts_alike_at_every_rate(twelve):
     assert not np.array_equal(plan[0], plan[1])
 
 
-@pytest.mark.parametrize("chunk", [1, 2, 3, 6])
+@pytest.mark.parametrize("runs_per_device", [1, 2, 3, 6])
 @pytest.mark.parametrize("devices", [1, 2])
-def test_updating_in_place_is_mapping(devices, chunk):
+def test_updating_in_place_is_mapping(devices, runs_per_device):
     """Whole numbers, whose results do not depend on the order of operations: each row once, none twice, all shared."""
     mesh, states = device_mesh(12, jax.devices()[:devices]), {"w": jnp.arange(24.0).reshape(12, 2), "n": jnp.arange(12)}
 
@@ -133,21 +142,24 @@ def test_updating_in_place_is_mapping(devices, chunk):
         return jax.lax.fori_loop(0, stop, lambda _, s: {"w": 2 * s["w"] + run, "n": s["n"] + 1}, state)
 
     runs = 100.0 * jnp.arange(12)
-    mapped = over_runs(lambda item, stop: step(*item, stop), mesh, chunk)((states, runs), 3)
-    for found in (updating_runs(step, mesh, chunk), jax.jit(updating_runs(step, mesh, chunk), donate_argnums=0)):
+    mapped = map_runs(lambda item, stop: step(*item, stop), mesh, runs_per_device)((states, runs), 3)
+    for found in (
+        map_runs_in_place(step, mesh, runs_per_device),
+        jax.jit(map_runs_in_place(step, mesh, runs_per_device), donate_argnums=0),
+    ):
         updated = found(jax.tree.map(jnp.copy, states), runs, 3)
         jax.tree.map(np.testing.assert_array_equal, updated, mapped)
     np.testing.assert_array_equal(mapped["w"][5], [8 * 10 + 7 * 500, 8 * 11 + 7 * 500])
 
 
-@pytest.mark.parametrize("chunk", [1, pytest.param(3, marks=pytest.mark.slow)])
-def test_the_compiled_program_has_no_collectives(split, twelve, chunk):
+@pytest.mark.parametrize("runs_per_device", [1, pytest.param(3, marks=pytest.mark.slow)])
+def test_the_compiled_program_has_no_collectives(split, twelve, runs_per_device):
     mesh = device_mesh(12, jax.devices()[:4])
     probed = recipe("cerebral_lstm")._replace(probes=(paths,))
-    made = make_sweep(probed, twelve, mesh, chunk, EXAMPLES)
+    made = make_sweep(probed, twelve, mesh, runs_per_device, EXAMPLES)
     names = "all-reduce|all-gather|all-to-all|reduce-scatter|collective-permute|collective-broadcast|send|recv"
     collective = re.compile(rf"\b({names})(-start)?\(")
-    texts = made.compiled_texts(place(split, mesh))
+    texts = made.compiled_texts(replicate(split, mesh))
     assert set(texts) == {"plan", "train", "evaluate", "probe", "close_epoch"}
     for name, text in texts.items():
         assert "fusion" in text or "while" in text, name  # it is a compiled program at all
@@ -157,41 +169,41 @@ def test_the_compiled_program_has_no_collectives(split, twelve, chunk):
 def test_the_search_for_collectives_would_find_one():
     """The same search on a program that does communicate."""
     mesh = device_mesh(4, jax.devices()[:4])
-    talk = over_runs(lambda x: x - jax.lax.psum(x, "run"), mesh, 4)
+    talk = map_runs(lambda x: x - jax.lax.psum(x, "run"), mesh, 4)
     assert "all-reduce" in jax.jit(talk).lower(jnp.arange(4.0)).compile().as_text()
 
 
 @pytest.mark.slow
 def test_numbers_of_the_cell_ride_the_run_axis(split):
-    runs = grid([0], {"learning_rate": [1e-2], "delta": [1e-3, 0.5], "noise": [0.0, 0.3]})
-    state, _ = trained(split, runs, devices=2, chunk=2, made=recipe("biological_lstm"))
+    runs = run_grid([0], {"learning_rate": [1e-2], "delta": [1e-3, 0.5], "noise": [0.0, 0.3]})
+    state, _ = trained(split, runs, devices=2, runs_per_device=2, made=recipe("biological_lstm"))
     weights = state.params.cell.w
     assert len({row.tobytes() for row in weights}) == 4
     fixed = recipe("biological_lstm", delta=0.5)
-    plain, _ = trained(split, grid([0], {"learning_rate": [1e-2]}), devices=1, chunk=1, made=fixed)
+    plain, _ = trained(split, run_grid([0], {"learning_rate": [1e-2]}), devices=1, runs_per_device=1, made=fixed)
     np.testing.assert_allclose(weights[2], plain.params.cell.w[0], rtol=1e-3, atol=1e-5)  # delta 0.5, noise 0
 
 
-def test_a_dead_run_leaves_its_neighbours_alone(split):
+def test_a_dead_run_leaves_its_neighbors_alone(split):
     """A rate that overflows at once, beside one that does not, in one vmapped chunk."""
-    runs = grid([0], {"learning_rate": [1e-2, 1e38]})
-    (state, sums) = trained(split, runs, devices=1, chunk=2)
-    assert state.died[0] == -1
-    assert 0 <= state.died[1] < STEPS
-    (alone, _) = trained(split, rows(runs, slice(0, 1)), devices=1, chunk=1)
+    runs = run_grid([0], {"learning_rate": [1e-2, 1e38]})
+    (state, sums) = trained(split, runs, devices=1, runs_per_device=2)
+    assert state.diverged_at[0] == -1
+    assert 0 <= state.diverged_at[1] < STEPS
+    (alone, _) = trained(split, rows(runs, slice(0, 1)), devices=1, runs_per_device=1)
     np.testing.assert_allclose(state.params.cell.w[0], alone.params.cell.w[0], rtol=2e-3, atol=2e-4)
     assert np.isfinite(sums.loss[0])
 
 
 def test_the_grid_is_seeds_times_numbers_with_seeds_fastest():
-    runs = grid([3, 5], {"learning_rate": [0.1, 0.2], "delta": [7.0]})
+    runs = run_grid([3, 5], {"learning_rate": [0.1, 0.2], "delta": [7.0]})
     assert runs.seed.tolist() == [3, 5, 3, 5]
-    np.testing.assert_array_equal(runs.numbers["learning_rate"], np.float32([0.1, 0.1, 0.2, 0.2]))
-    assert runs.numbers["delta"].tolist() == [7.0] * 4
+    np.testing.assert_array_equal(runs.hyperparams["learning_rate"], np.float32([0.1, 0.1, 0.2, 0.2]))
+    assert runs.hyperparams["delta"].tolist() == [7.0] * 4
 
 
 def test_padding_repeats_the_last_run():
-    padded = pad_runs(grid([3, 5, 9], {"learning_rate": [0.1]}), 4)
+    padded = pad_runs(run_grid([3, 5, 9], {"learning_rate": [0.1]}), 4)
     assert padded.seed.tolist() == [3, 5, 9, 9]
 
 

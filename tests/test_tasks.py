@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from rnnlab.core.types import Sums
+from rnnlab.core.types import MetricSums
 from rnnlab.train.tasks import TASKS, cross_entropy_sums, is_likeliest
 
 
@@ -51,8 +51,8 @@ def test_the_loss_is_accumulated_in_float32_whatever_the_logits(batch):
 
 
 def test_metrics_divide_once_and_convert_bits():
-    sums = Sums(np.array([8.0, 2.0]), np.array([3.0, 1.0]), np.array([4.0, 8.0]))
-    metrics = TASKS["language_modelling"].metrics(sums)
+    sums = MetricSums(np.array([8.0, 2.0]), np.array([3.0, 1.0]), np.array([4.0, 8.0]))
+    metrics = TASKS["language_modeling"].metrics(sums)
     np.testing.assert_allclose(metrics["loss"], [2.0, 0.25])
     np.testing.assert_allclose(metrics["accuracy"], [0.75, 0.125])
     np.testing.assert_allclose(metrics["bits_per_character"], [2.0 / np.log(2), 0.25 / np.log(2)])
@@ -60,12 +60,12 @@ def test_metrics_divide_once_and_convert_bits():
 
 
 def test_nothing_counted_is_not_a_number():
-    assert np.isnan(TASKS["classification"].metrics(Sums(np.zeros(1), np.zeros(1), np.zeros(1)))["loss"]).all()
+    assert np.isnan(TASKS["classification"].metrics(MetricSums(np.zeros(1), np.zeros(1), np.zeros(1)))["loss"]).all()
 
 
 @pytest.mark.parametrize("task", TASKS.values(), ids=TASKS)
 def test_the_headline_is_one_of_the_metrics(task):
-    assert task.headline in task.metrics(Sums(*np.ones((4, 1))))
+    assert task.headline in task.metrics(MetricSums(*np.ones((4, 1))))
 
 
 def test_the_likeliest_is_the_first_of_equals_and_never_nan():

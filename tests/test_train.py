@@ -6,21 +6,34 @@ import numpy as np
 import pytest
 
 from rnnlab.cells.registry import CELLS, make_cell
-from rnnlab.core.types import Run, Split, Sums
+from rnnlab.core.types import MetricSums, Run, Split
 from rnnlab.models.recurrent_model import make_model
-from rnnlab.train.keys import STREAMS, epoch_draws, epoch_order, stream_key
-from rnnlab.train.optimizers import make_optimiser
-from rnnlab.train.single_run import Recipe, close_epoch, epoch_plan, evaluate, init_state, train_steps
+from rnnlab.train.keys import STREAMS, drawn_indices, shuffled_indices, stream_key
+from rnnlab.train.optimizers import make_optimizer
+from rnnlab.train.single_run import Recipe, batch_indices, evaluate, init_state, train_steps, update_best
 from rnnlab.train.tasks import TASKS
 
 TASK = TASKS["classification"]
 
 
-def recipe(cell="rnn", *, inputs=3, outputs=2, hidden=8, batch=8, steps=4, eval_batch=7, optimizer="adam", **options):
-    def model(numbers, key):
-        return make_model(make_cell(cell, hidden, key=key, **options), inputs, outputs, every_step=False)
+def recipe(
+    cell="rnn",
+    *,
+    inputs=3,
+    outputs=2,
+    hidden_size=8,
+    batch_size=8,
+    steps=4,
+    eval_batch_size=7,
+    optimizer="adam",
+    **options,
+):
+    def model(hyperparams, key):
+        return make_model(make_cell(cell, hidden_size, key=key, **options), inputs, outputs, per_step=False)
 
-    return Recipe(model, lambda n: make_optimiser(optimizer, n["learning_rate"]), TASK, batch, steps, eval_batch)
+    return Recipe(
+        model, lambda n: make_optimizer(optimizer, n["learning_rate"]), TASK, batch_size, steps, eval_batch_size
+    )
 
 
 def run(seed=0, learning_rate=1e-2):
@@ -52,33 +65,33 @@ def test_keys_are_the_contract_s_even_where_jax_defaults_to_rbg():
 
 
 def test_an_epoch_takes_every_example_at_most_once_and_epochs_differ(split):
-    plans = [np.asarray(epoch_plan(recipe(steps=5), run(), epoch, 40)) for epoch in (1, 2)]
+    plans = [np.asarray(batch_indices(recipe(steps=5), run(), epoch, 40)) for epoch in (1, 2)]
     for plan in plans:
         assert sorted(plan.ravel()) == list(range(40))
     assert not np.array_equal(*plans)
-    assert len(np.unique(epoch_plan(recipe(steps=3), run(), 1, 40))) == 24
+    assert len(np.unique(batch_indices(recipe(steps=3), run(), 1, 40))) == 24
 
 
 def test_the_order_depends_on_the_seed_and_not_on_the_numbers():
-    assert np.array_equal(epoch_order(3, 1, 40), epoch_plan(recipe(steps=5), run(3, 0.5), 1, 40).ravel())
-    assert not np.array_equal(epoch_order(3, 1, 40), epoch_order(4, 1, 40))
+    assert np.array_equal(shuffled_indices(3, 1, 40), batch_indices(recipe(steps=5), run(3, 0.5), 1, 40).ravel())
+    assert not np.array_equal(shuffled_indices(3, 1, 40), shuffled_indices(4, 1, 40))
 
 
 def test_every_example_is_as_likely_in_every_place():
     """Orders of 8 and draws of 3 of 8 in 4,000 epochs: 500 times each, 21 the standard deviation."""
     epochs = jnp.arange(4000)
-    orders = np.asarray(jax.jit(jax.vmap(lambda epoch: epoch_order(5, epoch, 8)))(epochs))
-    draws = np.asarray(jax.jit(jax.vmap(lambda epoch: epoch_draws(5, epoch, 8, 1, 3)[0]))(epochs))
+    orders = np.asarray(jax.jit(jax.vmap(lambda epoch: shuffled_indices(5, epoch, 8)))(epochs))
+    draws = np.asarray(jax.jit(jax.vmap(lambda epoch: drawn_indices(5, epoch, 8, 1, 3)[0]))(epochs))
     for found in (*orders.T, *draws.T):
         assert np.abs(np.bincount(found, minlength=8) - 500).max() < 5 * 21
-    pairs = np.bincount(8 * orders[:, 0] + orders[:, 1], minlength=64).reshape(8, 8)  # neighbours too: 71 times each
+    pairs = np.bincount(8 * orders[:, 0] + orders[:, 1], minlength=64).reshape(8, 8)  # neighbors too: 71 times each
     assert np.abs(pairs[~np.eye(8, dtype=bool)] - 4000 / 56).max() < 5 * 8.4
     assert not pairs.diagonal().any()
 
 
 def test_stretches_do_not_matter(split):
     r = recipe()
-    plan = epoch_plan(r, run(), 1, 40)
+    plan = batch_indices(r, run(), 1, 40)
     steps = jax.jit(lambda state, start, stop: train_steps(r, run(), state, plan, split, start, stop))
     whole = steps(init_state(r, run()), 0, 4)
     parts = steps(steps(steps(init_state(r, run()), 0, 1), 1, 1), 1, 4)
@@ -90,7 +103,7 @@ def test_stretches_do_not_matter(split):
 def test_training_is_plain_gradient_descent(split):
     """Two steps of SGD equal the same two written out."""
     r, rate = recipe(optimizer="sgd", steps=2), 0.1
-    plan = epoch_plan(r, run(0, rate), 1, 40)
+    plan = batch_indices(r, run(0, rate), 1, 40)
     trained = train_steps(r, run(0, rate), init_state(r, run(0, rate)), plan, split, 0, 2)
     model = r.make_model({}, None)
     params, total = init_state(r, run()).params, 0.0
@@ -109,24 +122,24 @@ def test_training_is_plain_gradient_descent(split):
 
 def test_a_run_that_is_not_finite_is_frozen_and_marked(split):
     r = recipe(optimizer="sgd")
-    plan = epoch_plan(r, run(), 1, 40)
+    plan = batch_indices(r, run(), 1, 40)
     poisoned = split._replace(inputs=split.inputs.at[plan[2, 0], 1, 1].set(jnp.nan))
     before = train_steps(r, run(), init_state(r, run()), plan, poisoned, 0, 2)
     after = train_steps(r, run(), before, plan, poisoned, 2, 4)  # step 3 is clean, and must not revive it
-    assert before.died == -1
-    assert after.died == 2
+    assert before.diverged == -1
+    assert after.diverged_at == 2
     assert after.step == 2
-    assert leaves_equal(before._replace(died=after.died), after)
+    assert leaves_equal(before._replace(diverged_at=after.diverged_at), after)
     assert all(bool(jnp.isfinite(leaf).all()) for leaf in jax.tree.leaves(after.params))
 
 
 def test_a_gradient_that_is_not_finite_kills_too(split):
     """sqrt at 0: the loss is finite, its gradient is not."""
     r = recipe(optimizer="sgd")
-    plan = epoch_plan(r, run(), 1, 40)
-    odd = TASK._replace(sums=lambda logits, targets, weights: Sums(jnp.sum(jnp.sqrt(logits * 0)), 0.0, 8.0))
+    plan = batch_indices(r, run(), 1, 40)
+    odd = TASK._replace(sums=lambda logits, targets, weights: MetricSums(jnp.sum(jnp.sqrt(logits * 0)), 0.0, 8.0))
     after = train_steps(r._replace(task=odd), run(), init_state(r, run()), plan, split, 0, 1)
-    assert after.died == 0
+    assert after.diverged_at == 0
     assert leaves_equal(after.params, init_state(r, run()).params)
 
 
@@ -147,7 +160,7 @@ def test_the_best_epoch_is_kept_by_validation_loss(split):
     kept = []
     for epoch, loss in enumerate([3.0, 1.0, 2.0, float("nan")], 1):
         state = state._replace(params=jax.tree.map(lambda p, e=epoch: jnp.full_like(p, e), state.params))
-        state = close_epoch(state, Sums(jnp.float32(loss * 10), jnp.float32(0), jnp.float32(10)), epoch)
+        state = update_best(state, MetricSums(jnp.float32(loss * 10), jnp.float32(0), jnp.float32(10)), epoch)
         kept.append((int(state.best.epoch), float(jax.tree.leaves(state.best.params)[0].ravel()[0])))
     assert kept == [(1, 1), (2, 2), (2, 2), (2, 2)]
     assert state.sums.count == 0
@@ -173,13 +186,13 @@ def test_every_cell_learns_the_probe(cell):
         "biological_lstm": {"delta": 0.1},
         "hodgkin_huxley": {"dt": 0.1, "substeps": 10},
     }.get(cell, {})
-    r = recipe(cell, hidden=16, batch=32, steps=8, eval_batch=256, **options)
+    r = recipe(cell, hidden_size=16, batch_size=32, steps=8, eval_batch_size=256, **options)
     data, held_out, one = remember_first(1), remember_first(2), run(0, 2e-2)
 
     @jax.jit
     def learn():
         def epoch(index, state):
-            plan = epoch_plan(r, one, index, 256)
+            plan = batch_indices(r, one, index, 256)
             return train_steps(r, one, state, plan, data, 0, r.steps)
 
         state = jax.lax.fori_loop(0, 30, epoch, init_state(r, one))

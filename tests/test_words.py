@@ -148,7 +148,9 @@ def test_options_are_the_parameters_of_the_loader():
     assert list(options_of(loader)) == ["number", "flag", "word", "both"]
     assert data.dataset_options("imdb")["vocabulary"].default == 2000
     assert data.dataset_options("imdb")["length"].default == 100
-    assert {name: data.dataset_options(name)["window"].default for name in ("pydoc", "moes_tavern", "text:x")} == {
+    assert {
+        name: data.dataset_options(name)["sequence_length"].default for name in ("pydoc", "moes_tavern", "text:x")
+    } == {
         "pydoc": 32,
         "moes_tavern": 20,
         "text:x": 32,
@@ -183,6 +185,6 @@ def test_other_options_are_refused(options, says):
 
 
 def test_images_have_no_window():
-    assert "option of data digits: unknown value 'window'; accepted: pixels, permuted" in error_of(
-        data.load_dataset, "digits", window=5
+    assert "option of data digits: unknown value 'sequence_length'; accepted: pixels, permuted" in error_of(
+        data.load_dataset, "digits", sequence_length=5
     )

@@ -50,7 +50,7 @@ def test_a_kept_unit_keeps_its_state_and_the_others_are_what_they_would_be(pooli
 @pytest.mark.slow
 @pytest.mark.parametrize("pooling", ["fo", "ifo"])
 def test_the_sequence_draws_as_the_steps_do_and_padding_moves_no_draw(pooling):
-    params, carry, xs = drawn(pooling, batch=3) if pooling == "fo" else drawn(pooling, batch=2)
+    params, carry, xs = drawn(pooling, batch_size=3) if pooling == "fo" else drawn(pooling, batch=2)
     cell, before, hs = zoned(KEY, pooling), carry, []
     step = jax.jit(cell.step)
     for x in xs:

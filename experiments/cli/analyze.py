@@ -58,7 +58,7 @@ def show(options: argparse.Namespace) -> int:
         print(note, file=sys.stderr)
     paths = _write(found, seeds, options.out or options.directory / "analysis")
     for part in parts:
-        print(_table(part, [record for record in found["numbers"] if record["part"] == part]), end="")
+        print(_table(part, [record for record in found["hyperparams"] if record["part"] == part]), end="")
     print(f"mean ± half of the 95 % interval over seeds ({', '.join(map(str, seeds))}); scatters show seed {seeds[0]}")
     print("   ".join(f"figure: {path}" for path in paths))
     return 0
@@ -83,16 +83,16 @@ def _lines(run: SavedRun, arms: Sequence[str], options: argparse.Namespace) -> I
     for arm in arms:
         asked = argparse.Namespace(**{**vars(options), "epoch": "best", "seed": None})
         fixed, _, _ = which(run, arm, asked, list(arms))
-        swept = {name: [fixed[name]] if name in fixed else values for name, values in run.numbers(arm).items()}
+        swept = {name: [fixed[name]] if name in fixed else values for name, values in run.hyperparams(arm).items()}
         kept: list[str | int] = [*run.kept(arm)]
         names = _listed("--epoch", options.epoch)
         epochs = ["first", *kept, "best"] if names == [ALL] else [_epoch(name) for name in names]
         for epoch in epochs:
             choose("--epoch", str(epoch), ["first", "best", "last", *map(str, kept)])
-        varying = [name for name, values in run.numbers(arm).items() if len(values) > 1]
+        varying = [name for name, values in run.hyperparams(arm).items() if len(values) > 1]
         for values in product(*swept.values()):
-            numbers = dict(zip(swept, values, strict=True))
-            yield " ".join([arm, *(f"{n}={numbers[n]:g}" for n in varying)]), arm, numbers, epochs
+            hyperparams = dict(zip(swept, values, strict=True))
+            yield " ".join([arm, *(f"{n}={hyperparams[n]:g}" for n in varying)]), arm, hyperparams, epochs
 
 
 def _epoch(name: str) -> str | int:
@@ -106,18 +106,18 @@ def _measure(
     from rnnlab.analysis import PARTS, subject
 
     batch = run.examples("validation", count)
-    found: dict[str, list[dict[str, Any]]] = {"numbers": []}
+    found: dict[str, list[dict[str, Any]]] = {"hyperparams": []}
     notes: dict[str, None] = {}
-    died = None
-    for label, arm, numbers, epochs in lines:
-        cell = run.cell(arm, **numbers)
+    diverged = None
+    for label, arm, hyperparams, epochs in lines:
+        cell = run.cell(arm, **hyperparams)
         for epoch in epochs:
             subjects = []
             for seed in seeds:
                 try:
-                    subjects.append(subject(run, arm, seed, epoch, batch=batch, cell=cell, **numbers))
+                    subjects.append(subject(run, arm, seed, epoch, batch=batch, cell=cell, **hyperparams))
                 except InputError as error:  # a run that died before it had a best epoch; the others go on
-                    died = error
+                    diverged = error
                     notes[f"left out: {error}"] = None
             if not subjects:
                 continue
@@ -132,8 +132,8 @@ def _measure(
                     notes[f"{part} left out for {label}: {note}"] = None
                     continue
                 _add(found, {"arm": label, "epoch": epoch}, part, measured, last=epoch == epochs[-1])
-    if died is not None and not found["numbers"]:
-        raise died
+    if diverged is not None and not found["hyperparams"]:
+        raise diverged
     return found, list(notes)
 
 
@@ -145,9 +145,9 @@ def _add(
 
     from rnnlab.stats import mean_interval
 
-    for what in dict.fromkeys(name for one in runs for name in one.numbers):
-        interval = mean_interval(np.array([one.numbers.get(what, np.nan) for one in runs]))
-        found["numbers"].append({"part": part, **known, "what": what, **interval._asdict()})
+    for what in dict.fromkeys(name for one in runs for name in one.hyperparams):
+        interval = mean_interval(np.array([one.hyperparams.get(what, np.nan) for one in runs]))
+        found["hyperparams"].append({"part": part, **known, "what": what, **interval._asdict()})
     for what, (xs, _) in runs[0].lines.items():
         for place, x in enumerate(xs):
             interval = mean_interval(np.array([one.lines[what][1][place] for one in runs]))
@@ -183,7 +183,7 @@ def _write(found: dict[str, list[dict[str, Any]]], seeds: list[int], directory: 
     for name, points in found.items():
         if not points:
             continue
-        if name == "numbers":
+        if name == "hyperparams":
             picture = figures.draw_training(points, f"over training: {over}")
         elif name in scatters:
             picture = figures.draw_points(points, scatters[name], f"{told[name]} ({one} {points[-1]['epoch']})")

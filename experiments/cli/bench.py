@@ -45,7 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--bfloat16",
         action="store_true",
-        help="time ours with products in bfloat16 too (--set products=bfloat16 of a run)",
+        help="time ours with products in bfloat16 too (--set compute_dtype=bfloat16 of a run)",
     )
     parser.add_argument("--json", action="store_true", help="print the results as one JSON object, and nothing else")
     parser.add_argument("--out", type=Path, metavar="DIR", help="where bench.json, bench.csv and bench.png go "
@@ -89,9 +89,9 @@ def _plans(options: argparse.Namespace) -> Iterable[Plan]:
     works = choose_works(options.work if options.work is not None else "mnist" if special else ",".join(WORKS))
     asked = None if options.runs is None else _runs(options.runs)
     cells = None if options.cells is None else _cells(options.cells)
-    products = ["bfloat16"] if options.bfloat16 else []
+    compute_dtype = ["bfloat16"] if options.bfloat16 else []
     if not special:
-        yield from cases.compare_systems(works, asked or _runs(RUNS), _peers(options.peers or ALL), products)
+        yield from cases.compare_systems(works, asked or _runs(RUNS), _peers(options.peers or ALL), compute_dtype)
     if cells is not None:
         yield from cases.compare_cells(works, asked or [cases.BASE_RUNS], cells)
     if options.scale:

@@ -23,8 +23,8 @@ def show(run: SavedRun, options: argparse.Namespace) -> int:
     split = run.examples("test", questions)
     told = {arm: _decoded(run, arm, options, arms, split, width) for arm in arms}
     tell_left_out(left_out)
-    asked = run.dataset.question
-    column = max(map(len, ["question", *(label for found in told.values() for label in found)]))
+    asked = run.dataset.prompt_length
+    column = max(map(len, ["prompt_length", *(label for found in told.values() for label in found)]))
     for row, (inputs, targets) in enumerate(zip(split.inputs, split.targets, strict=True)):
         print(f"{'question':{column}}  {_ids(inputs[:asked])}")
         print(f"{'answer':{column}}  {_ids(targets[asked:])}")
@@ -49,9 +49,9 @@ def _decoded(
 
     from rnnlab.models.decoding import beam, greedy
 
-    numbers, seed, epoch = which(run, arm, options, arms)
-    params, model = run.params(arm, seed, epoch, **numbers), run.model(arm, **numbers)
-    asked = run.dataset.question
+    hyperparams, seed, epoch = which(run, arm, options, arms)
+    params, model = run.params(arm, seed, epoch, **hyperparams), run.model(arm, **hyperparams)
+    asked = run.dataset.prompt_length
     length, start = split.inputs.shape[1] - asked, int(split.inputs[0, asked])
 
     def write(params: Any, questions: Any) -> dict[str, Any]:

@@ -81,7 +81,7 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--out", type=Path, metavar="DIR", help="the run's directory (default runs/NAME/date-time)")
     run.add_argument("--quick", action="store_true", help="seconds instead of minutes: a check that all works")
     run.add_argument("--set", metavar="PATH=VALUE", nargs="+", action="extend", default=[],
-                     help="any field of the configuration, as in hidden=64 or arms.lstm.options.forget_bias=0; "
+                     help="any field of the configuration, as in hidden_size=64 or arms.lstm.options.forget_bias=0; "
                      "several numbers with commas are swept")  # fmt: skip
     resume = command("resume", _resume, "go on with a run that was stopped or killed")
     resume.add_argument("directory", type=Path, metavar="DIR", help="the run's directory")
@@ -237,13 +237,13 @@ def _train(config: Config, directory: Path, *, new: bool) -> int:
     use_all_cores()
     from rnnlab.runs import run
     from rnnlab.runs.prepare import prepare
-    from rnnlab.runs.progress import Terminal
+    from rnnlab.runs.progress import TerminalProgressMeter
 
     if new:
         run.check_new(directory)
     prepared = prepare(config)
     _reports.curves(config)  # a reference that cannot be read is told now, not after the training
-    terminal = Terminal()
+    terminal = TerminalProgressMeter()
     try:
         complete = (run.start if new else run.resume)(prepared, directory, terminal)
     finally:

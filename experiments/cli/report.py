@@ -81,9 +81,9 @@ def _export(options: argparse.Namespace, configs: Mapping[Path, Any]) -> int:
 def _known(directory: Path, config: Config) -> dict[str, Any]:
     """What the paper reports, where the run has its data, and what the run says of it."""
     study = experiments.study(config.experiment)
-    numbers = getattr(study, "PUBLISHED", None) if config.data == study.CONFIG.data else None
+    hyperparams = getattr(study, "PUBLISHED", None) if config.data == study.CONFIG.data else None
     verdicts = _verdicts(study, config, directory)
-    return {"numbers": numbers, "curves": curves(config), "verdicts": verdicts, "config": config}
+    return {"hyperparams": hyperparams, "curves": curves(config), "verdicts": verdicts, "config": config}
 
 
 def _verdicts(study: ModuleType, config: Config, directory: Path) -> Sequence[Any]:

@@ -55,13 +55,13 @@ def show(options: argparse.Namespace) -> int:
     from rnnlab.runs.saved_run import load_run
 
     run = load_run(options.directory)
-    _refuse(options, OF_TEXT if run.dataset.question else OF_ANSWERS, run.dataset.task)
+    _refuse(options, OF_TEXT if run.dataset.prompt_length else OF_ANSWERS, run.dataset.task)
     for name, _, default, _ in OPTIONS:
         if getattr(options, field := name[2:].replace("-", "_")) is None:
             setattr(options, field, default)
-    if run.dataset.question:
+    if run.dataset.prompt_length:
         return _decode.show(run, options)
-    if run.dataset.task != "language_modelling" or not run.dataset.vocabulary:
+    if run.dataset.task != "language_modeling" or not run.dataset.vocabulary:
         raise InputError(
             f"{options.directory}: its task is {run.dataset.task}; accepted: a run of a language model (of a text), or "
             "of sequence to sequence"
@@ -88,15 +88,15 @@ def _text(run: SavedRun, arm: str, options: argparse.Namespace, arms: list[str])
     from rnnlab.train.keys import stream_key
 
     letters = list(run.dataset.vocabulary or ())
-    numbers, seed, epoch = which(run, arm, options, arms)
+    hyperparams, seed, epoch = which(run, arm, options, arms)
     length = whole("--length", options.length, 1, LONGEST)
     top_k = whole("--top-k", options.top_k, 0, len(letters))
     temperature = _temperature(options.temperature)
     prompt = _prompt(options.prompt, letters)
     key = jax.random.fold_in(stream_key("sample", jnp.uint32(seed)), whole("--key", options.key, 0, LAST_KEY))
-    params = run.params(arm, seed, epoch, **numbers)
+    params = run.params(arm, seed, epoch, **hyperparams)
     ids = jnp.array([letters.index(letter) for letter in prompt])
-    model = run.model(arm, **numbers)
+    model = run.model(arm, **hyperparams)
     write = jax.jit(lambda params, ids, key: generate(model, params, ids, key, length, temperature, top_k))
     added = write(params, ids, key)
     return prompt + "".join(letters[i] for i in added.tolist())

@@ -39,9 +39,9 @@ def which(
     run: SavedRun, arm: str, options: argparse.Namespace, arms: list[str]
 ) -> tuple[dict[str, float], int, str | int]:
     """The numbers, the seed and the epoch that are meant."""
-    numbers = _numbers(run, arm, options.set, arms)
+    hyperparams = _numbers(run, arm, options.set, arms)
     seed = run.config.seeds[0] if options.seed is None else whole("--seed", options.seed, 0, LAST_KEY)
-    return numbers, seed, whole("--epoch", options.epoch, 0, MOST) if options.epoch.isdecimal() else options.epoch
+    return hyperparams, seed, whole("--epoch", options.epoch, 0, MOST) if options.epoch.isdecimal() else options.epoch
 
 
 def _numbers(run: SavedRun, arm: str, assignments: list[str], arms: list[str]) -> dict[str, float]:
@@ -51,10 +51,10 @@ def _numbers(run: SavedRun, arm: str, assignments: list[str], arms: list[str]) -
         name, equals, text = assignment.partition("=")
         if not equals:
             raise InputError(f"--set: {assignment!r} is not an assignment; accepted: name=value")
-        accepted = sorted({number for other in arms for number in run.numbers(other)})
+        accepted = sorted({number for other in arms for number in run.hyperparams(other)})
         if name not in accepted:
             raise unknown("--set", name, accepted)
-        if name in run.numbers(arm):
+        if name in run.hyperparams(arm):
             found[name] = number(f"--set {name}", text)
     return found
 

@@ -1,7 +1,7 @@
 """What a cell with trained parameters does: pure functions of (cell, params, time-major inputs, lengths).
 
 run = load_run(DIR)
-one = subject(run, "lstm", seed=3, epoch="best", batch=run.examples("validation", 32))
+one = subject(run, "lstm", seed=3, epoch="best", batch_size=run.examples("validation", 32))
 gate_use(*one.given)["f"].shut
 """
 

@@ -63,27 +63,27 @@ def draw_training(points: Sequence[Record], title: str) -> bytes:
 
 
 class Scatter(NamedTuple):
-    """What a scatter shows: its axes, and by which field a point is coloured; a panel for each such field."""
+    """What a scatter shows: its axes, and by which field a point is colored; a panel for each such field."""
 
     x: str
     y: str
-    colours: Sequence[str]
+    colors: Sequence[str]
     circle: bool = False  # the unit circle
     unit: bool = False  # both axes from 0 to 1
 
 
 def draw_points(points: Sequence[Record], kind: Scatter, title: str) -> bytes:
-    """A PNG: a panel for each field that colours and each arm; names by legend, numbers by bar."""
+    """A PNG: a panel for each field that colors and each arm; names by legend, numbers by bar."""
     from matplotlib.figure import Figure
 
     arms = _values(points, "arm")
-    colours = [name for name in kind.colours if len(_values(points, name)) > 1] or [kind.colours[0]]
-    across, shown = min(len(arms), WIDEST), list(product(colours, arms))
-    down = len(colours) * -(-len(arms) // across)
+    colors = [name for name in kind.colors if len(_values(points, name)) > 1] or [kind.colors[0]]
+    across, shown = min(len(arms), WIDEST), list(product(colors, arms))
+    down = len(colors) * -(-len(arms) // across)
     figure = Figure(figsize=(max(7.0, 1.2 + 3.1 * across), 0.8 + 3.0 * down), layout="constrained", dpi=110)
     panels = figure.subplots(down, across, squeeze=False)
-    deep = down // len(colours)  # rows of panels for each field
-    places = [row * deep * across + index for row in range(len(colours)) for index in range(len(arms))]
+    deep = down // len(colors)  # rows of panels for each field
+    places = [row * deep * across + index for row in range(len(colors)) for index in range(len(arms))]
     for place, (name, arm) in zip(places, shown, strict=True):
         axes, here = panels.flat[place], [p for p in points if p["arm"] == arm]
         _scatter(figure, axes, here, kind, name, whole=_values(points, name))
@@ -131,9 +131,9 @@ def _line(
     mean, low, high = (np.array([p[name] for p in here], float) for name in ("mean", "low", "high"))
     if power:
         mean, low, high = (10.0**values for values in (mean, low, high))
-    style, colour = ("-", "--")[index // palette.N % 2], palette(index % palette.N)
-    axes.plot(x, mean, style, color=colour, label=arm, linewidth=1.5, marker=marker, markersize=3)
-    axes.fill_between(x, low, high, color=colour, alpha=0.15, linewidth=0)
+    style, color = ("-", "--")[index // palette.N % 2], palette(index % palette.N)
+    axes.plot(x, mean, style, color=color, label=arm, linewidth=1.5, marker=marker, markersize=3)
+    axes.fill_between(x, low, high, color=color, alpha=0.15, linewidth=0)
 
 
 def _values(points: Sequence[Record], name: str) -> list[Any]:

@@ -37,7 +37,7 @@ def fixed_points(cell: Cell, params: Params, x: Array, starts: Carry, iterations
 
         q(s) = 1/2 |F(s) - s|^2       F: ``state_map``
 
-    is minimised by ``iterations`` damped Gauss-Newton steps (Levenberg-Marquardt) from every start, ``visited`` ones
+    is minimized by ``iterations`` damped Gauss-Newton steps (Levenberg-Marquardt) from every start, ``visited`` ones
     for example; it finds unstable points as well as stable ones. An end with q <= 1e-9, or below the ``floor``, counts
     as fixed; those within 0.01 of one with a smaller q, root mean square over units, are the same point. An end with a
     larger q is a slow point or none. ``floor`` = 1/2 |2^-23 s|^2, the rounding of float32 in s itself. Points of a line

@@ -51,25 +51,25 @@ def subject(
     *,
     batch: Split,
     cell: Cell | None = None,
-    **numbers: float,
+    **hyperparams: float,
 ) -> Subject:
-    """One run's cell with its parameters and what it reads of ``batch`` (``run.examples``).
+    """One run's cell with its parameters and what it reads of ``batch_size`` (``run.examples``).
 
     ``cell``, if given, is ``run.cell(arm, **numbers)``: with the same one a second call compiles nothing anew. Raises
     InputError for what the run does not have.
     """
-    cell = run.cell(arm, **numbers) if cell is None else cell
-    params, embed = run.params(arm, seed, epoch, **numbers), run.model(arm, **numbers).embed
+    cell = run.cell(arm, **hyperparams) if cell is None else cell
+    params, embed = run.params(arm, seed, epoch, **hyperparams), run.model(arm, **hyperparams).embed
     assert embed is not None
     classes = batch.targets if run.dataset.task == "classification" else None
     return Subject(cell, params.cell, embed(params, jnp.asarray(batch.inputs)), batch.lengths, classes)
 
 
 class Measured(NamedTuple):
-    """``numbers`` for a table; ``lines`` by name, each (x, y); ``points``, records that share their keys; ``note`` why
+    """``hyperparams`` for a table; ``lines`` by name, each (x, y); ``points``, records that share their keys; ``note`` why
     there is nothing."""
 
-    numbers: Mapping[str, float] = MappingProxyType({})
+    hyperparams: Mapping[str, float] = MappingProxyType({})
     lines: Mapping[str, tuple[np.ndarray, np.ndarray]] = MappingProxyType({})
     points: Sequence[Mapping[str, Any]] = ()
     note: str = ""
@@ -80,13 +80,13 @@ def measure_gates(one: Subject) -> Measured:
     used, scales = gate_use(*one.given), time_scales(*one.given)
     if not used:
         return Measured(note="the cell shows no gates")
-    numbers: dict[str, float] = {}
+    hyperparams: dict[str, float] = {}
     for letter in dict.fromkeys(name.rpartition(".")[2] for name in used):
         mine = [use for name, use in used.items() if name.rpartition(".")[2] == letter]
-        numbers[f"{letter} < 0.1"] = float(np.concatenate([use.shut for use in mine]).mean())
-        numbers[f"{letter} > 0.9"] = float(np.concatenate([use.open for use in mine]).mean())
+        hyperparams[f"{letter} < 0.1"] = float(np.concatenate([use.shut for use in mine]).mean())
+        hyperparams[f"{letter} > 0.9"] = float(np.concatenate([use.open for use in mine]).mean())
     if scales:
-        numbers["time scale"] = float(np.nanmedian(np.concatenate(list(scales.values()))))
+        hyperparams["time scale"] = float(np.nanmedian(np.concatenate(list(scales.values()))))
     points = []
     for name, use in used.items():
         layer, _, letter = name.rpartition(".")
@@ -94,7 +94,7 @@ def measure_gates(one: Subject) -> Measured:
             scale = scales[name][unit] if name in scales and not np.isnan(scales[name][unit]) else ""
             known = {"layer": layer or 1, "gate": letter, "unit": unit}
             points.append({**known, "shut": shut, "open": wide, "mean": mean, "time_scale": scale})
-    return Measured(numbers, points=points)
+    return Measured(hyperparams, points=points)
 
 
 def measure_state(one: Subject) -> Measured:
@@ -105,26 +105,26 @@ def measure_state(one: Subject) -> Measured:
             found = mine
             break
     name, parts = next(iter(found)).rpartition(".")[2], list(found.values())
-    numbers = {
+    hyperparams = {
         f"largest |{name}|": max(part.largest for part in parts),
         f"{name} a step": float(np.mean([part.per_step for part in parts])),
         f"{name} rising": float(np.mean([part.rising for part in parts])),
     }
     steps = np.arange(1, one.xs.shape[0] + 1)
-    return Measured(numbers, {f"rms {name}": (steps, value.rms) for name, value in found.items()})
+    return Measured(hyperparams, {f"rms {name}": (steps, value.rms) for name, value in found.items()})
 
 
 def measure_paths(one: Subject) -> Measured:
     """Distance of the paths' parameters and states by layer."""
-    numbers: dict[str, float] = {}
+    hyperparams: dict[str, float] = {}
     lines = {}
     for layer, apart in path_distances(*one.given).items():
         prefix = "" if hasattr(one.params, "_fields") else f"{layer}."
-        numbers |= {f"{prefix}parameters": apart.parameters, f"{prefix}relative": apart.relative}
+        hyperparams |= {f"{prefix}parameters": apart.parameters, f"{prefix}relative": apart.relative}
         if apart.state is not None:
-            numbers[f"{prefix}rms state"] = float(np.sqrt(np.nanmean(apart.state**2)))
+            hyperparams[f"{prefix}rms state"] = float(np.sqrt(np.nanmean(apart.state**2)))
             lines[f"{prefix}state distance"] = np.arange(1, len(apart.state) + 1), apart.state
-    return Measured(numbers, lines, note="" if numbers else "the cell has no two paths")
+    return Measured(hyperparams, lines, note="" if hyperparams else "the cell has no two paths")
 
 
 def measure_lags(one: Subject) -> Measured:
@@ -146,12 +146,12 @@ def measure_jacobian(one: Subject) -> Measured:
         return Measured(note=note)
     found = spectrum(*few.given)
     slow = (np.abs(found.eigenvalues) > 0.99).sum(-1).mean()
-    numbers = {"radius": float(found.radius.mean()), "gain": float(found.gain.mean()), "|eigenvalue| > 0.99": slow}
+    hyperparams = {"radius": float(found.radius.mean()), "gain": float(found.gain.mean()), "|eigenvalue| > 0.99": slow}
     points = [
         {"step": int(step) + 1, "real": value.real, "imaginary": value.imag}
         for step, values in zip(found.steps[:, 0], found.eigenvalues[:, 0], strict=True) for value in values
     ]  # fmt: skip
-    return Measured(numbers, points=points)
+    return Measured(hyperparams, points=points)
 
 
 def measure_fixed_points(one: Subject) -> Measured:
@@ -161,14 +161,14 @@ def measure_fixed_points(one: Subject) -> Measured:
         return Measured(note=note)
     went = trajectory(*few.given)
     found = fixed_points(one.cell, one.params, typical_input(one), visited(went.after, went.valid, STARTS))
-    numbers = {
+    hyperparams = {
         "log10 least q": float(np.log10(max(found.q.min(), 1e-45))),
         "log10 median q": float(np.log10(max(np.median(found.q), 1e-45))),
         "fixed": float(len(found.distinct)),
         "stable": float(found.stable.sum()),
     }
     if len(found.distinct):
-        numbers["radius there"] = float(np.abs(found.eigenvalues[:, 0]).mean())
+        hyperparams["radius there"] = float(np.abs(found.eigenvalues[:, 0]).mean())
     states = np.asarray(to_vector(went.after, 2), np.float64)[np.asarray(went.valid)]
     centre = states.mean(0)
     plane = np.linalg.svd(states - centre, full_matrices=False)[2][:2]
@@ -178,15 +178,15 @@ def measure_fixed_points(one: Subject) -> Measured:
     for kind, rows in kinds.items():
         for first, *rest in (rows - centre) @ plane.T:
             points.append({"kind": kind, "component_1": first, "component_2": rest[0] if rest else 0.0})
-    return Measured(numbers, points=points)
+    return Measured(hyperparams, points=points)
 
 
 def measure_components(one: Subject) -> Measured:
     """Variance and dimension of the outputs; a point for each step of a few dozen examples."""
     found = components(*one.given, count=2)
-    numbers = {"component 1": float(found.explained[0]), "dimension": found.dimension}
+    hyperparams = {"component 1": float(found.explained[0]), "dimension": found.dimension}
     if len(found.explained) > 1:
-        numbers = {"components 1, 2": float(found.explained[:2].sum()), **numbers}
+        hyperparams = {"components 1, 2": float(found.explained[:2].sum()), **hyperparams}
     points = []
     for b in range(min(found.scores.shape[1], 40)):
         for t in range(found.scores.shape[0]):
@@ -196,7 +196,7 @@ def measure_components(one: Subject) -> Measured:
             label = "" if one.classes is None else int(one.classes[b])
             place = {"example": b, "step": t + 1, "class": label}
             points.append({**place, "component_1": first, "component_2": rest[0] if rest else 0.0})
-    return Measured(numbers, points=points)
+    return Measured(hyperparams, points=points)
 
 
 def typical_input(one: Subject) -> Array:

@@ -28,12 +28,12 @@ class Plan(NamedTuple):
 
 
 def compare_systems(
-    works: Sequence[Work], runs: Sequence[int], peers: Sequence[str], products: Sequence[str]
+    works: Sequence[Work], runs: Sequence[int], peers: Sequence[str], compute_dtype: Sequence[str]
 ) -> Iterator[Plan]:
-    """The lab, again with each of ``products``, and each peer, for every work and number of runs."""
+    """The lab, again with each of ``compute_dtype``, and each peer, for every work and number of runs."""
     for work in works:
         for count in runs:
-            narrow = {f"{OURS}-{name}": Case(OURS, work._replace(products=name), count) for name in products}
+            narrow = {f"{OURS}-{name}": Case(OURS, work._replace(compute_dtype=name), count) for name in compute_dtype}
             cases = {OURS: Case(OURS, work, count), **narrow} | {peer: Case(peer, work, count) for peer in peers}
             places = [Place(system, work.name, count) for system in cases]
             yield Plan(f"{work.name}, {count} runs", list(cases.values()), places)

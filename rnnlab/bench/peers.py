@@ -1,4 +1,4 @@
-"""Other people's training steps on the same work: the same model, optimiser and numbers. Imported late."""
+"""Other people's training steps on the same work: the same model, optimizer and numbers. Imported late."""
 
 import importlib.util
 import os
@@ -8,13 +8,13 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from rnnlab.bench.trainer import Trainer, jax_device, jax_peak
-from rnnlab.bench.workloads import BATCHES, LEARNING_RATE, Work, random_batches
+from rnnlab.bench.workloads import BATCH_SAMPLING, LEARNING_RATE, Work, random_batches
 
 
 def torch(work: Work, runs: int, threads: int = 0, first: int = 0) -> Trainer:
     """PyTorch's ``nn.LSTM``, one run after another; ``threads`` of PyTorch's own, its default unless given.
 
-    On a GPU if PyTorch has one. Fused optimisers where it has them. One-hot ids are made in the step, and multiplied:
+    On a GPU if PyTorch has one. Fused optimizers where it has them. One-hot ids are made in the step, and multiplied:
     nn.LSTM takes nothing else. Its LSTM has two biases for each gate.
     """
     import torch
@@ -28,8 +28,8 @@ def torch(work: Work, runs: int, threads: int = 0, first: int = 0) -> Trainer:
     class Net(nn.Module):
         def __init__(self) -> None:
             super().__init__()
-            self.embedding = nn.Embedding(work.D, work.embedding) if work.embedding else None
-            self.lstm = nn.LSTM(work.embedding or work.D, work.H)
+            self.embedding = nn.Embedding(work.D, work.embedding_size) if work.embedding_size else None
+            self.lstm = nn.LSTM(work.embedding_size or work.D, work.H)
             self.readout = nn.Linear(work.H, work.C)
 
         def forward(self, xs: Any) -> Any:
@@ -38,9 +38,9 @@ def torch(work: Work, runs: int, threads: int = 0, first: int = 0) -> Trainer:
             elif work.ids:
                 xs = nn.functional.one_hot(xs, work.D).float()
             hs, _ = self.lstm(xs)
-            return self.readout(hs if work.every_step else hs[-1])
+            return self.readout(hs if work.per_step else hs[-1])
 
-    def optimiser(net: nn.Module) -> Any:
+    def optimizer(net: nn.Module) -> Any:
         if work.optimizer == "rmsprop":
             return torch.optim.RMSprop(net.parameters(), LEARNING_RATE, alpha=0.9, eps=1e-7)
         if work.optimizer == "adam":
@@ -53,11 +53,11 @@ def torch(work: Work, runs: int, threads: int = 0, first: int = 0) -> Trainer:
     for run in range(runs):
         torch.manual_seed(first + run)
         net = Net().to(device)
-        trained.append((net, optimiser(net)))
+        trained.append((net, optimizer(net)))
     inputs, targets = random_batches(work, runs)
     xs = torch.from_numpy(np.ascontiguousarray(np.swapaxes(inputs, 2, 3))).to(device)  # time-major, its fast order
     xs = xs.long() if work.ids else xs
-    last = np.ascontiguousarray(np.swapaxes(targets, 2, 3)) if work.every_step else targets
+    last = np.ascontiguousarray(np.swapaxes(targets, 2, 3)) if work.per_step else targets
     ys = torch.from_numpy(last).to(device).long()
     parameters = sum(leaf.numel() for leaf in trained[0][0].parameters())
 
@@ -66,8 +66,8 @@ def torch(work: Work, runs: int, threads: int = 0, first: int = 0) -> Trainer:
         for run, (net, update) in enumerate(trained):
             for step in range(steps):
                 update.zero_grad(set_to_none=True)
-                logits = net(xs[run][step % BATCHES])
-                loss = nn.functional.cross_entropy(logits.flatten(0, -2), ys[run][step % BATCHES].flatten())
+                logits = net(xs[run][step % BATCH_SAMPLING])
+                loss = nn.functional.cross_entropy(logits.flatten(0, -2), ys[run][step % BATCH_SAMPLING].flatten())
                 loss.backward()
                 update.step()
             losses.append(loss.detach())
@@ -88,24 +88,24 @@ def _flax(work: Work) -> tuple[Callable[..., Any], Callable[..., Any], int]:
     from flax import linen as nn
 
     from rnnlab.cells.registry import count_parameters
-    from rnnlab.train.optimizers import make_optimiser
+    from rnnlab.train.optimizers import make_optimizer
 
     class Net(nn.Module):
         @nn.compact
         def __call__(self, xs: Any) -> Any:
-            if work.embedding:
-                xs = nn.Embed(work.D, work.embedding)(xs)
+            if work.embedding_size:
+                xs = nn.Embed(work.D, work.embedding_size)(xs)
             elif work.ids:
                 xs = jax.nn.one_hot(xs, work.D)
             hs: Any = nn.RNN(nn.OptimizedLSTMCell(work.H))(xs)
-            return nn.Dense(work.C)(hs if work.every_step else hs[:, -1])
+            return nn.Dense(work.C)(hs if work.per_step else hs[:, -1])
 
-    net, optimiser = Net(), make_optimiser(work.optimizer, LEARNING_RATE)
+    net, optimizer = Net(), make_optimizer(work.optimizer, LEARNING_RATE)
     sample = random_batches(work, 1, 1)[0][0][0]
 
     def init(key: Any) -> Any:
         params = net.init(key, sample)
-        return params, optimiser.init(params)
+        return params, optimizer.init(params)
 
     def step(state: Any, xs: Any, ys: Any) -> tuple[Any, Any]:
         params, memory = state
@@ -114,7 +114,7 @@ def _flax(work: Work) -> tuple[Callable[..., Any], Callable[..., Any], int]:
             return optax.softmax_cross_entropy_with_integer_labels(net.apply(params, xs), ys).mean()
 
         loss, gradient = jax.value_and_grad(mean_loss)(params)
-        updates, memory = optimiser.update(gradient, memory, params)
+        updates, memory = optimizer.update(gradient, memory, params)
         return (optax.apply_updates(params, updates), memory), loss
 
     return init, step, count_parameters(jax.eval_shape(init, jax.random.key(0))[0])
@@ -126,14 +126,14 @@ def _in_a_loop(work: Work, step: Callable[..., Any], states: list[Any], paramete
 
     runs = len(states)
     inputs, targets = random_batches(work, runs)
-    batches = [[jax.device_put((inputs[r, s], targets[r, s])) for s in range(BATCHES)] for r in range(runs)]
+    batches = [[jax.device_put((inputs[r, s], targets[r, s])) for s in range(BATCH_SAMPLING)] for r in range(runs)]
     jitted = jax.jit(step, donate_argnums=0)
 
     def train(steps: int) -> float:
         losses = []
         for run in range(runs):
             for number in range(steps):
-                states[run], loss = jitted(states[run], *batches[run][number % BATCHES])
+                states[run], loss = jitted(states[run], *batches[run][number % BATCH_SAMPLING])
             losses.append(loss)
         jax.block_until_ready(states)
         return float(sum(losses) / runs)
@@ -162,13 +162,13 @@ def flax_vmapped(work: Work, runs: int) -> Trainer:
     state = jax.tree.map(lambda *leaves: jax.numpy.stack(leaves), *states)
     del states
     inputs, targets = random_batches(work, runs)
-    batches = [jax.device_put((inputs[:, s], targets[:, s])) for s in range(BATCHES)]
+    batches = [jax.device_put((inputs[:, s], targets[:, s])) for s in range(BATCH_SAMPLING)]
     jitted = jax.jit(jax.vmap(step), donate_argnums=0)
 
     def train(steps: int) -> float:
         nonlocal state
         for number in range(steps):
-            state, losses = jitted(state, *batches[number % BATCHES])
+            state, losses = jitted(state, *batches[number % BATCH_SAMPLING])
         jax.block_until_ready(state)
         return float(losses.mean())
 
@@ -184,18 +184,18 @@ def keras(work: Work, runs: int) -> Trainer:
 
     entry = keras.Input((work.T,) if work.ids else (work.T, work.D), dtype="int32" if work.ids else "float32")
     xs = entry
-    if work.embedding:
-        xs = keras.layers.Embedding(work.D, work.embedding)(xs)
+    if work.embedding_size:
+        xs = keras.layers.Embedding(work.D, work.embedding_size)(xs)
     elif work.ids:
         xs = keras.ops.one_hot(xs, work.D)
-    hs = keras.layers.LSTM(work.H, return_sequences=work.every_step)(xs)
+    hs = keras.layers.LSTM(work.H, return_sequences=work.per_step)(xs)
     model = keras.Model(entry, keras.layers.Dense(work.C)(hs))
-    optimiser = {
+    optimizer = {
         "rmsprop": lambda: keras.optimizers.RMSprop(LEARNING_RATE, rho=0.9, epsilon=1e-7),
         "adam": lambda: keras.optimizers.Adam(LEARNING_RATE, epsilon=1e-8),
         "adagrad": lambda: keras.optimizers.Adagrad(LEARNING_RATE, initial_accumulator_value=0.1, epsilon=1e-7),
     }[work.optimizer]()
-    optimiser.build(model.trainable_variables)
+    optimizer.build(model.trainable_variables)
 
     def step(state: Any, xs: Any, ys: Any) -> tuple[Any, Any]:
         weights, fixed, memory = state
@@ -205,10 +205,10 @@ def keras(work: Work, runs: int) -> Trainer:
             return optax.softmax_cross_entropy_with_integer_labels(logits, ys).mean(), after
 
         (loss, after), gradient = jax.value_and_grad(mean_loss, has_aux=True)(weights)
-        weights, memory = optimiser.stateless_apply(memory, gradient, weights)
+        weights, memory = optimizer.stateless_apply(memory, gradient, weights)
         return (weights, after, memory), loss
 
-    variables = (model.trainable_variables, model.non_trainable_variables, optimiser.variables)
+    variables = (model.trainable_variables, model.non_trainable_variables, optimizer.variables)
     first = [[variable.value for variable in part] for part in variables]
     states = [jax.tree.map(jax.numpy.copy, first) for _ in range(runs)]
     parameters = sum(int(np.prod(variable.shape)) for variable in model.trainable_variables)

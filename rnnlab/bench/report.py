@@ -42,8 +42,8 @@ def table(results: Results) -> str:
         if before is not None and before != row["work"]:
             shown.add_section()
         before = row["work"]
-        numbers = ["failed"] if row["error"] else [_cell(name, row.get(name)) for name in columns]
-        shown.add_row(row["work"], str(row["runs"]), row["system"], *numbers)
+        hyperparams = ["failed"] if row["error"] else [_cell(name, row.get(name)) for name in columns]
+        shown.add_row(row["work"], str(row["runs"]), row["system"], *hyperparams)
     console = Console(highlight=False)
     console.width = max(console.width if console.is_terminal else 160, 120)
     with console.capture() as captured:

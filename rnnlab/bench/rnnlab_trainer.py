@@ -15,9 +15,9 @@ from rnnlab.cells.registry import count_parameters, make_cell
 from rnnlab.cells.wrappers.mixed_precision import narrow
 from rnnlab.core.types import Array, Key, Model, Split
 from rnnlab.models.recurrent_model import make_model
-from rnnlab.train.optimizers import make_optimiser
+from rnnlab.train.optimizers import make_optimizer
 from rnnlab.train.single_run import Recipe
-from rnnlab.train.sweep import default_chunk, device_mesh, grid, make_sweep, place, use_all_cores
+from rnnlab.train.sweep import default_chunk, device_mesh, make_sweep, replicate, run_grid, use_all_cores
 from rnnlab.train.tasks import TASKS
 
 STEPS = 64  # of an epoch, each with examples of its own
@@ -27,23 +27,23 @@ PRODUCT_SECONDS = 0.2
 
 def make_recipe(work: Work) -> Recipe:
     """What the runs of a work share."""
-    task = TASKS["language_modelling" if work.every_step else "classification"]
+    task = TASKS["language_modeling" if work.per_step else "classification"]
 
-    def model(numbers: Mapping[str, Array], key: Key | None) -> Model:
-        cell = narrow(make_cell(work.cell, work.H, key=key), work.products)
-        return make_model(cell, work.D, work.C, every_step=work.every_step, embedding=work.embedding)
+    def model(hyperparams: Mapping[str, Array], key: Key | None) -> Model:
+        cell = narrow(make_cell(work.cell, work.H, key=key), work.compute_dtype)
+        return make_model(cell, work.D, work.C, per_step=work.per_step, embedding_size=work.embedding_size)
 
-    def optimiser(numbers: Mapping[str, Array]) -> Any:
-        return make_optimiser(work.optimizer, numbers["learning_rate"])
+    def optimizer(hyperparams: Mapping[str, Array]) -> Any:
+        return make_optimizer(work.optimizer, hyperparams["learning_rate"])
 
-    return Recipe(model, optimiser, task, batch=work.B, steps=STEPS, eval_batch=work.B)
+    return Recipe(model, optimizer, task, batch_size=work.B, steps=STEPS, eval_batch_size=work.B)
 
 
 def forward_flops(recipe: Recipe, split: Split) -> int:
     """Operations of the matrix products of one batch, forward, as they stand in the model's program."""
     model = recipe.make_model({}, None)
     params = jax.eval_shape(lambda: model.init(jax.random.key(0)))
-    batch = split.inputs[: recipe.batch]
+    batch = split.inputs[: recipe.batch_size]
     return program_flops(jax.make_jaxpr(lambda params, xs: model.apply(params, xs, None, None))(params, batch).jaxpr)
 
 
@@ -56,9 +56,9 @@ def rnnlab(work: Work, runs: int, devices: int = 0) -> Trainer:
     examples = STEPS * work.B
     split = Split(inputs.reshape(examples, *inputs.shape[3:]), targets.reshape(examples, *targets.shape[3:]))
     sweep = make_sweep(
-        recipe, grid(range(runs), {"learning_rate": (LEARNING_RATE,)}), mesh, default_chunk(mesh, runs), examples
+        recipe, run_grid(range(runs), {"learning_rate": (LEARNING_RATE,)}), mesh, default_chunk(mesh, runs), examples
     )
-    split, state, plan = place(split, mesh), sweep.init(), sweep.plan(1)
+    split, state, plan = replicate(split, mesh), sweep.init(), sweep.plan(1)
     used = list(mesh.devices.flat)
     parameters = count_parameters(jax.eval_shape(lambda tree: jax.tree.map(lambda leaf: leaf[0], tree), state.params))
 

@@ -99,7 +99,7 @@ def _end(system: System, record: Record) -> None:
     record["peak_mb"] = system.end()
 
 
-NUMBERS = (
+HYPERPARAMS = (
     "ms_per_step_per_run", "low", "high", "ratio", "gflops", "of_matrix_product", "peak_mb", "compile_s", "steps",
     "parameters", "forward_flops", "loss", "device",
 )  # fmt: skip
@@ -107,11 +107,11 @@ NUMBERS = (
 
 def _record(case: Case, record: Record, rates: Sequence[float], first_ms: Sequence[float]) -> Record:
     if "error" in record or not record["rounds_ms"]:
-        return dict.fromkeys(NUMBERS) | {"rounds_ms": [], "error": record.get("error", "no rounds")}
+        return dict.fromkeys(HYPERPARAMS) | {"rounds_ms": [], "error": record.get("error", "no rounds")}
     low, median, high = (float(value) for value in np.percentile(record["rounds_ms"], (25, 50, 75)))
     lstm = case.work.cell == "lstm"
     gflops = step_flops(case.work) / median / 1e6 if lstm else None
-    numbers = {
+    hyperparams = {
         **record,
         "ms_per_step_per_run": median,
         "low": low,
@@ -122,4 +122,4 @@ def _record(case: Case, record: Record, rates: Sequence[float], first_ms: Sequen
         "gflops": gflops,
         "of_matrix_product": gflops / float(np.median(rates)) if rates and gflops else None,
     }
-    return {name: numbers[name] for name in NUMBERS} | {"rounds_ms": record["rounds_ms"], "error": None}
+    return {name: hyperparams[name] for name in HYPERPARAMS} | {"rounds_ms": record["rounds_ms"], "error": None}

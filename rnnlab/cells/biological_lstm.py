@@ -4,10 +4,10 @@ from typing import NamedTuple
 
 import jax
 
-from rnnlab.cells.initializers import initialise
+from rnnlab.cells.initializers import initialize
 from rnnlab.cells.lstm import LSTMGates
 from rnnlab.cells.ops import activation as make_activation
-from rnnlab.cells.ops import dot, draw_each, gate_activation, zeros
+from rnnlab.cells.ops import dot, gate_activation, per_example_draw, zeros
 from rnnlab.core.errors import check_number
 from rnnlab.core.types import Array, Cell, Key
 
@@ -32,7 +32,7 @@ class BiologicalCarry(NamedTuple):
 
 
 def biological_lstm(
-    hidden: int,
+    hidden_size: int,
     *,
     delta: float = 1e-3,
     noise: float = 0.0,
@@ -59,18 +59,18 @@ def biological_lstm(
     """
     act, squash = make_activation(activation), gate_activation(gate)
     check_number("noise", noise)
-    init_w, init_u = initialise("w_init", w_init), initialise("u_init", u_init)
+    init_w, init_u = initialize("w_init", w_init), initialize("u_init", u_init)
     noisy = not (isinstance(noise, (int, float)) and noise == 0)  # a number that rides the run axis is an array
 
     def init(rng: Key, inputs: int) -> BiologicalParams:
         key_w, key_u, key_p = jax.random.split(rng, 3)
-        w = init_w(key_w, (inputs, 3, hidden))
-        p = initialise("peephole", "glorot_uniform")(key_p, (hidden, 3, hidden))
-        b = zeros(w, 3, hidden).at[1].set(forget_bias)
-        return BiologicalParams(w, init_u(key_u, (hidden, 3, hidden)), p, b, zeros(w, hidden))
+        w = init_w(key_w, (inputs, 3, hidden_size))
+        p = initialize("peephole", "glorot_uniform")(key_p, (hidden_size, 3, hidden_size))
+        b = zeros(w, 3, hidden_size).at[1].set(forget_bias)
+        return BiologicalParams(w, init_u(key_u, (hidden_size, 3, hidden_size)), p, b, zeros(w, hidden_size))
 
     def initial_carry(params: BiologicalParams, batch: tuple[int, ...]) -> BiologicalCarry:
-        c, h = zeros(params.u, *batch, hidden), zeros(params.u, *batch, hidden)
+        c, h = zeros(params.u, *batch, hidden_size), zeros(params.u, *batch, hidden_size)
         return BiologicalCarry(c, h, zeros(params.u, *batch, 1) if noisy else None)
 
     def gates(params: BiologicalParams, carry: BiologicalCarry, x: Array) -> LSTMGates:
@@ -81,9 +81,9 @@ def biological_lstm(
         i, f, o, _ = gates(params, carry, x)
         c = carry.c + delta * (i + f + params.b_c)
         if carry.t is not None and key is not None:
-            c = c + noise * draw_each(key, carry.t, lambda rng: jax.random.normal(rng, (hidden,), c.dtype))
+            c = c + noise * per_example_draw(key, carry.t, lambda rng: jax.random.normal(rng, (hidden_size,), c.dtype))
         t = None if carry.t is None else carry.t + 1
         h = o * act(c)
         return BiologicalCarry(c, h, t), h
 
-    return Cell(init, initial_carry, step, gates=gates, hidden_size=hidden)
+    return Cell(init, initial_carry, step, gates=gates, hidden_size=hidden_size)

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from rnnlab.cells.initializers import initialise
+from rnnlab.cells.initializers import initialize
 from rnnlab.cells.ops import activation as make_activation
 from rnnlab.cells.ops import dot, gate_activation, zeros
 from rnnlab.core.errors import InputError, check_number, choose
@@ -37,24 +37,24 @@ class CerebralGates(NamedTuple):
     candidate: Array
 
 
-def _author(key: Key, inputs: int, hidden: int) -> tuple[Array, Array]:
+def _author(key: Key, inputs: int, hidden_size: int) -> tuple[Array, Array]:
     """Weights of one path ``[D, 4, H]``, ``[H, 4, H]`` as the author's package draws them.
 
     Over [D+H, H] per gate: Kaiming-normal (gain 1) for gates, Xavier-normal with gain 5/3 for the candidate. PyTorch
     takes the second size for the fan in, so a gate's deviation is 1/sqrt(H), whatever D.
     """
-    rows = inputs + hidden
-    gate, candidate = hidden**-0.5, 5 / 3 * (2.0 / (rows + hidden)) ** 0.5
-    weights = jax.random.normal(key, (rows, 4, hidden)) * jnp.array([gate, gate, candidate, gate])[:, None]
+    rows = inputs + hidden_size
+    gate, candidate = hidden_size**-0.5, 5 / 3 * (2.0 / (rows + hidden_size)) ** 0.5
+    weights = jax.random.normal(key, (rows, 4, hidden_size)) * jnp.array([gate, gate, candidate, gate])[:, None]
     return weights[:inputs], weights[inputs:]
 
 
 def cerebral_lstm(
-    hidden: int,
+    hidden_size: int,
     *,
     paths: str = "independent",
-    eps: float = 0.0,
-    form: str = "code",
+    noise_std: float = 0.0,
+    variant: str = "code",
     activation: str = "tanh",
     gate: str = "sigmoid",
     bias: bool = True,
@@ -66,12 +66,12 @@ def cerebral_lstm(
     """Two LSTM paths (upper U, lower L) that read the same x and the same h and add their outputs.
 
         i, f, o = s([h_{t-1}, x_t] W + b)      c~ = tanh([h_{t-1}, x_t] W + b)      each for U and L
-        c_t = f * c_{t-1} + i * c~             form="code", the author's package and README
-        c_t = f * c~ + i * c~                  form="printed", the paper: no memory in the cell state
+        c_t = f * c_{t-1} + i * c~             variant="code", the author's package and README
+        c_t = f * c~ + i * c~                  variant="printed", the paper: no memory in the cell state
         h_t = U_o * tanh(U_c) + L_o * tanh(L_c)
 
     ``paths`` says how the two start (section 4.1): "independent" draws, "identical" values, or "noise": identical
-    plus Gaussian noise of standard deviation ``eps`` on every weight and bias of the lower path. "tied" has one path
+    plus Gaussian noise of standard deviation ``noise_std`` on every weight and bias of the lower path. "tied" has one path
     whose output counts twice: what identical paths are in exact arithmetic, from the same initial values.
     ``bias=False`` has no biases at all; ``forget_bias`` and ``input_bias`` are the initial values of f's and i's.
 
@@ -82,27 +82,27 @@ def cerebral_lstm(
     """
     act, squash = make_activation(activation), gate_activation(gate)
     choose("paths", paths, ("independent", "identical", "noise", "tied"))
-    check_number("eps", eps)
-    printed = choose("form", form, ("code", "printed")) == "printed"
+    check_number("noise_std", noise_std)
+    printed = choose("variant", variant, ("code", "printed")) == "printed"
     if (w_init == "author") != (u_init == "author"):
         raise InputError(f"w_init: the author's weights are drawn together, not with u_init {u_init!r}; change both")
     if w_init != "author":
-        init_w, init_u = initialise("w_init", w_init), initialise("u_init", u_init)
+        init_w, init_u = initialize("w_init", w_init), initialize("u_init", u_init)
 
     def draw(key: Key, inputs: int) -> CerebralParams:
         """One path."""
         key_w, key_u = jax.random.split(key)
         if w_init == "author":
-            w, u = _author(key_w, inputs, hidden)
+            w, u = _author(key_w, inputs, hidden_size)
         else:
-            w, u = init_w(key_w, (inputs, 4, hidden)), init_u(key_u, (hidden, 4, hidden))
-        b = zeros(w, 4, hidden).at[1].set(forget_bias).at[0].set(input_bias) if bias else None
+            w, u = init_w(key_w, (inputs, 4, hidden_size)), init_u(key_u, (hidden_size, 4, hidden_size))
+        b = zeros(w, 4, hidden_size).at[1].set(forget_bias).at[0].set(input_bias) if bias else None
         return CerebralParams(w, u, b)
 
     def perturb(key: Key, path: CerebralParams) -> CerebralParams:
         key_w, key_u, key_b = jax.random.split(key, 3)
         keys = CerebralParams(key_w, key_u, key_b if bias else None)
-        return jax.tree.map(lambda k, p: p + eps * jax.random.normal(k, p.shape, p.dtype), keys, path)
+        return jax.tree.map(lambda k, p: p + noise_std * jax.random.normal(k, p.shape, p.dtype), keys, path)
 
     def init(key: Key, inputs: int) -> CerebralParams:
         key_upper, key_lower = jax.random.split(key)
@@ -119,7 +119,9 @@ def cerebral_lstm(
         )
 
     def initial_carry(params: CerebralParams, batch: tuple[int, ...]) -> CerebralCarry:
-        return CerebralCarry(zeros(params.u, *batch, params.u.shape[1], hidden), zeros(params.u, *batch, hidden))
+        return CerebralCarry(
+            zeros(params.u, *batch, params.u.shape[1], hidden_size), zeros(params.u, *batch, hidden_size)
+        )
 
     def gates(params: CerebralParams, carry: CerebralCarry, x: Array) -> CerebralGates:
         z = dot(x, params.w) + dot(carry.h, params.u)  # [..., P, 4, H]
@@ -132,4 +134,4 @@ def cerebral_lstm(
         h = jnp.sum(o * act(c), axis=-2) * (2 / c.shape[-2])
         return CerebralCarry(c, h), h
 
-    return Cell(init, initial_carry, step, gates=gates, hidden_size=hidden)
+    return Cell(init, initial_carry, step, gates=gates, hidden_size=hidden_size)

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from rnnlab.cells.initializers import initialise
+from rnnlab.cells.initializers import initialize
 from rnnlab.cells.lstm import LSTMGates
 from rnnlab.cells.ops import activation as make_activation
 from rnnlab.cells.ops import dot, gate_activation, zeros
@@ -57,10 +57,10 @@ class Block(NamedTuple):
     through: Callable[[GridParams, Sequence[GridCarry], Array], tuple[list[GridCarry], Array, LSTMGates]]
 
 
-def transformer(activation: str, gate: str, form: str) -> Callable[[Array, Array], tuple[GridCarry, LSTMGates]]:
+def transformer(activation: str, gate: str, variant: str) -> Callable[[Array, Array], tuple[GridCarry, LSTMGates]]:
     """LSTM(H, m) of ``z [..., 4, H]`` = H U + b and ``m [..., H]``."""
     act, squash = make_activation(activation), gate_activation(gate)
-    printed = choose("form", form, ("standard", "printed")) == "printed"
+    printed = choose("variant", variant, ("standard", "printed")) == "printed"
 
     def transform(z: Array, m: Array) -> tuple[GridCarry, LSTMGates]:
         i, f, o, candidate = squash(z[..., 0, :]), squash(z[..., 1, :]), squash(z[..., 3, :]), act(z[..., 2, :])
@@ -71,14 +71,14 @@ def transformer(activation: str, gate: str, form: str) -> Callable[[Array, Array
 
 
 def grid_block(
-    hidden: int,
+    hidden_size: int,
     sides: int,
     *,
     layers: int,
     tied: bool,
     priority: str,
     depth: str,
-    form: str,
+    variant: str,
     activation: str,
     gate: str,
     forget_bias: float,
@@ -86,8 +86,8 @@ def grid_block(
     u_init: str,
 ) -> Block:
     """The block of a grid that has ``sides`` dimensions beside depth, with the options of ``grid_lstm``."""
-    act, transform = make_activation(activation), transformer(activation, gate, form)
-    init_w, init_u = initialise("w_init", w_init), initialise("u_init", u_init)
+    act, transform = make_activation(activation), transformer(activation, gate, variant)
+    init_w, init_u = initialize("w_init", w_init), initialize("u_init", u_init)
     if not isinstance(layers, int) or isinstance(layers, bool) or layers < 1:
         raise InputError(f"layers: {layers!r} is not accepted; accepted: a whole number from 1")
     if not isinstance(tied, bool):
@@ -100,19 +100,21 @@ def grid_block(
         """``[L, N*H, gates, H]``: each block [H, H] drawn by itself, whichever h it reads."""
 
         def one(layer: int) -> Array:
-            block = init_u(jax.random.fold_in(key, layer), (hidden, (sides + 1) * gates, hidden))
-            return jnp.moveaxis(block.reshape(hidden, sides + 1, gates, hidden), 1, 0).reshape(-1, gates, hidden)
+            block = init_u(jax.random.fold_in(key, layer), (hidden_size, (sides + 1) * gates, hidden_size))
+            return jnp.moveaxis(block.reshape(hidden_size, sides + 1, gates, hidden_size), 1, 0).reshape(
+                -1, gates, hidden_size
+            )
 
         return jnp.stack([one(layer) for layer in range(blocks)])
 
     def init(key: Key, inputs: int) -> GridParams:
         key_w, key_u, key_v = jax.random.split(key, 3)
-        w = init_w(key_w, (inputs, 1 + memory, hidden))
-        u = draw(key_u, 4 * remembering).reshape(blocks, -1, remembering, 4, hidden)
-        b = zeros(w, blocks, remembering, 4, hidden).at[..., 1, :].set(forget_bias)
+        w = init_w(key_w, (inputs, 1 + memory, hidden_size))
+        u = draw(key_u, 4 * remembering).reshape(blocks, -1, remembering, 4, hidden_size)
+        b = zeros(w, blocks, remembering, 4, hidden_size).at[..., 1, :].set(forget_bias)
         if memory:
             return GridParams(w, u, None, b, None)
-        return GridParams(w, u, draw(key_v, 1)[:, :, 0], b, zeros(w, blocks, hidden))
+        return GridParams(w, u, draw(key_v, 1)[:, :, 0], b, zeros(w, blocks, hidden_size))
 
     def through(
         params: GridParams, entering: Sequence[GridCarry], side_of_depth: Array

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 import jax
 
 from rnnlab.cells.grid_block import Block, GridCarry, GridParams, grid_block, transformer
-from rnnlab.cells.initializers import initialise
+from rnnlab.cells.initializers import initialize
 from rnnlab.cells.lstm import LSTMGates
 from rnnlab.cells.ops import dot, zeros
 from rnnlab.core.errors import InputError
@@ -13,14 +13,14 @@ from rnnlab.core.types import Array, Cell, Key
 
 
 def grid_lstm(
-    hidden: int,
+    hidden_size: int,
     *,
     layers: int = 1,
     dims: int = 2,
     tied: bool = False,
     priority: str = "none",
     depth: str = "lstm",
-    form: str = "standard",
+    variant: str = "standard",
     activation: str = "tanh",
     gate: str = "sigmoid",
     forget_bias: float = 1.0,
@@ -33,7 +33,7 @@ def grid_lstm(
         H = [h_t, h_d]                                                  in each layer, from the first up
         (h_t', m_t') = LSTM(H, m_t; time)      (h_d', m_d') = LSTM(H, m_d; depth)
         LSTM(H, m):  i, f, o = s(H U + b)      c~ = act(H U + b)
-                     m' = f * m + i * c~       h' = o * act(m')         form="printed": h' = act(o * m')
+                     m' = f * m + i * c~       h' = o * act(m')         variant="printed": h' = act(o * m')
 
     Time hands (h_t', m_t') to the same layer's next step, depth hands (h_d', m_d') to the next layer of the same step;
     the output is h_d' of the last layer. ``priority="depth"``: depth sees H' = [h_t', h_d] (section 3.2).
@@ -49,7 +49,7 @@ def grid_lstm(
         4*(D*H + H*H + H).
     """
     block = grid_block(
-        hidden, 1, layers=layers, tied=tied, priority=priority, depth=depth, form=form, activation=activation,
+        hidden_size, 1, layers=layers, tied=tied, priority=priority, depth=depth, variant=variant, activation=activation,
         gate=gate, forget_bias=forget_bias, w_init=w_init, u_init=u_init,
     )  # fmt: skip
     if isinstance(dims, bool) or dims not in (1, 2):
@@ -58,10 +58,10 @@ def grid_lstm(
         for field, value, only in (("layers", layers, 1), ("priority", priority, "none"), ("depth", depth, "lstm")):
             if value != only:
                 raise InputError(f"{field}: {value!r} needs the dimension of depth; accepted with dims=1: {only!r}")
-        block = _block_of_time(hidden, transformer(activation, gate, form), forget_bias, w_init, u_init)
+        block = _block_of_time(hidden_size, transformer(activation, gate, variant), forget_bias, w_init, u_init)
 
     def initial_carry(params: GridParams, batch: tuple[int, ...]) -> GridCarry:
-        return GridCarry(zeros(params.u, *batch, layers, hidden), zeros(params.u, *batch, layers, hidden))
+        return GridCarry(zeros(params.u, *batch, layers, hidden_size), zeros(params.u, *batch, layers, hidden_size))
 
     def gates(params: GridParams, carry: GridCarry, x: Array) -> LSTMGates:
         return block.through(params, [carry], dot(x, params.w))[2]
@@ -70,23 +70,25 @@ def grid_lstm(
         (after,), h, _ = block.through(params, [carry], dot(x, params.w))
         return after, h
 
-    return Cell(block.init, initial_carry, step, gates=gates, hidden_size=hidden)
+    return Cell(block.init, initial_carry, step, gates=gates, hidden_size=hidden_size)
 
 
 def _block_of_time(
-    hidden: int,
+    hidden_size: int,
     transform: Callable[[Array, Array], tuple[GridCarry, LSTMGates]],
     forget_bias: float,
     w_init: str,
     u_init: str,
 ) -> Block:
     """The block of the grid without depth, into whose gates x enters."""
-    init_w, init_u = initialise("w_init", w_init), initialise("u_init", u_init)
+    init_w, init_u = initialize("w_init", w_init), initialize("u_init", u_init)
 
     def init(key: Key, inputs: int) -> GridParams:
         key_w, key_u = jax.random.split(key)
-        w, u = init_w(key_w, (inputs, 4, hidden)), init_u(key_u, (hidden, 4, hidden))
-        return GridParams(w, u[None, :, None], None, zeros(w, 1, 1, 4, hidden).at[..., 1, :].set(forget_bias), None)
+        w, u = init_w(key_w, (inputs, 4, hidden_size)), init_u(key_u, (hidden_size, 4, hidden_size))
+        return GridParams(
+            w, u[None, :, None], None, zeros(w, 1, 1, 4, hidden_size).at[..., 1, :].set(forget_bias), None
+        )
 
     def through(
         params: GridParams, entering: Sequence[GridCarry], side: Array

@@ -16,14 +16,14 @@ from rnnlab.core.types import Array, Cell, Key
 
 
 def grid_lstm_2d(
-    hidden: int,
+    hidden_size: int,
     *,
     patch: int = 1,
     layers: int = 1,
     tied: bool = False,
     priority: str = "none",
     depth: str = "lstm",
-    form: str = "standard",
+    variant: str = "standard",
     activation: str = "tanh",
     gate: str = "sigmoid",
     forget_bias: float = 1.0,
@@ -57,20 +57,20 @@ def grid_lstm_2d(
     if not isinstance(patch, int) or isinstance(patch, bool) or patch < 1:
         raise InputError(f"patch: {patch!r} is not accepted; accepted: a whole number from 1")
     return _grid(
-        hidden, 1, extents, layers=layers, tied=tied, priority=priority, depth=depth, form=form,
+        hidden_size, 1, extents, layers=layers, tied=tied, priority=priority, depth=depth, variant=variant,
         activation=activation, gate=gate, forget_bias=forget_bias, w_init=w_init, u_init=u_init,
     )  # fmt: skip
 
 
 def grid_lstm_nd(
-    hidden: int,
+    hidden_size: int,
     *,
     shape: str = "",
     layers: int = 1,
     tied: bool = False,
     priority: str = "none",
     depth: str = "lstm",
-    form: str = "standard",
+    variant: str = "standard",
     activation: str = "tanh",
     gate: str = "sigmoid",
     forget_bias: float = 1.0,
@@ -108,7 +108,7 @@ def grid_lstm_nd(
         return sizes or (inputs,)
 
     return _grid(
-        hidden, len(sizes) or 1, extents, layers=layers, tied=tied, priority=priority, depth=depth, form=form,
+        hidden_size, len(sizes) or 1, extents, layers=layers, tied=tied, priority=priority, depth=depth, variant=variant,
         activation=activation, gate=gate, forget_bias=forget_bias, w_init=w_init, u_init=u_init,
     )  # fmt: skip
 
@@ -117,9 +117,9 @@ def _of(inputs: int) -> str:
     return ", ".join(str(divisor) for divisor in range(1, inputs + 1) if not inputs % divisor)
 
 
-def _grid(hidden: int, inside: int, extents: Callable[[int], tuple[int, ...]], **options: Any) -> Cell:
+def _grid(hidden_size: int, inside: int, extents: Callable[[int], tuple[int, ...]], **options: Any) -> Cell:
     """The cell whose step is a grid of ``inside`` dimensions; ``extents`` of D gives their sizes."""
-    block, layers = grid_block(hidden, 1 + inside, **options), options["layers"]
+    block, layers = grid_block(hidden_size, 1 + inside, **options), options["layers"]
 
     def init(key: Key, inputs: int) -> GridParams:
         sizes = extents(inputs)
@@ -127,7 +127,7 @@ def _grid(hidden: int, inside: int, extents: Callable[[int], tuple[int, ...]], *
 
     def initial_carry(params: GridParams, batch: tuple[int, ...]) -> GridCarry:
         assert params.extents is not None
-        shape = *batch, *params.extents.sizes, layers, hidden
+        shape = *batch, *params.extents.sizes, layers, hidden_size
         return GridCarry(zeros(params.u, *shape), zeros(params.u, *shape))
 
     def through(
@@ -168,4 +168,4 @@ def _grid(hidden: int, inside: int, extents: Callable[[int], tuple[int, ...]], *
     def gates(params: GridParams, carry: GridCarry, x: Array) -> LSTMGates:
         return over(params, carry, x)[2]
 
-    return Cell(init, initial_carry, step, gates=gates, hidden_size=hidden)
+    return Cell(init, initial_carry, step, gates=gates, hidden_size=hidden_size)

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import jax
 
-from rnnlab.cells.initializers import initialise
+from rnnlab.cells.initializers import initialize
 from rnnlab.cells.ops import activation as make_activation
 from rnnlab.cells.ops import dot, gate_activation, zeros
 from rnnlab.cells.rnn import RNNCarry
@@ -31,9 +31,9 @@ class GRUGates(NamedTuple):
 
 
 def gru(
-    hidden: int,
+    hidden_size: int,
     *,
-    form: str = "standard",
+    variant: str = "standard",
     reset: str = "after",
     activation: str = "tanh",
     gate: str = "sigmoid",
@@ -56,8 +56,8 @@ def gru(
     Parameters: 3*(D*H + H*H + H), + H with reset="after"; printed 2*(D*H + H*H).
     """
     act, squash = make_activation(activation), gate_activation(gate)
-    init_w, init_u = initialise("w_init", w_init), initialise("u_init", u_init)
-    printed = choose("form", form, ("standard", "printed")) == "printed"
+    init_w, init_u = initialize("w_init", w_init), initialize("u_init", u_init)
+    printed = choose("variant", variant, ("standard", "printed")) == "printed"
     after = choose("reset", reset, ("after", "before")) == "after"
     if printed and after:
         raise InputError("reset: the printed form puts the reset gate before the product; accepted: 'before'")
@@ -65,12 +65,12 @@ def gru(
 
     def init(key: Key, inputs: int) -> GRUParams:
         key_w, key_u = jax.random.split(key)
-        w, u = init_w(key_w, (inputs, count, hidden)), init_u(key_u, (hidden, count, hidden))
-        b = None if printed else zeros(w, 3, hidden)
-        return GRUParams(w, u, b, zeros(w, hidden) if after else None)
+        w, u = init_w(key_w, (inputs, count, hidden_size)), init_u(key_u, (hidden_size, count, hidden_size))
+        b = None if printed else zeros(w, 3, hidden_size)
+        return GRUParams(w, u, b, zeros(w, hidden_size) if after else None)
 
     def initial_carry(params: GRUParams, batch: tuple[int, ...]) -> RNNCarry:
-        return RNNCarry(zeros(params.u, *batch, hidden))
+        return RNNCarry(zeros(params.u, *batch, hidden_size))
 
     def gates(params: GRUParams, carry: RNNCarry, x: Array) -> GRUGates:
         h = carry.h
@@ -90,4 +90,4 @@ def gru(
         h = keep * carry.h + (1 - keep) * n
         return RNNCarry(h), h
 
-    return Cell(init, initial_carry, step, gates=gates, hidden_size=hidden)
+    return Cell(init, initial_carry, step, gates=gates, hidden_size=hidden_size)

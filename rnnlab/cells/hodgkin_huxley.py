@@ -40,7 +40,7 @@ class HodgkinHuxleyGates(NamedTuple):
 
 
 def hodgkin_huxley(
-    hidden: int,
+    hidden_size: int,
     *,
     dt: float = 0.025,
     substeps: int = 1,
@@ -89,12 +89,12 @@ def hodgkin_huxley(
         check_number(name, value)
 
     def init(key: Key, inputs: int) -> HodgkinHuxleyParams:
-        fewer = min(inputs, hidden)
-        d, h = jnp.arange(inputs)[:, None] % fewer, jnp.arange(hidden) % fewer
+        fewer = min(inputs, hidden_size)
+        d, h = jnp.arange(inputs)[:, None] % fewer, jnp.arange(hidden_size) % fewer
         return HodgkinHuxleyParams((d == h).astype(jnp.float32))
 
     def initial_carry(params: HodgkinHuxleyParams, batch: tuple[int, ...]) -> HodgkinHuxleyCarry:
-        v = zeros(params.w, *batch, hidden) + REST
+        v = zeros(params.w, *batch, hidden_size) + REST
         return HodgkinHuxleyCarry(v, *(a / (a + b) for a, b in rates(v)))
 
     def conductances(gates: HodgkinHuxleyGates) -> tuple[Array, Array]:
@@ -143,7 +143,7 @@ def hodgkin_huxley(
     def gates(params: HodgkinHuxleyParams, carry: HodgkinHuxleyCarry, x: Array) -> HodgkinHuxleyGates:
         return HodgkinHuxleyGates(*step(params, carry, x)[0][1:])
 
-    return Cell(init, initial_carry, step, gates=gates, hidden_size=hidden)
+    return Cell(init, initial_carry, step, gates=gates, hidden_size=hidden_size)
 
 
 def rates(v: Array) -> tuple[tuple[Array, Array], ...]:

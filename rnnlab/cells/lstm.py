@@ -5,7 +5,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from rnnlab.cells.initializers import initialise
+from rnnlab.cells.initializers import initialize
 from rnnlab.cells.ops import activation as make_activation
 from rnnlab.cells.ops import dot, gate_activation, zeros
 from rnnlab.core.errors import choose
@@ -42,7 +42,7 @@ class LSTMGates(NamedTuple):
 
 
 def lstm(
-    hidden: int,
+    hidden_size: int,
     *,
     activation: str = "tanh",
     gate: str = "sigmoid",
@@ -72,18 +72,18 @@ def lstm(
         + 2*H with state_bias.
     """
     act, squash = make_activation(activation), gate_activation(gate)
-    init_w, init_u = initialise("w_init", w_init), initialise("u_init", u_init)
+    init_w, init_u = initialize("w_init", w_init), initialize("u_init", u_init)
     recurrent = choose("output_gate", output_gate, ("standard", "recurrent")) == "recurrent"
     driven = 3 if recurrent else 4  # gates that see x and have a bias
 
     def init(key: Key, inputs: int) -> LSTMParams:
         key_w, key_u = jax.random.split(key)
-        w, u = init_w(key_w, (inputs, driven, hidden)), init_u(key_u, (hidden, 4, hidden))
-        b = zeros(w, driven, hidden).at[1].set(forget_bias).at[0].set(input_bias) if bias else None
-        return LSTMParams(w, u, b, zeros(w, 2, hidden) if state_bias else None)
+        w, u = init_w(key_w, (inputs, driven, hidden_size)), init_u(key_u, (hidden_size, 4, hidden_size))
+        b = zeros(w, driven, hidden_size).at[1].set(forget_bias).at[0].set(input_bias) if bias else None
+        return LSTMParams(w, u, b, zeros(w, 2, hidden_size) if state_bias else None)
 
     def initial_carry(params: LSTMParams, batch: tuple[int, ...]) -> LSTMCarry:
-        return LSTMCarry(zeros(params.u, *batch, hidden), zeros(params.u, *batch, hidden))
+        return LSTMCarry(zeros(params.u, *batch, hidden_size), zeros(params.u, *batch, hidden_size))
 
     def gates(params: LSTMParams, carry: LSTMCarry, x: Array) -> LSTMGates:
         z = dot(x, params.w) if params.b is None else dot(x, params.w) + params.b
@@ -102,11 +102,11 @@ def lstm(
             h = h + params.b_state[1]
         return LSTMCarry(c, h), h
 
-    return Cell(init, initial_carry, step, gates=gates, hidden_size=hidden)
+    return Cell(init, initial_carry, step, gates=gates, hidden_size=hidden_size)
 
 
 def lstm_1997(
-    hidden: int,
+    hidden_size: int,
     *,
     activation: str = "tanh",
     gate: str = "sigmoid",
@@ -127,15 +127,17 @@ def lstm_1997(
     Parameters: 3*(D*H + H*H + H).
     """
     act, squash = make_activation(activation), gate_activation(gate)
-    init_w, init_u = initialise("w_init", w_init), initialise("u_init", u_init)
+    init_w, init_u = initialize("w_init", w_init), initialize("u_init", u_init)
 
     def init(key: Key, inputs: int) -> LSTMParams:
         key_w, key_u = jax.random.split(key)
-        w = init_w(key_w, (inputs, 3, hidden))
-        return LSTMParams(w, init_u(key_u, (hidden, 3, hidden)), zeros(w, 3, hidden).at[0].set(input_bias))
+        w = init_w(key_w, (inputs, 3, hidden_size))
+        return LSTMParams(
+            w, init_u(key_u, (hidden_size, 3, hidden_size)), zeros(w, 3, hidden_size).at[0].set(input_bias)
+        )
 
     def initial_carry(params: LSTMParams, batch: tuple[int, ...]) -> LSTMCarry:
-        return LSTMCarry(zeros(params.u, *batch, hidden), zeros(params.u, *batch, hidden))
+        return LSTMCarry(zeros(params.u, *batch, hidden_size), zeros(params.u, *batch, hidden_size))
 
     def gates(params: LSTMParams, carry: LSTMCarry, x: Array) -> LSTMGates:
         z = dot(x, params.w) + dot(carry.h, params.u) + params.b
@@ -147,4 +149,4 @@ def lstm_1997(
         h = o * act(c)
         return LSTMCarry(c, h), h
 
-    return Cell(init, initial_carry, step, gates=gates, hidden_size=hidden)
+    return Cell(init, initial_carry, step, gates=gates, hidden_size=hidden_size)

@@ -49,7 +49,7 @@ def zeros(params: Array, *shape: int) -> Array:
     return jnp.zeros(shape, jnp.promote_types(params.dtype, jnp.float32))
 
 
-def draw_each(key: Key, t: Array, draw: Callable[[Key], Array]) -> Array:
+def per_example_draw(key: Key, t: Array, draw: Callable[[Key], Array]) -> Array:
     """``draw``s ``[H]`` for every batch element, from its own step count ``t [..., 1]``: ``[..., H]``.
 
     Padding of one element never moves another's draw.

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import jax
 
-from rnnlab.cells.initializers import initialise
+from rnnlab.cells.initializers import initialize
 from rnnlab.cells.lstm import LSTMCarry, LSTMGates
 from rnnlab.cells.ops import activation as make_activation
 from rnnlab.cells.ops import dot, gate_activation, zeros
@@ -23,7 +23,7 @@ class PeepholeParams(NamedTuple):
 
 
 def peephole_lstm(
-    hidden: int,
+    hidden_size: int,
     *,
     peephole: str = "diagonal",
     output_peephole: str = "current",
@@ -49,19 +49,19 @@ def peephole_lstm(
     Parameters: 4*(D*H + H*H + H) + 3*H diagonal, + 3*H*H full.
     """
     act, squash = make_activation(activation), gate_activation(gate)
-    init_w, init_u = initialise("w_init", w_init), initialise("u_init", u_init)
+    init_w, init_u = initialize("w_init", w_init), initialize("u_init", u_init)
     full = choose("peephole", peephole, ("diagonal", "full")) == "full"
     current = choose("output_peephole", output_peephole, ("current", "previous")) == "current"
 
     def init(key: Key, inputs: int) -> PeepholeParams:
         key_w, key_u, key_p = jax.random.split(key, 3)
-        w = init_w(key_w, (inputs, 4, hidden))
-        p = initialise("peephole", "glorot_uniform")(key_p, (hidden if full else 1, 3, hidden))
-        b = zeros(w, 4, hidden).at[1].set(forget_bias)
-        return PeepholeParams(w, init_u(key_u, (hidden, 4, hidden)), p if full else p[0], b)
+        w = init_w(key_w, (inputs, 4, hidden_size))
+        p = initialize("peephole", "glorot_uniform")(key_p, (hidden_size if full else 1, 3, hidden_size))
+        b = zeros(w, 4, hidden_size).at[1].set(forget_bias)
+        return PeepholeParams(w, init_u(key_u, (hidden_size, 4, hidden_size)), p if full else p[0], b)
 
     def initial_carry(params: PeepholeParams, batch: tuple[int, ...]) -> LSTMCarry:
-        return LSTMCarry(zeros(params.u, *batch, hidden), zeros(params.u, *batch, hidden))
+        return LSTMCarry(zeros(params.u, *batch, hidden_size), zeros(params.u, *batch, hidden_size))
 
     def peep(c: Array, p: Array) -> list[Array]:
         """c [..., H] seen by the gates of p [H, G, H] or [G, H]: G times [..., H]."""
@@ -85,4 +85,4 @@ def peephole_lstm(
         h = decided.o * act(c)
         return LSTMCarry(c, h), h
 
-    return Cell(init, initial_carry, step, gates=gates, hidden_size=hidden)
+    return Cell(init, initial_carry, step, gates=gates, hidden_size=hidden_size)

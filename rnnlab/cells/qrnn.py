@@ -5,10 +5,10 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from rnnlab.cells.initializers import initialise
+from rnnlab.cells.initializers import initialize
 from rnnlab.cells.lstm import LSTMGates
 from rnnlab.cells.ops import activation as make_activation
-from rnnlab.cells.ops import dot, draw_each, gate_activation, zeros
+from rnnlab.cells.ops import dot, gate_activation, per_example_draw, zeros
 from rnnlab.core.errors import InputError, check_number, choose
 from rnnlab.core.types import Array, Cell, Key
 
@@ -49,7 +49,7 @@ CHUNK = 16  # steps whose products stay in the cache of a CPU
 
 
 def qrnn(
-    hidden: int,
+    hidden_size: int,
     *,
     window: int = 2,
     pooling: str = "fo",
@@ -84,7 +84,7 @@ def qrnn(
     Parameters: G*(K*D*H + H), K = window, G = 2 for "f", 3 for "fo", 4 for "ifo".
     """
     act, squash = make_activation(activation), gate_activation(gate)
-    init_w = initialise("w_init", w_init)
+    init_w = initialize("w_init", w_init)
     if not isinstance(window, int) or isinstance(window, bool) or window < 1:
         raise InputError(f"window: {window!r} is not accepted; accepted: a whole number from 1")
     count = POOLINGS[choose("pooling", pooling, POOLINGS)]
@@ -93,12 +93,12 @@ def qrnn(
     zoning = not (isinstance(zoneout, (int, float)) and zoneout == 0)  # a number that rides the run axis is an array
 
     def init(rng: Key, inputs: int) -> QRNNParams:
-        w = init_w(rng, (window * inputs, count, hidden)).reshape(window, inputs, count, hidden)
-        return QRNNParams(jnp.moveaxis(w, 0, 1), zeros(w, count, hidden).at[1].set(forget_bias))
+        w = init_w(rng, (window * inputs, count, hidden_size)).reshape(window, inputs, count, hidden_size)
+        return QRNNParams(jnp.moveaxis(w, 0, 1), zeros(w, count, hidden_size).at[1].set(forget_bias))
 
     def initial_carry(params: QRNNParams, batch: tuple[int, ...]) -> QRNNCarry:
-        ahead = zeros(params.w, *batch, window - 1, count, hidden) if window > 1 else None
-        return QRNNCarry(zeros(params.w, *batch, hidden), ahead, zeros(params.w, *batch, 1) if zoning else None)
+        ahead = zeros(params.w, *batch, window - 1, count, hidden_size) if window > 1 else None
+        return QRNNCarry(zeros(params.w, *batch, hidden_size), ahead, zeros(params.w, *batch, 1) if zoning else None)
 
     def way() -> str:
         return scan if scan != "auto" else "sequential" if jax.default_backend() == "cpu" else "parallel"
@@ -117,7 +117,9 @@ def qrnn(
         added = write if decided.i is None else decided.i
         if t is None or key is None:
             return decided.f, added * decided.candidate
-        live = draw_each(key, t, lambda rng: jax.random.bernoulli(rng, 1.0 - zoneout, (hidden,))).astype(write.dtype)
+        live = per_example_draw(key, t, lambda rng: jax.random.bernoulli(rng, 1.0 - zoneout, (hidden_size,))).astype(
+            write.dtype
+        )
         return 1 - live * write, live * added * decided.candidate
 
     def convolve(params: QRNNParams, carry: QRNNCarry, x: Array) -> tuple[Array, Array | None]:
@@ -169,4 +171,4 @@ def qrnn(
         carry, rest = at_once(params, carry, xs[whole:])
         return carry, jnp.concatenate([hs, rest])
 
-    return Cell(init, initial_carry, step, sequence, gates, hidden)
+    return Cell(init, initial_carry, step, sequence, gates, hidden_size)

@@ -104,7 +104,7 @@ def _load_from_file(name: str) -> Callable[..., Cell]:
 
 
 def factory_options(factory: Callable[..., Cell]) -> Mapping[str, inspect.Parameter]:
-    """The options of a cell factory: its keyword parameters, without ``hidden`` and ``key``."""
+    """The options of a cell factory: its keyword parameters, without ``hidden_size`` and ``key``."""
     parameters = list(inspect.signature(factory).parameters.items())
     return {
         name: parameter
@@ -113,16 +113,16 @@ def factory_options(factory: Callable[..., Cell]) -> Mapping[str, inspect.Parame
     }
 
 
-def make_cell(name: str, hidden: int, *, key: Key | None = None, **options: Any) -> Cell:
-    """The cell called ``name`` with ``hidden`` units.
+def make_cell(name: str, hidden_size: int, *, key: Key | None = None, **options: Any) -> Cell:
+    """The cell called ``name`` with ``hidden_size`` units.
 
     ``options`` are the factory's keywords; numbers may be traced arrays. ``key`` reaches cells that draw random
     numbers while training (a factory with a ``key`` parameter); None, as in evaluation, silences them.
     Raises InputError for an unknown name or option (naming the closest match) and for hidden < 1.
     """
     factory = cell_factory(name)
-    if not isinstance(hidden, int) or isinstance(hidden, bool) or hidden < 1:
-        raise InputError(f"hidden: {hidden!r} is not accepted; accepted: a whole number from 1")
+    if not isinstance(hidden_size, int) or isinstance(hidden_size, bool) or hidden_size < 1:
+        raise InputError(f"hidden_size: {hidden_size!r} is not accepted; accepted: a whole number from 1")
     accepted = factory_options(factory)
     for option in options:
         if option not in accepted:
@@ -130,7 +130,7 @@ def make_cell(name: str, hidden: int, *, key: Key | None = None, **options: Any)
     if "key" in inspect.signature(factory).parameters:
         options["key"] = key
     try:
-        cell = factory(hidden, **options)
+        cell = factory(hidden_size, **options)
     except InputError:
         raise
     except Exception as error:

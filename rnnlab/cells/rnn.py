@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import jax
 
-from rnnlab.cells.initializers import initialise
+from rnnlab.cells.initializers import initialize
 from rnnlab.cells.ops import activation as make_activation
 from rnnlab.cells.ops import dot, zeros
 from rnnlab.core.types import Array, Cell, Key
@@ -24,7 +24,9 @@ class RNNCarry(NamedTuple):
     h: Array
 
 
-def rnn(hidden: int, *, activation: str = "tanh", w_init: str = "glorot_uniform", u_init: str = "orthogonal") -> Cell:
+def rnn(
+    hidden_size: int, *, activation: str = "tanh", w_init: str = "glorot_uniform", u_init: str = "orthogonal"
+) -> Cell:
     """Simple (Elman) recurrent network.
 
         h_t = act(x_t W + h_{t-1} U + b)
@@ -35,18 +37,18 @@ def rnn(hidden: int, *, activation: str = "tanh", w_init: str = "glorot_uniform"
     Parameters: D*H + H*H + H.
     """
     act = make_activation(activation)
-    init_w, init_u = initialise("w_init", w_init), initialise("u_init", u_init)
+    init_w, init_u = initialize("w_init", w_init), initialize("u_init", u_init)
 
     def init(key: Key, inputs: int) -> RNNParams:
         key_w, key_u = jax.random.split(key)
-        w = init_w(key_w, (inputs, 1, hidden))[:, 0]
-        return RNNParams(w, init_u(key_u, (hidden, 1, hidden))[:, 0], zeros(w, hidden))
+        w = init_w(key_w, (inputs, 1, hidden_size))[:, 0]
+        return RNNParams(w, init_u(key_u, (hidden_size, 1, hidden_size))[:, 0], zeros(w, hidden_size))
 
     def initial_carry(params: RNNParams, batch: tuple[int, ...]) -> RNNCarry:
-        return RNNCarry(zeros(params.u, *batch, hidden))
+        return RNNCarry(zeros(params.u, *batch, hidden_size))
 
     def step(params: RNNParams, carry: RNNCarry, x: Array) -> tuple[RNNCarry, Array]:
         h = act(dot(x, params.w) + dot(carry.h, params.u) + params.b)
         return RNNCarry(h), h
 
-    return Cell(init, initial_carry, step, hidden_size=hidden)
+    return Cell(init, initial_carry, step, hidden_size=hidden_size)

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from rnnlab.cells.initializers import initialise
+from rnnlab.cells.initializers import initialize
 from rnnlab.cells.lstm import LSTMCarry, LSTMGates
 from rnnlab.cells.ops import activation as make_activation
 from rnnlab.cells.ops import dot, gate_activation, zeros
@@ -26,7 +26,7 @@ class SlimParams(NamedTuple):
 
 
 def _slim(
-    hidden: int,
+    hidden_size: int,
     *,
     matrices: bool,
     vectors: bool,
@@ -39,18 +39,18 @@ def _slim(
 ) -> Cell:
     """The LSTM whose gates see ``h U`` (matrices) or ``u * h`` (vectors) or neither, ``+ b`` (biases) or not."""
     act, squash = make_activation(activation), gate_activation(gate)
-    init_w, init_u = initialise("w_init", w_init), initialise("u_init", u_init)
+    init_w, init_u = initialize("w_init", w_init), initialize("u_init", u_init)
 
     def init(key: Key, inputs: int) -> SlimParams:
         key_w, key_u, key_g = jax.random.split(key, 3)
-        w = init_w(key_w, (inputs, 1, hidden))[:, 0]
-        u = init_u(key_u, (hidden, 4 if matrices else 1, hidden))
-        u_gates = initialise("u_gates", "glorot_uniform")(key_g, (1, 3, hidden))[0] if vectors else None
-        b = zeros(w, 4, hidden).at[1].set(forget_bias) if biases else zeros(w, 1, hidden)
+        w = init_w(key_w, (inputs, 1, hidden_size))[:, 0]
+        u = init_u(key_u, (hidden_size, 4 if matrices else 1, hidden_size))
+        u_gates = initialize("u_gates", "glorot_uniform")(key_g, (1, 3, hidden_size))[0] if vectors else None
+        b = zeros(w, 4, hidden_size).at[1].set(forget_bias) if biases else zeros(w, 1, hidden_size)
         return SlimParams(w, u, u_gates, b)
 
     def initial_carry(params: SlimParams, batch: tuple[int, ...]) -> LSTMCarry:
-        return LSTMCarry(zeros(params.u, *batch, hidden), zeros(params.u, *batch, hidden))
+        return LSTMCarry(zeros(params.u, *batch, hidden_size), zeros(params.u, *batch, hidden_size))
 
     def gates(params: SlimParams, carry: LSTMCarry, x: Array) -> LSTMGates:
         from_h = dot(carry.h, params.u)  # [..., 4 or 1, H]
@@ -69,11 +69,11 @@ def _slim(
         h = o * act(c)
         return LSTMCarry(c, h), h
 
-    return Cell(init, initial_carry, step, gates=gates, hidden_size=hidden)
+    return Cell(init, initial_carry, step, gates=gates, hidden_size=hidden_size)
 
 
 def lstm1(
-    hidden: int,
+    hidden_size: int,
     *,
     activation: str = "tanh",
     gate: str = "sigmoid",
@@ -93,7 +93,7 @@ def lstm1(
     Parameters: D*H + 4*H*H + 4*H.
     """
     return _slim(
-        hidden,
+        hidden_size,
         matrices=True,
         vectors=False,
         biases=True,
@@ -106,7 +106,7 @@ def lstm1(
 
 
 def lstm2(
-    hidden: int,
+    hidden_size: int,
     *,
     activation: str = "tanh",
     gate: str = "sigmoid",
@@ -123,7 +123,7 @@ def lstm2(
     Parameters: D*H + 4*H*H + H.
     """
     return _slim(
-        hidden,
+        hidden_size,
         matrices=True,
         vectors=False,
         biases=False,
@@ -136,7 +136,7 @@ def lstm2(
 
 
 def lstm3(
-    hidden: int,
+    hidden_size: int,
     *,
     activation: str = "tanh",
     gate: str = "sigmoid",
@@ -154,7 +154,7 @@ def lstm3(
     Parameters: D*H + H*H + 4*H.
     """
     return _slim(
-        hidden,
+        hidden_size,
         matrices=False,
         vectors=False,
         biases=True,
@@ -167,7 +167,7 @@ def lstm3(
 
 
 def lstm4(
-    hidden: int,
+    hidden_size: int,
     *,
     activation: str = "tanh",
     gate: str = "sigmoid",
@@ -184,7 +184,7 @@ def lstm4(
     Parameters: D*H + H*H + 3*H + H.
     """
     return _slim(
-        hidden,
+        hidden_size,
         matrices=False,
         vectors=True,
         biases=False,
@@ -197,7 +197,7 @@ def lstm4(
 
 
 def lstm5(
-    hidden: int,
+    hidden_size: int,
     *,
     activation: str = "tanh",
     gate: str = "sigmoid",
@@ -215,7 +215,7 @@ def lstm5(
     Parameters: D*H + H*H + 3*H + 4*H.
     """
     return _slim(
-        hidden,
+        hidden_size,
         matrices=False,
         vectors=True,
         biases=True,

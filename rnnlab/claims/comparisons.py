@@ -70,13 +70,13 @@ def lower(a: Group, b: Group, number: Number, words: str) -> Part:
     return part._replace(right=part.effect < 0)
 
 
-def sooner(a: Group, b: Group, goal: Mapping[str, Any] | None) -> Part:
+def sooner(a: Group, b: Group, success_threshold: Mapping[str, Any] | None) -> Part:
     """A run of a solves its task sooner than one of b, with a chance above a half (Mann & Whitney).
 
     A run that never reached the goal, or died, comes after all that did; two of them are a tie. The interval is that
     of `stats.probability_of_improvement`; the seeds of each arm are Noether's (1987), (zα + zβ)² / (6 (P - 1/2)²).
     """
-    steps_a, steps_b = _steps(a, goal), _steps(b, goal)
+    steps_a, steps_b = _steps(a, success_threshold), _steps(b, success_threshold)
     found = stats.probability_of_improvement(steps_a, steps_b, higher_is_better=False)
     n = min(found.n_a, found.n_b)
     p = math.nan
@@ -94,13 +94,13 @@ def sooner(a: Group, b: Group, goal: Mapping[str, Any] | None) -> Part:
 _NEVER = float(np.iinfo(np.int64).max)
 
 
-def _steps(group: Group, goal: Mapping[str, Any] | None) -> np.ndarray:
-    """``[n]`` steps until a run's validation reached ``goal``, ``_NEVER`` for one that did not or died."""
-    values = group.values.get(("validation", goal["metric"])) if goal else None
-    if goal is None or values is None:
+def _steps(group: Group, success_threshold: Mapping[str, Any] | None) -> np.ndarray:
+    """``[n]`` steps until a run's validation reached ``success_threshold``, ``_NEVER`` for one that did not or died."""
+    values = group.values.get(("validation", success_threshold["metric"])) if success_threshold else None
+    if success_threshold is None or values is None:
         return np.full(len(group.seeds), np.nan)
-    column = stats.first_reached(values, goal["least"])
-    return np.where((column >= 0) & ~group.died, group.steps[column].astype(float), _NEVER)
+    column = stats.first_reached(values, success_threshold["least"])
+    return np.where((column >= 0) & ~group.diverged, group.steps[column].astype(float), _NEVER)
 
 
 def _solved(steps: np.ndarray) -> str:

@@ -22,11 +22,13 @@ class Evidence(NamedTuple):
 
     groups: Sequence[Group]
     arms: Mapping[str, Mapping[str, Any]]
-    goal: Mapping[str, Any] | None
+    success_threshold: Mapping[str, Any] | None
 
-    def group(self, arm: str, **numbers: float) -> Group:
-        """The first group of ``arm`` with ``numbers``."""
-        return next(g for g in self._of(arm) if all(g.numbers[name] == value for name, value in numbers.items()))
+    def group(self, arm: str, **hyperparams: float) -> Group:
+        """The first group of ``arm`` with ``hyperparams``."""
+        return next(
+            g for g in self._of(arm) if all(g.hyperparams[name] == value for name, value in hyperparams.items())
+        )
 
     def best_on_validation(self, arm: str) -> Group:
         """The group of ``arm`` whose lowest validation loss is lowest in the mean over runs: its best rate."""
@@ -85,7 +87,16 @@ def judge(
     return [_judge(claim, found, config, planned, summary, altered) for claim in claims]
 
 
-_FREE = ("seeds", "arms", "epochs", "probes", "eval_batch", "chunk", "keep_every", "save_seconds")  # change no result
+_FREE = (
+    "seeds",
+    "arms",
+    "epochs",
+    "probes",
+    "eval_batch_size",
+    "runs_per_device",
+    "keep_params_every",
+    "checkpoint_interval_s",
+)  # change no result
 
 
 def _judge(
@@ -96,7 +107,7 @@ def _judge(
     groups = [_until(group, epochs) for group in found if group.arm in claim.arms]
     if lacking := _lacking(claim, groups, config, planned, altered, epochs):
         return Verdict(*claim[:3], "undecided", "", math.nan, math.nan, math.nan, 0, f"needs {lacking}")
-    parts = list(claim.rule(Evidence(groups, summary["arms"], summary["goal"])))
+    parts = list(claim.rule(Evidence(groups, summary["arms"], summary["success_threshold"])))
     adjusted = stats.holm([part.p for part in parts])
     outcomes = [_outcome(part, p) for part, p in zip(parts, adjusted, strict=True)]
     enough, whole = ("holds", "fails") if claim.one_is_enough else ("fails", "holds")
@@ -106,8 +117,8 @@ def _judge(
     agreeing = [index for index in order if outcomes[index] == outcome]
     clearest = outcome == enough or (outcome == "undecided" and claim.one_is_enough)
     part = parts[agreeing[0 if clearest else -1]]
-    dead = sum(int(group.died.sum()) for group in groups)
-    measured = _sentence(part, outcomes) + (f"; {dead} dead runs left out" if dead else "")
+    diverged = sum(int(group.diverged.sum()) for group in groups)
+    measured = _sentence(part, outcomes) + (f"; {diverged} dead runs left out" if diverged else "")
     settles = "" if outcome != "undecided" else _settles(part, len(parts))
     return Verdict(*claim[:3], outcome, measured, part.effect, part.low, part.high, part.n, settles)
 
@@ -134,8 +145,8 @@ def _lacking(
     if missing := [name for name in claim.arms if name not in present]:
         found.append(f"{'arm' if len(missing) == 1 else 'arms'} {', '.join(missing)}")
     if groups:
-        fewest = min(groups, key=lambda group: int((~group.died).sum()))
-        if (alive := int((~fewest.died).sum())) < claim.seeds:
+        fewest = min(groups, key=lambda group: int((~group.diverged).sum()))
+        if (alive := int((~fewest.diverged).sum())) < claim.seeds:
             found.append(f"{claim.seeds} live runs of every arm ({fewest.arm} has {alive})")
         ends = [(int(group.epochs[-1]) if len(group.epochs) else 0, group.arm) for group in groups]
         if min(ends)[0] < epochs:

@@ -16,7 +16,7 @@ def _curves(group: Group, split: str, metric: str) -> np.ndarray:
     if split == HELD_OUT:
         split = "validation" if ("validation", "loss") in group.values else "test"
     blank = np.full((len(group.seeds), len(group.epochs)), np.nan)
-    return np.where(group.died[:, None], np.nan, group.values.get((split, metric), blank))
+    return np.where(group.diverged[:, None], np.nan, group.values.get((split, metric), blank))
 
 
 def last(split: str, metric: str) -> Number:

@@ -17,7 +17,7 @@ Option = bool | int | float | str | tuple[float, ...]  # several numbers are swe
 
 
 CONNECTIONS = ("plain", "residual", "dense")
-PRODUCTS = ("float32", "bfloat16")
+COMPUTE_DTYPES = ("float32", "bfloat16")
 
 
 @dataclass(frozen=True)
@@ -25,11 +25,11 @@ class Arm:
     """One thing that an experiment compares: a cell, its width, how many of it are stacked, its options."""
 
     cell: str  # a row of CELLS, path/to/file.py:function, or COMBINATOR(either)
-    hidden: int = 0  # 0: the experiment's
+    hidden_size: int = 0  # 0: the experiment's
     layers: int = 1
     connections: str = "plain"  # of CONNECTIONS, between layers
     options: Mapping[str, Option] = field(default_factory=dict)
-    numbers: Mapping[str, Option] = field(default_factory=dict)  # of NUMBERS, where they are not the experiment's
+    hyperparams: Mapping[str, Option] = field(default_factory=dict)  # of NUMBERS, where they are not the experiment's
     attention: str = ""  # sequence to sequence: none, additive or dot; "": a model of one stream
     decoder: str = ""  # the cell that writes the answer there; "": the one that reads the question
 
@@ -50,8 +50,8 @@ class Config:
     protocol: str = ""  # which of the study's PROTOCOLS gave the values that follow
     seeds: tuple[int, ...] = (0, 1, 2, 3)
     epochs: int = 10
-    batch: int = 32
-    hidden: int = 100
+    batch_size: int = 32
+    hidden_size: int = 100
     learning_rate: tuple[float, ...] = (1e-3,)  # several are swept
     optimizer: str = "adam"
     optimizer_options: Mapping[str, Option] = field(default_factory=dict)
@@ -61,21 +61,25 @@ class Config:
     recurrent_dropout: tuple[float, ...] = ()  # part of h that a step does not see, one mask for all time steps
     readout_dropout: tuple[float, ...] = ()  # part of h that the readout does not see
     layer_dropout: tuple[float, ...] = ()  # part of h that layers above do not see, one mask for all time steps
-    decay_every: int = 0  # epochs after which the learning rate is multiplied by decay; 0: never
-    decay: float = 0.1
+    lr_decay_epochs: int = 0  # epochs after which the learning rate is multiplied by lr_decay; 0: never
+    lr_decay: float = 0.1
     options: Mapping[str, Option] = field(default_factory=dict)  # for every arm whose cell takes them
-    window: int = 32  # T of texts
-    embedding: int = 0  # dimensions of embedded ids; 0: one-hot
+    sequence_length: int = 32  # T of texts
+    embedding_size: int = 0  # dimensions of embedded ids; 0: one-hot
     embedding_init: str = "glorot_uniform"
-    batches: str = "shuffled"  # shuffled: each example once an epoch; drawn: each batch anew; contiguous: carry kept
+    batch_sampling: str = (
+        "shuffled"  # shuffled: each example once an epoch; drawn: each batch anew; contiguous: carry kept
+    )
     steps_per_epoch: int = 0  # 0: the whole training split
     probes: tuple[str, ...] = ()  # of rnnlab.train.probes, measured after every epoch
-    goal: float = 0.0  # of the task's success metric on validation, at which a run has solved its task; 0: none
-    products: str = "float32"  # of PRODUCTS: what a cell's parameters and products are rounded to in a step
-    eval_batch: int = 128  # most examples at once: more leave the caches of a CPU
-    chunk: int = 0  # runs that a device trains side by side; 0: 1 on a CPU, elsewhere all
-    keep_every: int = 0  # epochs between parameters that are kept for analysis; 0: none
-    save_seconds: float = 30.0  # seconds between checkpoints: what a kill can cost
+    success_threshold: float = (
+        0.0  # of the task's success metric on validation, at which a run has solved its task; 0: none
+    )
+    compute_dtype: str = "float32"  # of PRODUCTS: what a cell's parameters and products are rounded to in a step
+    eval_batch_size: int = 128  # most examples at once: more leave the caches of a CPU
+    runs_per_device: int = 0  # runs that a device trains side by side; 0: 1 on a CPU, elsewhere all
+    keep_params_every: int = 0  # epochs between parameters that are kept for analysis; 0: none
+    checkpoint_interval_s: float = 30.0  # seconds between checkpoints: what a kill can cost
 
     def check(self) -> None:
         """Raise InputError for the first value that is out of range."""
@@ -83,11 +87,11 @@ class Config:
             _at_least(name, getattr(self, name), least)
         if not self.arms:
             raise InputError("arms: none are left; accepted: one or more")
-        choose("products", self.products, PRODUCTS)
+        choose("compute_dtype", self.compute_dtype, COMPUTE_DTYPES)
         for name, arm in self.arms.items():
             if not name or not all(c.isalnum() or c in "-_." for c in name) or name.startswith("."):
                 raise InputError(f"arms: {name!r} is not a name; accepted: letters, digits, '-', '_' and '.'")
-            _at_least(f"arms.{name}.hidden", arm.hidden, 0)
+            _at_least(f"arms.{name}.hidden_size", arm.hidden_size, 0)
             _at_least(f"arms.{name}.layers", arm.layers, 1)
             choose(f"arms.{name}.connections", arm.connections, CONNECTIONS)
             if arm.layers == 1 and arm.connections != "plain":
@@ -99,13 +103,15 @@ class Config:
             raise InputError(f"seeds: {list(self.seeds)}; accepted: one seed or more, each once")
         if not all(0 <= seed < 2**32 for seed in self.seeds):
             raise InputError(f"seeds: {list(self.seeds)}; accepted: whole numbers from 0 to {2**32 - 1}")
-        for name, kind in NUMBERS.items():
+        for name, kind in HYPERPARAMS.items():
             if (values := getattr(self, name)) or name == "learning_rate":
-                check_numbers(name, values, kind)
-        check_numbers("decay", (self.decay,), POSITIVE)
-        check_numbers("save_seconds", (self.save_seconds,), POSITIVE)
-        if not 0 <= self.goal <= 1:
-            raise InputError(f"goal: {self.goal:g} is out of range; accepted: a fraction from 0 (no goal) to 1")
+                check_hyperparams(name, values, kind)
+        check_hyperparams("lr_decay", (self.lr_decay,), POSITIVE)
+        check_hyperparams("checkpoint_interval_s", (self.checkpoint_interval_s,), POSITIVE)
+        if not 0 <= self.success_threshold <= 1:
+            raise InputError(
+                f"success_threshold: {self.success_threshold:g} is out of range; accepted: a fraction from 0 (no goal) to 1"
+            )
 
 
 class Kind(NamedTuple):
@@ -122,7 +128,7 @@ FINITE = Kind("finite numbers")
 RATE = Kind("numbers from 0, below 1", 0, 1)
 
 # The fields that ride the run axis: several values of one are swept, and an arm may have its own.
-NUMBERS = {
+HYPERPARAMS = {
     "learning_rate": POSITIVE,
     "clip_norm": POSITIVE,
     "weight_decay": Kind("numbers from 0", 0),
@@ -136,15 +142,15 @@ MOST = 2**31 - 1  # of every whole number: what an int32 on a device holds
 
 _LEAST = {
     "epochs": 1,
-    "batch": 1,
-    "hidden": 1,
-    "window": 1,
-    "embedding": 0,
-    "decay_every": 0,
+    "batch_size": 1,
+    "hidden_size": 1,
+    "sequence_length": 1,
+    "embedding_size": 0,
+    "lr_decay_epochs": 0,
     "steps_per_epoch": 0,
-    "eval_batch": 1,
-    "chunk": 0,
-    "keep_every": 0,
+    "eval_batch_size": 1,
+    "runs_per_device": 0,
+    "keep_params_every": 0,
 }
 
 AnyConfig = TypeVar("AnyConfig", bound=Config)
@@ -155,7 +161,7 @@ def _at_least(name: str, value: int, least: int) -> None:
         raise InputError(f"{name}: {value} is out of range; accepted: a whole number from {least} to {MOST}")
 
 
-def check_numbers(name: str, values: tuple[float, ...], kind: Kind = FINITE) -> None:
+def check_hyperparams(name: str, values: tuple[float, ...], kind: Kind = FINITE) -> None:
     """Raise InputError unless there are ``values`` of ``kind`` that differ as float32 (what devices see)."""
     try:
         ridden = [struct.unpack("f", struct.pack("f", value))[0] for value in values]
@@ -221,7 +227,7 @@ def _build(values: Mapping[str, Any], kind: type[AnyConfig]) -> AnyConfig:
         whole: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in values.items()}
         if issubclass(kind, Config):  # else the settings of a study that trains nothing: plain values
             whole["arms"] = {
-                name: Arm(**{**arm, "options": _options(arm["options"]), "numbers": _options(arm["numbers"])})
+                name: Arm(**{**arm, "options": _options(arm["options"]), "hyperparams": _options(arm["hyperparams"])})
                 for name, arm in values["arms"].items()
             }
             for name in ("options", "optimizer_options", "data_options"):

@@ -31,7 +31,7 @@ class Cell(NamedTuple):
     # (params, carry, xs [T, B, ...], lengths [B] or None, reverse) -> (carry, hs [T, B, H])
     over: Callable[[Params, Carry, Array, Array | None, bool], tuple[Carry, Array]] | None = None
     # (hs [T, B, H], lengths [B] or None) -> [B, H] that has seen all; None: h of the last valid step
-    final: Callable[[Array, Array | None], Array] | None = None
+    last_output: Callable[[Array, Array | None], Array] | None = None
 
 
 class Split(NamedTuple):
@@ -57,10 +57,10 @@ class Dataset(NamedTuple):
     scale: float = 1.0  # features are multiplied by this on the device (1/255 for bytes)
     vocabulary: Sequence[str] | None = None  # characters or words in the order of their ids
     validation_is_test: bool = False  # a paper's protocol: what validates is the official test split
-    question: int = 0  # Q: the first steps of the inputs, before an answer that is fed back; 0: none is
+    prompt_length: int = 0  # Q: the first steps of the inputs, before an answer that is fed back; 0: none is
 
     @property
-    def ids(self) -> bool:
+    def has_token_inputs(self) -> bool:
         """Whether inputs are ids, which can be embedded, and not features."""
         return self.vocabulary is not None or getattr(self.train.inputs, "ndim", 3) == 2
 
@@ -75,7 +75,7 @@ class Curve(NamedTuple):
     values: Mapping[int, float]  # by epoch, counted from 1
 
 
-class Sums(NamedTuple):
+class MetricSums(NamedTuple):
     """What metrics are made of: sums over examples (or characters), divided once, outside."""
 
     loss: Array  # nats, or squared error
@@ -87,12 +87,12 @@ class Sums(NamedTuple):
 class Task(NamedTuple):
     """What a model is asked for. ``sums(logits, targets, weights) -> Sums``; ``metrics(Sums) -> {name: value}``."""
 
-    every_step: bool  # the readout answers at every step, not only at the last valid one
-    sums: Callable[[Array, Array, Array], Sums]
-    metrics: Callable[[Sums], dict[str, np.ndarray]]
+    per_step: bool  # the readout answers at every step, not only at the last valid one
+    sums: Callable[[Array, Array, Array], MetricSums]
+    metrics: Callable[[MetricSums], dict[str, np.ndarray]]
     headline: str  # the metric that tables show
     higher_is_better: bool
-    success: str = ""  # the metric, a fraction, that a goal is set in; "": none
+    success_metric: str = ""  # the metric, a fraction, that a goal is set in; "": none
 
 
 class Model(NamedTuple):
@@ -102,12 +102,14 @@ class Model(NamedTuple):
     # (params, inputs [B, T(, D)], lengths [B] or None, carry or None: the cell's own) -> (carry, logits)
     apply: Callable[[Params, Array, Array | None, Carry | None], tuple[Carry, Array]]
     initial_carry: Callable[[Params, int], Carry]  # (params, B)
-    carries: Callable[[Params, Array], Carry]  # (params, inputs) -> the carry after every step, leaves [T, B, ...]
+    carry_history: Callable[
+        [Params, Array], Carry
+    ]  # (params, inputs) -> the carry after every step, leaves [T, B, ...]
     # An answer, step by step, where reading is not writing (sequence to sequence); leaves of both [B, ...].
     # (params, questions [B, Q], lengths [B] or None) -> (memory, carry)
-    read: Callable[[Params, Array, Array | None], tuple[Any, Carry]] | None = None
+    encode: Callable[[Params, Array, Array | None], tuple[Any, Carry]] | None = None
     # (params, memory, carry, ids [B]) -> (carry, logits [B, V] of what comes next)
-    write: Callable[[Params, Any, Carry, Array], tuple[Carry, Array]] | None = None
+    decode_step: Callable[[Params, Any, Carry, Array], tuple[Carry, Array]] | None = None
     # (params, inputs [B, T(, D)]) -> what the cell reads, time-major: xs [T, B, D], or ids [T, B] without an embedding
     embed: Callable[[Params, Array], Array] | None = None
 
@@ -116,10 +118,10 @@ class Run(NamedTuple):
     """One run of an arm: a seed and the numbers that ride the run axis. In a sweep every leaf has a leading R."""
 
     seed: Array  # uint32
-    numbers: Mapping[str, Array]  # float32: learning_rate and whatever else is swept
+    hyperparams: Mapping[str, Array]  # float32: learning_rate and whatever else is swept
 
 
-class Best(NamedTuple):
+class BestParams(NamedTuple):
     """The parameters of the epoch that is best on validation."""
 
     params: Params
@@ -133,7 +135,7 @@ class TrainState(NamedTuple):
     params: Params
     opt_state: Any
     step: Array  # int32, training steps done
-    died: Array  # int32, the step whose loss or gradient was first not finite; -1 while alive
-    sums: Sums  # of the training split, over the current epoch
-    best: Best
+    diverged_at: Array  # int32, the step whose loss or gradient was first not finite; -1 while alive
+    sums: MetricSums  # of the training split, over the current epoch
+    best: BestParams
     carry: Carry  # with contiguous batches, the cell's after the last step; else None

@@ -1,6 +1,6 @@
 """Generated tasks that ask for an algorithm: parity, addition, and symbols to be reproduced, reversed or sorted.
 
-Parity, addition and memorisation after Kalchbrenner, Danihelka & Graves 2015, Grid Long Short-Term Memory, sections 4.1
+Parity, addition and memorization after Kalchbrenner, Danihelka & Graves 2015, Grid Long Short-Term Memory, sections 4.1
 to 4.3. Every loader takes ``examples`` (to train on) and ``held_out`` (for validation, and again for test). Those that
 ask for several steps take ``fed``: the answer's steps then read the answer itself, one step late (teacher forcing, for
 sequence to sequence), where else they read blanks: T is one less, and ``Dataset.question`` tells where they begin.
@@ -63,15 +63,15 @@ def load_addition(*, digits: int = 15, fed: bool = False, examples: int = 10_000
 
     return generate(
         "addition", make, task=_task(fed), input_size=11, output_size=11, steps=3 * digits + 3,
-        question=2 * digits + 1 if fed else 0, examples=examples, held_out=held_out, digits=digits, fed=fed,
+        prompt_length=2 * digits + 1 if fed else 0, examples=examples, held_out=held_out, digits=digits, fed=fed,
     )  # fmt: skip
 
 
-def load_memorisation(
+def load_memorization(
     *, length: int = 20, alphabet: int = 64, fed: bool = False, examples: int = 10_000, held_out: int = 1_000
 ) -> Dataset:
     """Uniform symbols, a marker, and the same symbols asked for in their order; see ``_symbols``."""
-    return _symbols("memorisation", lambda symbols: symbols, length, alphabet, fed, examples, held_out)
+    return _symbols("memorization", lambda symbols: symbols, length, alphabet, fed, examples, held_out)
 
 
 def load_reversal(
@@ -105,12 +105,12 @@ def _symbols(
 
     return generate(
         name, make, task=_task(fed), input_size=alphabet + 2, output_size=alphabet + 2, steps=2 * length + 1,
-        question=length if fed else 0, examples=examples, held_out=held_out, length=length, alphabet=alphabet, fed=fed,
+        prompt_length=length if fed else 0, examples=examples, held_out=held_out, length=length, alphabet=alphabet, fed=fed,
     )  # fmt: skip
 
 
 def _task(fed: bool) -> str:
-    return "sequence_to_sequence" if fed else "sequence_labelling"
+    return "sequence_to_sequence" if fed else "sequence_labeling"
 
 
 def _sum(first: np.ndarray, second: np.ndarray) -> np.ndarray:

@@ -33,17 +33,17 @@ CORPORA = {
 }
 
 
-def load_moes_tavern(*, window: int = 20) -> Dataset:
+def load_moes_tavern(*, sequence_length: int = 20) -> Dataset:
     """Lines spoken in Moe's Tavern (The Simpsons), the text of the Cerebral LSTM paper: 305,190 characters, V = 89.
 
     See ``text.from_text`` for shapes and splits. Downloads where nothing is prepared; InputError where that fails.
     """
-    return _load("moes_tavern", window)
+    return _load("moes_tavern", sequence_length)
 
 
-def load_tiny_shakespeare(*, window: int = 32) -> Dataset:
+def load_tiny_shakespeare(*, sequence_length: int = 32) -> Dataset:
     """1,115,394 characters of Shakespeare's plays (Karpathy's selection), V = 65; otherwise as ``load_moes_tavern``."""
-    return _load("tiny_shakespeare", window)
+    return _load("tiny_shakespeare", sequence_length)
 
 
 def preparer(name: str) -> Callable[[Path | None], str]:
@@ -56,9 +56,9 @@ def asker(name: str) -> Callable[[], bool]:
     return lambda: cache.is_prepared(_kept(name))
 
 
-def _load(name: str, window: int) -> Dataset:
+def _load(name: str, sequence_length: int) -> Dataset:
     raw: bytes = cache.load(_kept(name))
-    return text.from_text(name, raw.decode(), sha256(raw), window)
+    return text.from_text(name, raw.decode(), sha256(raw), sequence_length)
 
 
 def _kept(name: str) -> cache.Kept:

@@ -31,12 +31,12 @@ def generate(
     steps: int,
     examples: int,
     held_out: int,
-    question: int = 0,
+    prompt_length: int = 0,
     **options: int,
 ) -> Dataset:
     """The data set of ``make(draw, N)``: ``examples`` to train on, ``held_out`` for validation, as many again for test.
 
-    ``steps`` is T, which bounds their number; ``question`` is the data set's.
+    ``steps`` is T, which bounds their number; ``prompt_length`` is the data set's.
     Splits have streams of their own, so one's size does not change another's examples; the same example may come up
     twice, by chance, where there are few different ones. ``source`` holds the options and the SHA-256 of all arrays.
     InputError for sizes out of range.
@@ -60,7 +60,7 @@ def generate(
             "generator": {"examples": examples, "held_out": held_out, **options},
             "split": f"train, validation, test: RandomState([{SEED}, 0]), [{SEED}, 1], [{SEED}, 2]",
         },
-        question=question,
+        prompt_length=prompt_length,
     )
 
 

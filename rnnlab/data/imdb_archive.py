@@ -44,16 +44,16 @@ def read_reviews(source: Path) -> Reviews:
     """
     found = _locate(source)
     texts: dict[str, str] = {}
-    numbers: set[tuple[str, str]] = set()
+    hyperparams: set[tuple[str, str]] = set()
     try:
         for folder, name, raw in _archive(found) if found.is_file() else _extracted(found):
             match = FILE.fullmatch(name)
             if match is None or raw is None:
                 raise _refused(found, f"extra member {folder}/{name}; accepted in there: files N_R.txt")
             key = f"{folder}/{match[1]}"
-            if (folder, match[2]) in numbers:
+            if (folder, match[2]) in hyperparams:
                 raise _refused(found, f"duplicate id: a second review {match[2]} in {folder} ({name})")
-            numbers.add((folder, match[2]))
+            hyperparams.add((folder, match[2]))
             texts[key] = _decoded(found, key, raw)
     except (OSError, EOFError, tarfile.TarError, zlib.error) as error:
         raise _refused(found, f"cannot be read, is it truncated? ({first_line(error)})") from error

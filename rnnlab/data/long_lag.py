@@ -33,7 +33,7 @@ def load_copying(*, lag: int = 100, examples: int = 10_000, held_out: int = 1_00
         return ask(question, symbols, blank=BLANK, marker=MARKER)
 
     return generate(
-        "copying", make, task="sequence_labelling", input_size=10, output_size=10, steps=lag + 20,
+        "copying", make, task="sequence_labeling", input_size=10, output_size=10, steps=lag + 20,
         examples=examples, held_out=held_out, lag=lag,
     )  # fmt: skip
 

@@ -34,7 +34,7 @@ DATASETS: dict[str, DataRow] = {
     "imdb": DataRow(
         "50,000 film reviews, positive or negative, word by word", imdb.load, imdb.prepare, imdb.is_prepared
     ),
-    "memorisation": DataRow("symbols to be reproduced (generated)", algorithmic.load_memorisation),
+    "memorization": DataRow("symbols to be reproduced (generated)", algorithmic.load_memorization),
     "mnist": DataRow("70,000 handwritten digits, 28x28, row by row", mnist.load, mnist.prepare, mnist.is_prepared),
     "moes_tavern": DataRow(
         "0.3 million characters spoken in Moe's Tavern",

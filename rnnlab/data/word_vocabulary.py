@@ -58,32 +58,32 @@ def encode_reviews(train: Sequence[str], others: Sequence[Sequence[str]], option
     _check_range("length", options.length, 1, LONGEST)
     _check_range("min_count", options.min_count, 1)
     stop = frozenset() if options.stop_words else _english_stop_words()
-    numbers: dict[bytes, int] = {}  # of every distinct word, in the order of appearance
-    parts = [[_numbered(text, numbers, stop) for text in texts] for texts in (train, *others)]
+    hyperparams: dict[bytes, int] = {}  # of every distinct word, in the order of appearance
+    parts = [[_numbered(text, hyperparams, stop) for text in texts] for texts in (train, *others)]
     flat = np.fromiter(chain.from_iterable(parts[0]), np.int64)
-    counts = np.bincount(flat, minlength=len(numbers))
+    counts = np.bincount(flat, minlength=len(hyperparams))
     if options.min_count > counts.max(initial=0):
         raise InputError(
             f"data_options.min_count: {options.min_count}: no word of the training part occurs as often; "
             f"accepted: 1 to {counts.max(initial=0):,}"
         )
-    names = list(numbers)
+    names = list(hyperparams)
     eligible = np.flatnonzero(counts >= options.min_count)
     frequent = sorted(eligible, key=lambda number: (-counts[number], names[number]))
     size = len(frequent) + len(RESERVED) if options.vocabulary == "all" else options.vocabulary
     _check_range("vocabulary", size, len(RESERVED) + 1, len(RESERVED) + len(frequent), "or 'all'")
     chosen = frequent[: size - len(RESERVED)]
-    ids = np.full(len(numbers), UNKNOWN, np.int32)
+    ids = np.full(len(hyperparams), UNKNOWN, np.int32)
     ids[chosen] = np.arange(len(RESERVED), size)
     rows = tuple(_rows(part, ids, options) for part in parts)
     return Encoded((*RESERVED, *(names[number].decode() for number in chosen)), len(frequent), rows)
 
 
-def _numbered(text: str, numbers: dict[bytes, int], stop: frozenset[bytes]) -> list[int]:
+def _numbered(text: str, hyperparams: dict[bytes, int], stop: frozenset[bytes]) -> list[int]:
     words: Iterable[bytes] = tokens(text)
     if stop:
         words = (word for word in words if word not in stop)
-    return [numbers.setdefault(word, len(numbers)) for word in words]
+    return [hyperparams.setdefault(word, len(hyperparams)) for word in words]
 
 
 def _rows(texts: Sequence[Sequence[int]], ids: np.ndarray, options: Options) -> Rows:

@@ -63,7 +63,7 @@ def beam(
 
     Arguments as of ``greedy``, which is a beam of width 1. From V ** (A - 1) on nothing is lost and the first is the
     likeliest of all answers. Where there are fewer than W answers the rest has a log-probability of -inf. Answers that
-    ``stop`` ends are not compared by their length, so that short ones are favoured. InputError for a length or width
+    ``stop`` ends are not compared by their length, so that short ones are favored. InputError for a length or width
     below 1.
     """
     _at_least_1(length=length, width=width)
@@ -97,15 +97,15 @@ def beam(
 
 
 def _read(model: Model, params: Params, questions: Array, lengths: Array | None) -> tuple[Any, Carry]:
-    if model.read is not None:
-        return model.read(params, questions, lengths)
+    if model.encode is not None:
+        return model.encode(params, questions, lengths)
     return None, model.apply(params, questions, lengths, None)[0]  # all that one stream knows of it is its carry
 
 
 def _write(model: Model, params: Params, memory: Any, carry: Carry, ids: Array) -> tuple[Carry, Array]:
     """The carry, and the log-probabilities ``[B, V]`` of the next id, after ``ids [B]``."""
-    if model.write is not None:
-        carry, logits = model.write(params, memory, carry, ids)
+    if model.decode_step is not None:
+        carry, logits = model.decode_step(params, memory, carry, ids)
     else:
         carry, logits_BTV = model.apply(params, ids[:, None], None, carry)
         logits = logits_BTV[:, 0]

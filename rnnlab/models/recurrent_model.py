@@ -7,11 +7,11 @@ import jax
 import jax.numpy as jnp
 
 from rnnlab.cells.unroll import last_valid, unroll
-from rnnlab.cells.wrappers.recurrent_dropout import drop, drop_recurrent
+from rnnlab.cells.wrappers.recurrent_dropout import drop_recurrent, dropout_mask
 from rnnlab.core.errors import InputError, choose
 from rnnlab.core.types import Array, Carry, Cell, Key, Model, Params
 
-EMBEDDING_INITIALISERS: dict[str, Callable[[Key, tuple[int, int]], Array]] = {
+EMBEDDING_INITIALIZERS: dict[str, Callable[[Key, tuple[int, int]], Array]] = {
     "glorot_uniform": jax.nn.initializers.glorot_uniform(),
     "keras_uniform": lambda key, shape: jax.random.uniform(key, shape, minval=-0.05, maxval=0.05),
     "normal": jax.nn.initializers.normal(1.0),  # PyTorch's
@@ -44,8 +44,8 @@ def make_model(
     input_size: int,
     output_size: int,
     *,
-    every_step: bool,
-    embedding: int = 0,
+    per_step: bool,
+    embedding_size: int = 0,
     embedding_init: str = "glorot_uniform",
     scale: float = 1.0,
     dropout: Dropout | None = None,
@@ -53,18 +53,18 @@ def make_model(
     """A model of batch-major inputs: features ``[B, T, D]`` or ids ``[B, T]``.
 
     It answers with logits ``[B, C]`` from the last valid step (or what the cell calls final), or ``[B, T, C]`` from
-    every step. Ids are embedded in ``embedding`` dimensions, or with 0 enter the cell as one-hot rows (a gather, never
+    every step. Ids are embedded in ``embedding_size`` dimensions, or with 0 enter the cell as one-hot rows (a gather, never
     a product). Features are multiplied by ``scale``. The readout starts Glorot-uniform with zero bias, as Keras's
     Dense does. ``dropout`` acts where it is given: in training, not in evaluation.
     """
-    init_table = EMBEDDING_INITIALISERS[choose("embedding_init", embedding_init, EMBEDDING_INITIALISERS)]
+    init_table = EMBEDDING_INITIALIZERS[choose("embedding_init", embedding_init, EMBEDDING_INITIALIZERS)]
     init_readout = jax.nn.initializers.glorot_uniform()
 
     def init(key: Key) -> ModelParams:
         key_embedding, key_cell, key_readout = jax.random.split(key, 3)
         return ModelParams(
-            init_table(key_embedding, (input_size, embedding)) if embedding else None,
-            cell.init(key_cell, embedding or input_size),
+            init_table(key_embedding, (input_size, embedding_size)) if embedding_size else None,
+            cell.init(key_cell, embedding_size or input_size),
             init_readout(key_readout, (cell.hidden_size, output_size)),
             jnp.zeros(output_size),
         )
@@ -87,21 +87,21 @@ def make_model(
         if dropout is not None and dropout.inputs is not None:
             if xs.ndim == 2:
                 raise InputError("dropout: one-hot ids cannot be dropped in part; accepted: with an embedding")
-            xs = xs * drop(key_inputs, xs.shape[1:], dropout.inputs)
+            xs = xs * dropout_mask(key_inputs, xs.shape[1:], dropout.inputs)
         if dropout is not None and dropout.recurrent is not None:
             dropped = drop_recurrent(cell, key_recurrent, dropout.recurrent, initial_carry(params, len(inputs)))
         carry, hs_TBH = unroll(dropped, params.cell, xs, carry, lengths=lengths)
-        out = hs_TBH if every_step else (cell.final or last_valid)(hs_TBH, lengths)
+        out = hs_TBH if per_step else (cell.last_output or last_valid)(hs_TBH, lengths)
         if dropout is not None and dropout.readout is not None:
-            out = out * drop(key_readout, out.shape, dropout.readout)
+            out = out * dropout_mask(key_readout, out.shape, dropout.readout)
         logits = out @ params.w
-        return carry, (jnp.swapaxes(logits, 0, 1) if every_step else logits) + params.b
+        return carry, (jnp.swapaxes(logits, 0, 1) if per_step else logits) + params.b
 
-    def carries(params: ModelParams, inputs: Array) -> Carry:
+    def carry_history(params: ModelParams, inputs: Array) -> Carry:
         def step(carry: Carry, x: Array) -> tuple[Carry, Carry]:
             after, _ = cell.step(params.cell, carry, x)
             return after, after
 
         return jax.lax.scan(step, initial_carry(params, len(inputs)), time_major(params, inputs))[1]
 
-    return Model(init, apply, initial_carry, carries, embed=time_major)
+    return Model(init, apply, initial_carry, carry_history, embed=time_major)

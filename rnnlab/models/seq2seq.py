@@ -6,10 +6,10 @@ import jax
 import jax.numpy as jnp
 
 from rnnlab.cells.unroll import unroll
-from rnnlab.cells.wrappers.recurrent_dropout import drop, drop_recurrent
+from rnnlab.cells.wrappers.recurrent_dropout import drop_recurrent, dropout_mask
 from rnnlab.core.errors import InputError, choose
 from rnnlab.core.types import Array, Carry, Cell, Key, Model, Params
-from rnnlab.models.recurrent_model import EMBEDDING_INITIALISERS, Dropout
+from rnnlab.models.recurrent_model import EMBEDDING_INITIALIZERS, Dropout
 
 ATTENTION = ("none", "additive", "dot")
 
@@ -48,13 +48,13 @@ def make_seq2seq(
     input_size: int,
     output_size: int,
     *,
-    question: int,
+    prompt_length: int,
     attention: str = "none",
-    embedding: int = 0,
+    embedding_size: int = 0,
     embedding_init: str = "glorot_uniform",
     dropout: Dropout | None = None,
 ) -> Model:
-    """A model of ids ``[B, Q + A]``: a question of Q = ``question`` steps, then the answer one step late.
+    """A model of ids ``[B, Q + A]``: a question of Q = ``prompt_length`` steps, then the answer one step late.
 
         q_t = decoder's h_t      k_s, h_s = encoder's h_s
         score = q_t . k_s                                   attention="dot"
@@ -64,7 +64,7 @@ def make_seq2seq(
 
     ``apply`` is teacher forcing: ``inputs[:, Q:]`` are read whatever the model would have written; its logits
     ``[B, Q + A, V]`` are zero where the question is read, and nothing is asked. Its ``lengths [B]`` are those of the
-    questions, padded at their end; its carry is the encoder's before, the decoder's after. ``read`` and ``write`` are
+    questions, padded at their end; its carry is the encoder's before, the decoder's after. ``encode`` and ``decode_step`` are
     the same step by step (``rnnlab.models.decoding``).
 
     The decoder goes on from the encoder's last carry where it has one of the same form and size. Else it starts from
@@ -82,7 +82,7 @@ def make_seq2seq(
         of the answer at once.
     Parameters: those of the cells, H_d*V + V, + (H_e + H_d)*H_d with attention, + (H_e + H_d)*H_d + H_d if additive.
     """
-    init_table = EMBEDDING_INITIALISERS[choose("embedding_init", embedding_init, EMBEDDING_INITIALISERS)]
+    init_table = EMBEDDING_INITIALIZERS[choose("embedding_init", embedding_init, EMBEDDING_INITIALIZERS)]
     glorot = jax.nn.initializers.glorot_uniform()
     choose("attention", attention, ATTENTION)
     before, width = encoder.hidden_size, decoder.hidden_size
@@ -96,9 +96,9 @@ def make_seq2seq(
     def init(key: Key) -> Seq2SeqParams:
         key_embedding, key_encoder, key_decoder, key_attention, key_readout = jax.random.split(key, 5)
         return Seq2SeqParams(
-            init_table(key_embedding, (input_size, embedding)) if embedding else None,
-            encoder.init(key_encoder, embedding or input_size),
-            decoder.init(key_decoder, embedding or input_size),
+            init_table(key_embedding, (input_size, embedding_size)) if embedding_size else None,
+            encoder.init(key_encoder, embedding_size or input_size),
+            decoder.init(key_decoder, embedding_size or input_size),
             None if attention == "none" else init_attention(key_attention),
             glorot(key_readout, (width, output_size)),
             jnp.zeros(output_size),
@@ -115,7 +115,7 @@ def make_seq2seq(
     def embed(params: Seq2SeqParams, ids: Array) -> Array:
         return ids if params.embedding is None else params.embedding[ids]
 
-    def encode(
+    def run_encoder(
         cell: Cell, params: Seq2SeqParams, xs: Array, lengths: Array | None, carry: Carry | None
     ) -> tuple[Memory | None, Carry]:
         carry, hs_QBH = unroll(cell, params.encoder, xs, carry, lengths=lengths)
@@ -164,30 +164,30 @@ def make_seq2seq(
         if dropout is not None and dropout.inputs is not None:
             if xs.ndim == 2:
                 raise InputError("dropout: one-hot ids cannot be dropped in part; accepted: with an embedding")
-            xs = xs * drop(key_inputs, xs.shape[1:], dropout.inputs)
+            xs = xs * dropout_mask(key_inputs, xs.shape[1:], dropout.inputs)
         if dropout is not None and dropout.recurrent is not None:
             own = decoder.initial_carry(params.decoder, (len(inputs),))
             reader = drop_recurrent(encoder, key_reader, dropout.recurrent, initial_carry(params, len(inputs)))
             writer = drop_recurrent(decoder, key_writer, dropout.recurrent, own)
-        memory, carry = encode(reader, params, xs[:question], lengths, carry)
-        carry, hs_ABH = unroll(writer, params.decoder, xs[question:], carry)
+        memory, carry = run_encoder(reader, params, xs[:prompt_length], lengths, carry)
+        carry, hs_ABH = unroll(writer, params.decoder, xs[prompt_length:], carry)
         out = answer(params, memory, hs_ABH)
         if dropout is not None and dropout.readout is not None:
-            out = out * drop(key_readout, out.shape, dropout.readout)
+            out = out * dropout_mask(key_readout, out.shape, dropout.readout)
         logits = jnp.swapaxes(out @ params.w + params.b, 0, 1)
-        return carry, jnp.pad(logits, ((0, 0), (question, 0), (0, 0)))
+        return carry, jnp.pad(logits, ((0, 0), (prompt_length, 0), (0, 0)))
 
-    def read(params: Seq2SeqParams, questions: Array, lengths: Array | None = None) -> tuple[Memory | None, Carry]:
-        return encode(encoder, params, embed(params, jnp.swapaxes(questions, 0, 1)), lengths, None)
+    def encode(params: Seq2SeqParams, questions: Array, lengths: Array | None = None) -> tuple[Memory | None, Carry]:
+        return run_encoder(encoder, params, embed(params, jnp.swapaxes(questions, 0, 1)), lengths, None)
 
-    def write(params: Seq2SeqParams, memory: Memory | None, carry: Carry, ids: Array) -> tuple[Carry, Array]:
+    def decode_step(params: Seq2SeqParams, memory: Memory | None, carry: Carry, ids: Array) -> tuple[Carry, Array]:
         carry, hs_ABH = unroll(decoder, params.decoder, embed(params, ids[None]), carry)
         return carry, answer(params, memory, hs_ABH)[0] @ params.w + params.b
 
-    def carries(params: Seq2SeqParams, inputs: Array) -> Carry:
+    def carry_history(params: Seq2SeqParams, inputs: Array) -> Carry:
         raise InputError("carries: sequence to sequence has two cells; accepted: a model of one")
 
-    return Model(init, apply, initial_carry, carries, read, write)
+    return Model(init, apply, initial_carry, carry_history, encode, decode_step)
 
 
 def _form(carry: Carry) -> str:

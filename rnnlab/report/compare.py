@@ -43,7 +43,11 @@ def like(run: Recorded) -> dict[str, Any]:
     known = run.environment.get("dataset") if isinstance(run.environment, dict) else None
     data = {name: known.get(name) for name in ("name", "source", "task")} if isinstance(known, dict) else None
     data = data or {"name": f"unknown, of {run.directory}"}  # then the run is like no other
-    return {"data": data, "headline number": run.part.summary["headline"], "goal": run.part.summary["goal"]}
+    return {
+        "data": data,
+        "headline number": run.part.summary["headline"],
+        "success_threshold": run.part.summary["success_threshold"],
+    }
 
 
 def parts(runs: Sequence[Recorded]) -> list[tuple[list[Recorded], Part]]:
@@ -68,7 +72,7 @@ def _merged(kind: Sequence[tuple[str, Recorded]]) -> Part:
     return Part(
         merged,
         [group._replace(arm=called(name, group.arm)) for name, run in kind for group in run.part.found],
-        [{**row, "arm": called(name, row["arm"])} for name, run in kind for row in run.part.dead],
+        [{**row, "arm": called(name, row["arm"])} for name, run in kind for row in run.part.diverged],
         {(called(n, a), rate): v for n, run in kind for (a, rate), v in (run.part.published or {}).items()} or None,
         [curve._replace(arm=called(name, curve.arm)) for name, run in kind for curve in run.part.curves],
         (),

@@ -1,4 +1,4 @@
-"""Figures for a page: inline SVG whose colours, dark and light, come from the page's style sheet."""
+"""Figures for a page: inline SVG whose colors, dark and light, come from the page's style sheet."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -11,8 +11,8 @@ from rnnlab.core.types import Curve
 from rnnlab.stats import mean_interval
 from rnnlab.stats.summary import Group
 
-COLOURS = 8  # .c0 to .c7 of the style sheet
-_DASHES = ("", "7 3", "2 2", "9 3 2 3")  # lines are told apart without their colours too
+COLORS = 8  # .c0 to .c7 of the style sheet
+_DASHES = ("", "7 3", "2 2", "9 3 2 3")  # lines are told apart without their colors too
 
 
 class Line(NamedTuple):
@@ -30,13 +30,13 @@ class Line(NamedTuple):
 
 def name_of(group: Group, varying: Sequence[str]) -> str:
     """The group's arm with those of its numbers that tell groups apart: ``lstm eps=0.001``."""
-    return " ".join([group.arm, *(f"{n}={group.numbers[n]:g}" for n in varying if n in group.numbers)])
+    return " ".join([group.arm, *(f"{n}={group.hyperparams[n]:g}" for n in varying if n in group.hyperparams)])
 
 
 def varying_numbers(found: Sequence[Group]) -> list[str]:
     """The numbers in which groups differ."""
-    names = dict.fromkeys(name for group in found for name in group.numbers)
-    return [name for name in names if len({group.numbers.get(name) for group in found}) > 1]
+    names = dict.fromkeys(name for group in found for name in group.hyperparams)
+    return [name for name in names if len({group.hyperparams.get(name) for group in found}) > 1]
 
 
 def panes(found: Sequence[Group]) -> list[tuple[str, list[Group]]]:
@@ -45,10 +45,10 @@ def panes(found: Sequence[Group]) -> list[tuple[str, list[Group]]]:
     varying = varying_numbers(found)
     kinds: dict[str, list[Group]] = {}
     for group in found:
-        name = ", ".join(f"{n}={group.numbers[n]:g}" for n in varying if n in group.numbers)
+        name = ", ".join(f"{n}={group.hyperparams[n]:g}" for n in varying if n in group.hyperparams)
         kinds.setdefault(name, []).append(group)
     arms = {group.arm for group in found}
-    return list(kinds.items()) if len(found) > COLOURS and len(kinds) <= len(arms) else [("", list(found))]
+    return list(kinds.items()) if len(found) > COLORS and len(kinds) <= len(arms) else [("", list(found))]
 
 
 def curve_lines(
@@ -62,9 +62,9 @@ def curve_lines(
     styles = [arms.index(group.arm) for group in found] if arms else range(len(found))
     for style, group in zip(styles, found, strict=True):
         values = group.values.get((split, metric))
-        if values is None or group.died.all():
+        if values is None or group.diverged.all():
             continue
-        values = values[~group.died]
+        values = values[~group.diverged]
         lines.append(_line(name_of(group, varying), style, group.epochs, values))
     trained = max((line.x[-1] for line in lines if len(line.x)), default=0)
     for curve in curves:
@@ -82,10 +82,10 @@ def lag_lines(found: Sequence[Group], metric: str, lags: Mapping[int, str], late
         columns, at = [], []
         for lag, name in sorted(lags.items()):
             values = group.values.get(("validation", name))
-            known = [] if values is None else np.flatnonzero(np.isfinite(values[~group.died]).any(axis=0)).tolist()
+            known = [] if values is None else np.flatnonzero(np.isfinite(values[~group.diverged]).any(axis=0)).tolist()
             known = [column for column in known if (group.epochs[column] > 0) == late]
             if values is not None and known:
-                columns.append(values[~group.died, known[-1]])
+                columns.append(values[~group.diverged, known[-1]])
                 at.append(lag)
         if at:
             lines.append(_line(name_of(group, varying), style, np.array(at), np.array(columns).T))
@@ -149,20 +149,20 @@ def panel(
         marks.append(f'<text class="middle" x="{at_x(value)}" y="{HEIGHT - BOTTOM + 16}">{value:g}</text>')
     drawn = []
     for line in lines:
-        colour, dash = f"c{line.style % COLOURS}", _dash(line)
+        color, dash = f"c{line.style % COLORS}", _dash(line)
         means = [(x, y) for x, y in zip(line.x, line.mean, strict=True) if math.isfinite(y)]
         band = [(x, a, b) for x, a, b in zip(line.x, line.low, line.high, strict=False) if math.isfinite(a + b)]
         if len(band) > 1:
             edge = [(x, b) for x, _, b in band] + [(x, a) for x, a, _ in reversed(band)]
             points = " ".join(f"{at_x(x)},{at_y(y)}" for x, y in edge)
-            drawn.append(f'<polygon class="band {colour}" points="{points}"/>')
+            drawn.append(f'<polygon class="band {color}" points="{points}"/>')
         for values in line.seeds if len(line.seeds) > 1 else ():
             points = " ".join(f"{at_x(x)},{at_y(y)}" for x, y in zip(line.x, values, strict=True) if math.isfinite(y))
-            drawn.append(f'<polyline class="seed {colour}" points="{points}"/>')
+            drawn.append(f'<polyline class="seed {color}" points="{points}"/>')
         points = " ".join(f"{at_x(x)},{at_y(y)}" for x, y in means)
-        drawn.append(f'<polyline class="mean {colour}"{dash} points="{points}"/>')
+        drawn.append(f'<polyline class="mean {color}"{dash} points="{points}"/>')
         if len(means) == 1:
-            drawn.append(f'<circle class="{colour}" cx="{at_x(means[0][0])}" cy="{at_y(means[0][1])}" r="3"/>')
+            drawn.append(f'<circle class="{color}" cx="{at_x(means[0][0])}" cy="{at_y(means[0][1])}" r="3"/>')
     told = "; ".join(f"{line.label} ends at {line.mean[-1]:.4g}" for line in lines)
     return (
         f'<svg role="img" viewBox="0 0 {WIDTH} {HEIGHT}" aria-label="{escape(f"{title} by {x_label}: {told}")}">'
@@ -172,7 +172,7 @@ def panel(
 
 
 def _dash(line: Line) -> str:
-    dash = "1 4" if line.published else _DASHES[(line.style + line.style // COLOURS) % len(_DASHES)]
+    dash = "1 4" if line.published else _DASHES[(line.style + line.style // COLORS) % len(_DASHES)]
     return f' stroke-dasharray="{dash}"' if dash else ""
 
 
@@ -190,7 +190,7 @@ def legend(lines: Sequence[Line]) -> str:
     """The lines by name, each with a piece of it."""
     known = {(line.label, line.style, line.published): line for line in reversed(lines)}
     items = [
-        f'<li><svg width="34" height="12" aria-hidden="true"><line class="mean c{line.style % COLOURS}"{_dash(line)} '
+        f'<li><svg width="34" height="12" aria-hidden="true"><line class="mean c{line.style % COLORS}"{_dash(line)} '
         f'x1="1" x2="33" y1="6" y2="6"/></svg> {escape(line.label)}{_count(line)}</li>'
         for line in reversed(known.values())
     ]

@@ -11,10 +11,17 @@ import numpy as np
 
 from rnnlab.stats import mean_interval
 from rnnlab.stats.summary import Group
-from rnnlab.storage.records import DIED
+from rnnlab.storage.records import DIVERGED_AT
 
 LAG = re.compile(r"(?P<what>.+)_lag_(?P<lag>\d+)")  # a metric that a probe measures at several lags, by its name
-OF_TASKS = {"loss", "accuracy", "bits_per_character", "solved", "gap", DIED}  # every other metric comes from a probe
+OF_TASKS = {
+    "loss",
+    "accuracy",
+    "bits_per_character",
+    "solved",
+    "gap",
+    DIVERGED_AT,
+}  # every other metric comes from a probe
 
 
 def loss_curves(found: Sequence[Group]) -> list[dict[str, Any]]:
@@ -48,7 +55,7 @@ def _line(point: Mapping[str, Any], *without: str) -> tuple[Any, ...]:
 
 
 def _curves(found: Sequence[Group], wanted: Callable[[str, str], bool]) -> list[dict[str, Any]]:
-    names = list(dict.fromkeys(name for group in found for name in group.numbers))
+    names = list(dict.fromkeys(name for group in found for name in group.hyperparams))
     points = []
     for group in found:
         for (split, metric), values in group.values.items():
@@ -57,8 +64,8 @@ def _curves(found: Sequence[Group], wanted: Callable[[str, str], bool]) -> list[
             for column, epoch in enumerate(group.epochs):
                 if np.isnan(values[:, column]).all():  # before training only probes measure
                     continue
-                known = {"arm": group.arm, **{name: group.numbers.get(name, "") for name in names}}
-                interval = mean_interval(values[~group.died, column])
+                known = {"arm": group.arm, **{name: group.hyperparams.get(name, "") for name in names}}
+                interval = mean_interval(values[~group.diverged, column])
                 points.append({**known, "split": split, "metric": metric, "epoch": int(epoch), **interval._asdict()})
     return points
 
@@ -88,12 +95,12 @@ def draw_curves(points: Sequence[Mapping[str, Any]], title: str) -> bytes:
     rows, columns = (len(splits), len(sweeps)) if len(sweeps) > 1 else (1, len(splits))
     figure = Figure(figsize=(2.2 + 4.2 * columns, 0.8 + 3.2 * rows), layout="constrained", dpi=110)
     axes = figure.subplots(rows, columns, sharex=True, sharey="row" if len(sweeps) > 1 else True, squeeze=False)
-    for panel, (split, numbers) in zip(axes.flat, product(splits, sweeps), strict=True):
+    for panel, (split, hyperparams) in zip(axes.flat, product(splits, sweeps), strict=True):
         for index, arm in enumerate(arms):
             here = [
                 point
                 for point in points
-                if (point["arm"], point["split"], tuple(point[name] for name in names)) == (arm, split, numbers)
+                if (point["arm"], point["split"], tuple(point[name] for name in names)) == (arm, split, hyperparams)
             ]
             if not here:
                 continue
@@ -112,7 +119,7 @@ def draw_curves(points: Sequence[Mapping[str, Any]], title: str) -> bytes:
         panel.grid(alpha=0.25)
         panel.xaxis.get_major_locator().set_params(integer=True)
         panel.set(xlabel="epoch", ylabel=f"{split} loss")
-        known = [f"{name}={value:g}" for name, value in zip(names, numbers, strict=True) if value != ""]
+        known = [f"{name}={value:g}" for name, value in zip(names, hyperparams, strict=True) if value != ""]
         panel.set_title(", ".join(known), size=9)
     return finish(figure, title, size=9)
 
@@ -132,16 +139,16 @@ def draw_probes(points: Sequence[Mapping[str, Any]], title: str) -> bytes:
     lines = list(dict.fromkeys((point["arm"], *(point[name] for name in names)) for point in points))
     figure = Figure(figsize=(2.4 + 4.0 * len(metrics), 4.0), layout="constrained", dpi=110)
     palette = matplotlib.colormaps["viridis" if len(lines) > 10 else "tab10"]
-    colours = [palette(i / max(1, len(lines) - 1)) if len(lines) > 10 else palette(i) for i in range(len(lines))]
+    colors = [palette(i / max(1, len(lines) - 1)) if len(lines) > 10 else palette(i) for i in range(len(lines))]
     for axes, metric in zip(figure.subplots(1, len(metrics), squeeze=False).flat, metrics, strict=True):
         here = [point for point in points if point["metric"] == metric]
-        for line, colour in zip(lines, colours, strict=True):
+        for line, color in zip(lines, colors, strict=True):
             mine = [point for point in here if (point["arm"], *(point[name] for name in names)) == line]
             swept = " ".join(f"{n}={v:g}" for n, v in zip(names, line[1:], strict=True) if v != "")
             x, label = [point["epoch"] for point in mine], f"{line[0]} {swept}".strip()
-            axes.plot(x, [point["mean"] for point in mine], color=colour, label=label, linewidth=1.6)
+            axes.plot(x, [point["mean"] for point in mine], color=color, label=label, linewidth=1.6)
             low, high = [point["low"] for point in mine], [point["high"] for point in mine]
-            axes.fill_between(x, low, high, color=colour, alpha=0.15, linewidth=0)
+            axes.fill_between(x, low, high, color=color, alpha=0.15, linewidth=0)
         if metric.endswith("distance") and any(point["mean"] > 0 for point in here):
             axes.set_yscale("log", nonpositive="clip")
         axes.set(xlabel="epoch", ylabel=metric.replace("_", " "))
@@ -186,9 +193,9 @@ def draw_lags(points: Sequence[Mapping[str, Any]], title: str) -> bytes:
                 mean, low, high = (10.0**values for values in (mean, low, high))
             swept = " ".join(f"{name}={v:g}" for name, v in zip(names, line[1:], strict=True) if v != "")
             style = ("-", "--")[index // palette.N % 2]
-            colour = palette(index % palette.N)
-            axes.plot(x, mean, style, color=colour, label=f"{line[0]} {swept}".strip(), linewidth=1.6)
-            axes.fill_between(x, low, high, color=colour, alpha=0.15, linewidth=0)
+            color = palette(index % palette.N)
+            axes.plot(x, mean, style, color=color, label=f"{line[0]} {swept}".strip(), linewidth=1.6)
+            axes.fill_between(x, low, high, color=color, alpha=0.15, linewidth=0)
         axes.set(xlabel="lag in steps", title=words)
         axes.xaxis.set_major_formatter("{x:g}")
         axes.set_xlim(left=0)
@@ -224,7 +231,7 @@ def draw_seeds(records: Sequence[Mapping[str, Any]], headline: str) -> bytes:
     """A PNG: every live run of ``records`` (of `tables.every_seed`) a dot, a row for each arm and its numbers."""
     from matplotlib.figure import Figure
 
-    fixed = ("arm", "seed", "dead", headline)
+    fixed = ("arm", "seed", "diverged", headline)
     names = [name for name in records[0] if name not in fixed]
     names = [name for name in names if len({record[name] for record in records}) > 1]
     rows: dict[str, list[float]] = {}

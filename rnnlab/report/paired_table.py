@@ -37,7 +37,9 @@ def differences(found: Sequence[Group], headline: str) -> Table:
 
 
 def _name(group: Group, names: Sequence[str]) -> str:
-    return " ".join([group.arm, *(f"{name}={group.numbers[name]:g}" for name in names if name in group.numbers)])
+    return " ".join(
+        [group.arm, *(f"{name}={group.hyperparams[name]:g}" for name in names if name in group.hyperparams)]
+    )
 
 
 def _chance(mine: np.ndarray, of_first: np.ndarray) -> str:

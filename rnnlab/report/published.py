@@ -22,14 +22,14 @@ def beside(curves: Sequence[Curve], found: Sequence[Group]) -> list[dict[str, An
     for curve in curves:
         for group in [group for group in found if group.arm == curve.arm]:
             values = group.values.get((curve.split, curve.metric))
-            ours = {} if values is None else dict(zip(group.epochs.tolist(), values[~group.died].T, strict=True))
+            ours = {} if values is None else dict(zip(group.epochs.tolist(), values[~group.diverged].T, strict=True))
             ours = {epoch: column for epoch, column in ours.items() if np.isfinite(column).any()}
-            swept = " ".join(f"{name}={number:g}" for name, number in group.numbers.items())
+            swept = " ".join(f"{name}={number:g}" for name, number in group.hyperparams.items())
             for epoch in sorted(set(ours) | set(curve.values)):
                 interval = mean_interval(ours.get(epoch, np.array([])))
                 records.append(
                     {
-                        "label": curve.label, "arm": group.arm, "numbers": swept, "split": curve.split,
+                        "label": curve.label, "arm": group.arm, "hyperparams": swept, "split": curve.split,
                         "metric": curve.metric, "epoch": epoch, "published": curve.values.get(epoch, float("nan")),
                         **interval._asdict(),
                     }
@@ -44,10 +44,10 @@ def table(records: Sequence[Mapping[str, Any]]) -> tuple[list[str], list[list[st
         epochs = sorted({epochs[round(i)] for i in np.linspace(0, len(epochs) - 1, ROWS)})
     columns = list(dict.fromkeys(_column(record) for record in records))
     cells = {(_column(record), record["epoch"]): record for record in records}
-    swept = len({record["numbers"] for record in records}) > 1
+    swept = len({record["hyperparams"] for record in records}) > 1
     header = ["epoch"]
-    for label, arm, numbers, split, metric in columns:
-        header += [f"{label}: {split} {metric}", f"ours, {arm}{f' {numbers}' if swept else ''}"]
+    for label, arm, hyperparams, split, metric in columns:
+        header += [f"{label}: {split} {metric}", f"ours, {arm}{f' {hyperparams}' if swept else ''}"]
     rows = []
     for epoch in epochs:
         row = [str(epoch)]
@@ -80,7 +80,7 @@ def text(records: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _column(record: Mapping[str, Any]) -> tuple[str, ...]:
-    return tuple(record[name] for name in ("label", "arm", "numbers", "split", "metric"))
+    return tuple(record[name] for name in ("label", "arm", "hyperparams", "split", "metric"))
 
 
 def _number(value: float) -> str:
@@ -95,7 +95,7 @@ def _interval(record: Mapping[str, Any] | None) -> str:
 
 
 def draw(records: Sequence[Mapping[str, Any]], title: str) -> bytes:
-    """A PNG: a panel for each split and metric; ours as mean and 95 % band, the published curve dashed in its colour.
+    """A PNG: a panel for each split and metric; ours as mean and 95 % band, the published curve dashed in its color.
 
     Only epochs that either reached are shown, up to the last of ours.
     """
@@ -106,30 +106,30 @@ def draw(records: Sequence[Mapping[str, Any]], title: str) -> bytes:
     last = max((record["epoch"] for record in records if record["n"]), default=0)
     figure = Figure(figsize=(2.6 + 4.4 * len(panels), 4.0), layout="constrained", dpi=110)
     palette = matplotlib.colormaps["tab10"]
-    arms = list(dict.fromkeys((record["arm"], record["numbers"]) for record in records))
-    swept = len({numbers for _, numbers in arms}) > 1
+    arms = list(dict.fromkeys((record["arm"], record["hyperparams"]) for record in records))
+    swept = len({hyperparams for _, hyperparams in arms}) > 1
     labels = list(dict.fromkeys(record["label"] for record in records))
     for axes, panel in zip(figure.subplots(1, len(panels), squeeze=False).flat, panels, strict=True):
         here = [r for r in records if (r["split"], r["metric"]) == panel and r["epoch"] <= last]
-        for arm, numbers in arms:
-            mine = {r["epoch"]: r for r in here if (r["arm"], r["numbers"]) == (arm, numbers) and r["n"]}
+        for arm, hyperparams in arms:
+            mine = {r["epoch"]: r for r in here if (r["arm"], r["hyperparams"]) == (arm, hyperparams) and r["n"]}
             if not mine:
                 continue
-            colour = palette(arms.index((arm, numbers)) % palette.N)
+            color = palette(arms.index((arm, hyperparams)) % palette.N)
             x = sorted(mine)
-            name = f"{arm} {numbers}" if swept else arm
-            axes.plot(x, [mine[e]["mean"] for e in x], color=colour, label=f"ours: {name} (n={mine[x[0]]['n']})")
+            name = f"{arm} {hyperparams}" if swept else arm
+            axes.plot(x, [mine[e]["mean"] for e in x], color=color, label=f"ours: {name} (n={mine[x[0]]['n']})")
             axes.fill_between(
-                x, [mine[e]["low"] for e in x], [mine[e]["high"] for e in x], color=colour, alpha=0.2, linewidth=0
+                x, [mine[e]["low"] for e in x], [mine[e]["high"] for e in x], color=color, alpha=0.2, linewidth=0
             )
         for label in labels:
             line = {r["epoch"]: r for r in here if r["label"] == label and np.isfinite(r["published"])}
             if line:
                 first = next(iter(line.values()))
-                colour = palette(arms.index((first["arm"], first["numbers"])) % palette.N)
+                color = palette(arms.index((first["arm"], first["hyperparams"])) % palette.N)
                 style = ("--", ":", "-.")[labels.index(label) % 3] if len(arms) == 1 else "--"
                 x = sorted(line)
-                axes.plot(x, [line[e]["published"] for e in x], style, color=colour, label=label, linewidth=1.2)
+                axes.plot(x, [line[e]["published"] for e in x], style, color=color, label=label, linewidth=1.2)
         axes.set(xlabel="epoch", ylabel=f"{panel[0]} {panel[1]}".replace("_", " "))
         axes.xaxis.get_major_locator().set_params(integer=True)
         axes.grid(alpha=0.25)

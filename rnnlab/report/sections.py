@@ -21,7 +21,7 @@ class Part(NamedTuple):
 
     summary: Mapping[str, Any]
     found: Sequence[Group]
-    dead: Sequence[Mapping[str, Any]]  # arm, seed, step of each run that died
+    diverged: Sequence[Mapping[str, Any]]  # arm, seed, step of each run that died
     published: Published | None = None  # the paper's numbers
     curves: Sequence[Curve] = ()
     verdicts: Sequence[Any] = ()  # with name, sentence, published, outcome, measured, effect, low, high, n, settles
@@ -44,7 +44,7 @@ def notes(summary: Mapping[str, Any], config: Config | None = None) -> list[str]
     elif max(row["runs"] for row in results) == 1:
         said.append("One seed: it has no interval, and tells nothing about what another seed would give.")
     for row in results:
-        if row["dead"] == row["runs"]:
+        if row["diverged"] == row["runs"]:
             said.append(f"Every run of {tables.label(row)} died: it has no numbers.")
     return list(dict.fromkeys(said))
 
@@ -62,14 +62,14 @@ def section(part: Part, level: int = 2, key: str = "") -> str:
     pieces = [page.paragraph(note, note=True) for note in part.notes] + [page.claims(part.verdicts, level)]
     if not summary["results"]:
         return "".join(pieces)
-    goal = goal_text(summary)
+    success_threshold = goal_text(summary)
     pieces += [
         page.heading("Results", level), page.table(table(summary, part.published), "results"),
         page.paragraph(
             "Mean ± half of the 95 % interval over seeds (Student t). A run whose loss went non-finite is counted "
             "under dead and enters no mean; n: the runs that do."
         ),
-        page.paragraph(f"{goal}.") if goal else "",
+        page.paragraph(f"{success_threshold}.") if success_threshold else "",
         page.heading("Every run at the end", level),
         strips.strips(found, summary["headline"], part.published) or page.paragraph("No live run has a number."),
         page.paragraph("A dot a run, a tick their mean, a bar its 95 % interval, ◇ the paper's number where known."),
@@ -109,8 +109,8 @@ def _curves(part: Part, level: int, key: str) -> list[str]:
     for split, name in dict.fromkeys(wanted):
         drawn = [drawing.curve_lines(pane, split, name, part.curves, arms) for _, pane in panes]
         extent = drawing.extent_of([line for lines in drawn for line in lines])
-        for (numbers, _), lines in zip(panes, drawn, strict=True):
-            title = f"{split} {name}".replace("_", " ") + (f", {numbers}" if numbers else "")
+        for (hyperparams, _), lines in zip(panes, drawn, strict=True):
+            title = f"{split} {name}".replace("_", " ") + (f", {hyperparams}" if hyperparams else "")
             panels.append(drawing.panel(lines, title, "epoch", extent=extent) if lines else "")
             keys += lines
     pieces = []
@@ -158,15 +158,15 @@ def _seeds(part: Part) -> Table:
     rows = tables.every_seed(part.found, headline)
     header = ["arm", *drawing.varying_numbers(part.found), "seed"]
     cells = [[_cell(row[name]) for name in header] for row in rows]
-    ends = ["died" if row["dead"] else _cell(row[headline]) for row in rows]
+    ends = ["diverged_at" if row["diverged"] else _cell(row[headline]) for row in rows]
     return Table([*header, headline.replace("_", " ")], [[*row, end] for row, end in zip(cells, ends, strict=True)])
 
 
 def _dead(part: Part) -> str:
-    if not part.dead:
+    if not part.diverged:
         return page.paragraph("None: every run's loss stayed finite.")
-    header = list(dict.fromkeys(name for row in part.dead for name in row))
-    rows = [[_cell(row.get(name, "")) for name in header] for row in part.dead]
+    header = list(dict.fromkeys(name for row in part.diverged for name in row))
+    rows = [[_cell(row.get(name, "")) for name in header] for row in part.diverged]
     return page.table(Table([*header[:2], "died at step", *header[3:]], rows), "dead runs")
 
 

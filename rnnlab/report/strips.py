@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from rnnlab.report.drawing import COLOURS, name_of, ticks, varying_numbers
+from rnnlab.report.drawing import COLORS, name_of, ticks, varying_numbers
 from rnnlab.report.tables import Published, interval_text
 from rnnlab.stats import mean_interval
 from rnnlab.stats.summary import Group, headline_values
@@ -20,7 +20,7 @@ def strips(found: Sequence[Group], headline: str, published: Published | None = 
     """
     shown: list[tuple[Group, np.ndarray, float | None]] = []
     for group in found:
-        known = (published or {}).get((group.arm, group.numbers.get("learning_rate", math.nan)))
+        known = (published or {}).get((group.arm, group.hyperparams.get("learning_rate", math.nan)))
         shown.append((group, headline_values(group, headline), known))
     values = [v for _, live, known in shown for v in (*live, known) if v is not None and math.isfinite(v)]
     if not values:
@@ -35,17 +35,17 @@ def strips(found: Sequence[Group], headline: str, published: Published | None = 
     varying, rows = varying_numbers(found), []
     for style, (group, live, known) in enumerate(shown):
         interval = mean_interval(live)
-        colour, parts = f"c{style % COLOURS}", ['<line class="grid" x1="0" x2="100%" y1="17" y2="17"/>']
+        color, parts = f"c{style % COLORS}", ['<line class="grid" x1="0" x2="100%" y1="17" y2="17"/>']
         if math.isfinite(interval.low):
             start, end = at(interval.low), at(interval.high)
-            parts.append(f'<line class="interval {colour}" x1="{start}" x2="{end}" y1="17" y2="17"/>')
+            parts.append(f'<line class="interval {color}" x1="{start}" x2="{end}" y1="17" y2="17"/>')
         if interval.n:
             parts.append(
-                f'<line class="mean {colour}" x1="{at(interval.mean)}" x2="{at(interval.mean)}" y1="4" y2="30"/>'
+                f'<line class="mean {color}" x1="{at(interval.mean)}" x2="{at(interval.mean)}" y1="4" y2="30"/>'
             )
         for rank, index in enumerate(i for i in range(len(live)) if math.isfinite(live[i])):
             dot = f'cx="{at(live[index])}" cy="{(9, 17, 25, 13, 21)[rank % 5]}" r="3.5"'
-            parts.append(f'<circle class="dot {colour}" {dot}><title>seed {group.seeds[index]}</title></circle>')
+            parts.append(f'<circle class="dot {color}" {dot}><title>seed {group.seeds[index]}</title></circle>')
         if known is not None:
             parts.append(f'<text class="paper" x="{at(known)}" y="17" dy=".35em">◇</text>')
         words = strip_words(interval._asdict(), group, known)
@@ -62,6 +62,6 @@ def strips(found: Sequence[Group], headline: str, published: Published | None = 
 
 def strip_words(interval: Mapping[str, Any], group: Group, known: float | None) -> str:
     """``0.9712 ± 0.0021, n 8, 1 dead, paper 0.9700``."""
-    dead = int(group.died.sum())
+    diverged = int(group.diverged.sum())
     words = [interval_text(interval) if interval["n"] else "no live run has a number", f"n {interval['n']}"]
-    return ", ".join(words + [f"{dead} dead"] * (dead > 0) + ([] if known is None else [f"paper {known:.4f}"]))
+    return ", ".join(words + [f"{diverged} dead"] * (diverged > 0) + ([] if known is None else [f"paper {known:.4f}"]))

@@ -34,10 +34,10 @@ def table(summary: Mapping[str, Any], published: Published | None = None) -> Tab
     varying = _varying(results)
     metrics = [name for name in (results[0]["metrics"] if results else ()) if name.split("_")[-1] != "loss"]
     first = ["run", "arm"] if any("run" in row for row in results) else ["arm"]
-    header = [*first, *varying, *(name.replace("_", " ") for name in metrics), "n", "dead", "parameters", "time"]
+    header = [*first, *varying, *(name.replace("_", " ") for name in metrics), "n", "diverged", "parameters", "time"]
     if published:
         header.insert(len(first) + len(varying) + len(metrics), "paper")
-    if summary["goal"]:
+    if summary["success_threshold"]:
         header[-4:-4] = ["solved", "median steps"]
     rows = []
     for row in results:
@@ -47,16 +47,16 @@ def table(summary: Mapping[str, Any], published: Published | None = None) -> Tab
         if published:
             known = published.get((label(row), row.get("learning_rate")))
             cells.append("" if known is None else f"{known:.4f}")
-        if summary["goal"]:
+        if summary["success_threshold"]:
             median = row["steps_to_solve"]["median"]
             cells += [_fraction_text(row["solved"]), "-" if median is None else f"{median:,.0f}"]
         counted = row["metrics"][summary["headline"]]["n"]
         parameters = f"{arm['parameters']:,}" if "parameters" in arm else ""
-        rows.append([*cells, str(counted), str(row["dead"]), parameters, duration(arm.get("seconds", 0.0))])
+        rows.append([*cells, str(counted), str(row["diverged"]), parameters, duration(arm.get("seconds", 0.0))])
     return Table(header, rows)
 
 
-_NOT_NUMBERS = ("run", "arm", "runs", "dead", "epochs", "metrics", "solved", "steps_to_solve")
+_NOT_NUMBERS = ("run", "arm", "runs", "diverged", "epochs", "metrics", "solved", "steps_to_solve")
 
 
 def _varying(results: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -88,9 +88,9 @@ def _fraction_text(solved: Mapping[str, Any]) -> str:
 
 def goal_text(summary: Mapping[str, Any]) -> str:
     """What ``solved`` and ``median steps`` mean, in a sentence; "" without a goal."""
-    if not summary["goal"]:
+    if not summary["success_threshold"]:
         return ""
-    metric, least = summary["goal"]["metric"], summary["goal"]["least"]
+    metric, least = summary["success_threshold"]["metric"], summary["success_threshold"]["least"]
     return (
         f"solved: runs whose validation {metric} was {least:g} or more after some epoch, with Wilson's 95 % interval; "
         "median steps: what they needed"
@@ -114,12 +114,12 @@ def costs(summary: Mapping[str, Any], found: Sequence[Group]) -> Table:
 
 def every_seed(found: Sequence[Group], headline: str) -> list[dict[str, Any]]:
     """A record for each run: arm, its numbers, seed, whether it died, and the headline number (NaN where it did)."""
-    names = list(dict.fromkeys(name for group in found for name in group.numbers))
+    names = list(dict.fromkeys(name for group in found for name in group.hyperparams))
     return [
-        {"arm": group.arm, **{name: group.numbers.get(name, "") for name in names}, "seed": int(seed),
-         "dead": int(died), headline: float(value)}
+        {"arm": group.arm, **{name: group.hyperparams.get(name, "") for name in names}, "seed": int(seed),
+         "diverged": int(diverged), headline: float(value)}
         for group in found
-        for seed, died, value in zip(group.seeds, group.died, headline_values(group, headline), strict=True)
+        for seed, diverged, value in zip(group.seeds, group.diverged, headline_values(group, headline), strict=True)
     ]  # fmt: skip
 
 
@@ -189,6 +189,6 @@ def text_table(summary: Mapping[str, Any], published: Published | None = None) -
         console.print(
             "mean ± half of the 95 % interval over seeds; time: training and evaluation of all runs of the arm"
         )
-        if summary["goal"]:
+        if summary["success_threshold"]:
             console.print(goal_text(summary))
     return captured.get()

@@ -25,7 +25,7 @@ from rnnlab.report.sections import Part, notes, section, text
 from rnnlab.report.tables import Published, table
 from rnnlab.stats.summary import groups
 from rnnlab.storage import records
-from rnnlab.storage.records import DIED
+from rnnlab.storage.records import DIVERGED_AT
 
 
 def read_summary(directory: Path) -> dict[str, Any]:
@@ -37,7 +37,7 @@ def read_summary(directory: Path) -> dict[str, Any]:
         )
     summary = records.read_json(directory / "summary.json")
     try:
-        whole = {"experiment", "complete", "headline", "goal", "arms", "results"} <= set(summary)
+        whole = {"experiment", "complete", "headline", "success_threshold", "arms", "results"} <= set(summary)
         table(summary)
     except (KeyError, TypeError, ValueError, AttributeError, IndexError):
         whole = False
@@ -47,21 +47,21 @@ def read_summary(directory: Path) -> dict[str, Any]:
 
 
 def read_part(
-    directory: Path, numbers: Published | None = None, curves: Sequence[Curve] = (),
+    directory: Path, hyperparams: Published | None = None, curves: Sequence[Curve] = (),
     verdicts: Sequence[Any] = (), config: Config | None = None,
 ) -> Part:  # fmt: skip
-    """The run in ``directory``. ``numbers``, ``curves`` and ``verdicts`` are the paper's and what became of them.
+    """The run in ``directory``. ``hyperparams``, ``curves`` and ``verdicts`` are the paper's and what became of them.
 
     With its ``config`` an unfinished run says what it lacks. Raises InputError if a file is missing or unreadable.
     """
     summary = read_summary(directory)
     metrics = records.read_metrics(directory / "metrics.parquet")
-    dead = [
+    diverged = [
         {"arm": row["arm"], "seed": row["seed"], "step": int(row["value"])}
         | {name: row[name] for name in row if name not in records.COLUMNS and row[name] is not None}
-        for row in metrics.filter(pc.equal(metrics["metric"], DIED)).to_pylist()
+        for row in metrics.filter(pc.equal(metrics["metric"], DIVERGED_AT)).to_pylist()
     ]
-    return Part(summary, groups(metrics), dead, numbers, curves, verdicts, notes(summary, config))
+    return Part(summary, groups(metrics), diverged, hyperparams, curves, verdicts, notes(summary, config))
 
 
 class Report(NamedTuple):
@@ -73,14 +73,14 @@ class Report(NamedTuple):
 
 
 def write_report(
-    directory: Path, numbers: Published | None = None, curves: Sequence[Curve] = (),
+    directory: Path, hyperparams: Published | None = None, curves: Sequence[Curve] = (),
     verdicts: Sequence[Any] = (), config: Config | None = None,
 ) -> Report:  # fmt: skip
     """Write figures/ (PNG with the data behind it as CSV) and report.html. Arguments and errors as `read_part`.
 
     ``verdicts`` go into summary.json too, once the run is complete: until then the file is its training's.
     """
-    part = read_part(directory, numbers, curves, verdicts, config)
+    part = read_part(directory, hyperparams, curves, verdicts, config)
     if verdicts and part.summary["complete"]:
         known = {**part.summary, "claims": [verdict._asdict() for verdict in verdicts]}
         records.write_json(directory / "summary.json", known)

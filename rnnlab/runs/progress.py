@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
 
-class Watcher(Protocol):
+class ProgressMeter(Protocol):
     """What ``run`` tells: an arm begins, moves on, ends; and single lines."""
 
     def begin(self, arm: str, runs: int, steps: int, done: int) -> None: ...
@@ -16,7 +16,7 @@ class Watcher(Protocol):
     def line(self, text: str) -> None: ...
 
 
-class Quiet:
+class NoProgressMeter:
     """Tells nothing."""
 
     def begin(self, arm: str, runs: int, steps: int, done: int) -> None: ...
@@ -35,7 +35,7 @@ def duration(seconds: float) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
 
 
-class Terminal:
+class TerminalProgressMeter:
     """A bar for each arm on a terminal; elsewhere a line every ``every`` seconds. On standard error."""
 
     def __init__(self, every: float = 10.0) -> None:

@@ -18,7 +18,7 @@ from rnnlab.config.experiment import config_hash, to_json
 from rnnlab.core.errors import InputError
 from rnnlab.runs.loop import Training, stop_on_signal
 from rnnlab.runs.prepare import Prepared, identity
-from rnnlab.runs.progress import Watcher
+from rnnlab.runs.progress import ProgressMeter
 
 
 def check_new(directory: Path) -> None:
@@ -32,10 +32,10 @@ def check_new(directory: Path) -> None:
         raise InputError(f"--out: {directory} is not empty; accepted: a new or an empty directory")
 
 
-def start(prepared: Prepared, directory: Path, watcher: Watcher) -> bool:
+def start(prepared: Prepared, directory: Path, meter: ProgressMeter) -> bool:
     """Train every arm, from nothing, into a new ``directory``. True when complete, False when interrupted."""
     directory = create(directory, records.environment(jax.devices(), identity(prepared)), to_json(prepared.config))
-    return _train(prepared, directory, _metrics(prepared), watcher)
+    return _train(prepared, directory, _metrics(prepared), meter)
 
 
 def create(directory: Path, environment: dict[str, Any], config: str) -> Path:
@@ -55,7 +55,7 @@ def create(directory: Path, environment: dict[str, Any], config: str) -> Path:
     return directory
 
 
-def resume(prepared: Prepared, directory: Path, watcher: Watcher) -> bool:
+def resume(prepared: Prepared, directory: Path, meter: ProgressMeter) -> bool:
     """Go on exactly where the last checkpoint of ``directory`` stands. True when complete, False when interrupted."""
     recorded = records.read_json(directory / "env.json")
     now = records.environment(jax.devices(), identity(prepared))
@@ -65,7 +65,7 @@ def resume(prepared: Prepared, directory: Path, watcher: Watcher) -> bool:
         )
     different = [key for key in ("python", "packages", "devices") if recorded.get(key) != now[key]]
     if different:
-        watcher.line(f"warning: {', '.join(different)} differ from env.json: results will be close, not bit-equal")
+        meter.line(f"warning: {', '.join(different)} differ from env.json: results will be close, not bit-equal")
     metrics = _metrics(prepared)
     positions = {name: checkpoint.position(directory / "checkpoints" / name) for name in prepared.config.arms}
     for name, position in positions.items():
@@ -77,14 +77,14 @@ def resume(prepared: Prepared, directory: Path, watcher: Watcher) -> bool:
         metrics.read(directory / "metrics.parquet")
     for name, position in positions.items():
         metrics.forget(name, position.step if position is not None else -1)
-    return _train(prepared, directory, metrics, watcher)
+    return _train(prepared, directory, metrics, meter)
 
 
-def _train(prepared: Prepared, directory: Path, metrics: records.Metrics, watcher: Watcher) -> bool:
+def _train(prepared: Prepared, directory: Path, metrics: records.Metrics, meter: ProgressMeter) -> bool:
     arms: dict[str, dict[str, Any]] = {}
     with _alone(directory), stop_on_signal() as stop:
         for name in prepared.config.arms:
-            training = Training(prepared, name, directory, metrics, arms, watcher, stop)
+            training = Training(prepared, name, directory, metrics, arms, meter, stop)
             if not training.finish():
                 return False
     return True
@@ -106,5 +106,5 @@ def _alone(directory: Path) -> Iterator[None]:
 
 
 def _metrics(prepared: Prepared) -> records.Metrics:
-    numbers = dict.fromkeys(name for plan in prepared.plans.values() for name in plan.numbers)
-    return records.Metrics(prepared.config.experiment, list(numbers))
+    hyperparams = dict.fromkeys(name for plan in prepared.plans.values() for name in plan.hyperparams)
+    return records.Metrics(prepared.config.experiment, list(hyperparams))

@@ -21,7 +21,7 @@ from rnnlab.core.errors import InputError, choose, unknown
 from rnnlab.config.cell_name import is_file_cell
 from rnnlab.runs.prepare import abstract_state, data_options, file_hash
 from rnnlab.runs.recipes import arm_model, make_recipe
-from rnnlab.train.sweep import grid
+from rnnlab.train.sweep import run_grid
 from rnnlab.train.tasks import TASKS
 from rnnlab.train.single_run import init_state
 from rnnlab.core.types import Array, Cell, Dataset, Model, Params, Run, Split, TrainState
@@ -43,9 +43,9 @@ class SavedRun:
         self._plans = plan_arms(config)
         self._initial: dict[str, Callable[[Run], Params]] = {}
 
-    def numbers(self, arm: str) -> dict[str, tuple[float, ...]]:
+    def hyperparams(self, arm: str) -> dict[str, tuple[float, ...]]:
         """The values that the arm's swept numbers take, by name. Raises InputError for an unknown arm."""
-        return dict(self._plan(arm).numbers)
+        return dict(self._plan(arm).hyperparams)
 
     def saved(self, arm: str) -> bool:
         """Whether the arm has a checkpoint. Raises InputError if it is altered or belongs to another config."""
@@ -57,15 +57,15 @@ class SavedRun:
             )
         return position is not None
 
-    def params(self, arm: str, seed: int, epoch: str | int = "best", **numbers: float) -> Params:
+    def params(self, arm: str, seed: int, epoch: str | int = "best", **hyperparams: float) -> Params:
         """The parameters of one run, with no run axis, as its model takes them; on the first device.
 
         ``epoch``: "first", the initial values, drawn anew; "best" by validation; "last"; or the number of one that
-        ``keep_every`` kept. ``numbers`` tell apart runs of one seed where several values were swept. Raises InputError
+        ``keep_params_every`` kept. ``hyperparams`` tell apart runs of one seed where several values were swept. Raises InputError
         for what the run does not have.
         """
         plan = self._plan(arm)
-        rows = self._rows(arm, plan, seed, numbers, needed=tuple(plan.numbers))
+        rows = self._rows(arm, plan, seed, hyperparams, needed=tuple(plan.hyperparams))
         kept = checkpoint.kept_epochs(self._checkpoints(arm))
         if epoch not in (*EPOCHS, *kept):
             accepted = ", ".join([*EPOCHS, *map(str, kept)])
@@ -90,24 +90,24 @@ class SavedRun:
         return jax.tree.map(lambda leaf: leaf[rows[0]], found)
 
     def kept(self, arm: str) -> list[int]:
-        """The epochs that ``keep_every`` kept, in their order. Raises InputError for an unknown arm."""
+        """The epochs that ``keep_params_every`` kept, in their order. Raises InputError for an unknown arm."""
         self._plan(arm)
         return checkpoint.kept_epochs(self._checkpoints(arm))
 
-    def model(self, arm: str, **numbers: float) -> Model:
+    def model(self, arm: str, **hyperparams: float) -> Model:
         """The arm's model as evaluations use it: nothing is dropped, no noise is drawn.
 
-        ``numbers`` are needed where several values of an option of its cell were swept. Raises InputError.
+        ``hyperparams`` are needed where several values of an option of its cell were swept. Raises InputError.
         """
-        plan, chosen = self._chosen(arm, numbers)
+        plan, chosen = self._chosen(arm, hyperparams)
         return arm_model(self.config, plan, self.dataset, chosen, None)
 
-    def cell(self, arm: str, **numbers: float) -> Cell:
-        """The cell inside ``model``, whose parameters are ``params(...).cell``; ``numbers`` as there.
+    def cell(self, arm: str, **hyperparams: float) -> Cell:
+        """The cell inside ``model``, whose parameters are ``params(...).cell``; ``hyperparams`` as there.
 
         Raises InputError for an arm of sequence to sequence, which has two.
         """
-        plan, chosen = self._chosen(arm, numbers)
+        plan, chosen = self._chosen(arm, hyperparams)
         if plan.arm.attention:
             raise InputError(f"arm: {arm} is of sequence to sequence and has two cells; accepted: an arm of one")
         return arm_cell(plan, plan.arm.cell, chosen, None)
@@ -123,11 +123,11 @@ class SavedRun:
             raise InputError(f"{self.directory}: its data is not what {self.config.data} is now; accepted: as it was")
         return jax.tree.map(lambda leaf: leaf[:count], getattr(dataset, split))
 
-    def _chosen(self, arm: str, numbers: Mapping[str, float]) -> tuple[Plan, dict[str, Array]]:
+    def _chosen(self, arm: str, hyperparams: Mapping[str, float]) -> tuple[Plan, dict[str, Array]]:
         """The arm's plan, and the numbers of one of its runs; of several where no option of its cell was swept."""
         plan = self._plan(arm)
-        row = self._rows(arm, plan, self.config.seeds[0], numbers, needed=plan.swept)[0]
-        return plan, {name: column[row] for name, column in self._runs(plan).numbers.items()}
+        row = self._rows(arm, plan, self.config.seeds[0], hyperparams, needed=plan.swept)[0]
+        return plan, {name: column[row] for name, column in self._runs(plan).hyperparams.items()}
 
     def _plan(self, arm: str) -> Plan:
         plan = self._plans[choose("arm", arm, self._plans)]
@@ -138,28 +138,28 @@ class SavedRun:
         return plan
 
     def _runs(self, plan: Plan) -> Run:
-        return grid(self.config.seeds, plan.numbers)
+        return run_grid(self.config.seeds, plan.hyperparams)
 
     def _rows(
-        self, arm: str, plan: Plan, seed: int, numbers: Mapping[str, float], needed: tuple[str, ...]
+        self, arm: str, plan: Plan, seed: int, hyperparams: Mapping[str, float], needed: tuple[str, ...]
     ) -> np.ndarray:
         """The rows of the run axis that are meant; one where all numbers but the ``needed`` have one value."""
         if seed not in self.config.seeds:
             raise InputError(f"seed: {seed} is not in the run; accepted: {', '.join(map(str, self.config.seeds))}")
         runs = self._runs(plan)
         chosen = runs.seed == np.uint32(seed)
-        for name, value in numbers.items():
-            if name not in plan.numbers:
-                raise unknown(f"arm {arm}: swept number", name, plan.numbers)
+        for name, value in hyperparams.items():
+            if name not in plan.hyperparams:
+                raise unknown(f"arm {arm}: swept number", name, plan.hyperparams)
             with np.errstate(over="ignore"):
-                here = runs.numbers[name] == np.float32(value)
+                here = runs.hyperparams[name] == np.float32(value)
             if not here.any():
-                raise InputError(f"{name}: {value:g} is not in arm {arm}; accepted: {_listed(plan.numbers[name])}")
+                raise InputError(f"{name}: {value:g} is not in arm {arm}; accepted: {_listed(plan.hyperparams[name])}")
             chosen &= here
         for name in needed:
-            if name not in numbers and len(plan.numbers[name]) > 1:
+            if name not in hyperparams and len(plan.hyperparams[name]) > 1:
                 raise InputError(
-                    f"{name}: arm {arm} has runs with several; accepted: name one of {_listed(plan.numbers[name])}"
+                    f"{name}: arm {arm} has runs with several; accepted: name one of {_listed(plan.hyperparams[name])}"
                 )
         return np.flatnonzero(chosen)
 
@@ -194,7 +194,7 @@ def _dataset(directory: Path, environment: Any) -> Dataset:
         return Dataset(
             told["name"], told["task"], int(told["input_size"]), int(told["output_size"]),
             train, validation, test, source=source, scale=float(told["scale"]), vocabulary=vocabulary,
-            question=int(told["question"]),
+            prompt_length=int(told["prompt_length"]),
         )  # fmt: skip
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         reason = str(error) if isinstance(error, InputError) else f"{type(error).__name__}: {error}"

@@ -3,9 +3,11 @@
 import numpy as np
 
 
-def first_reached(values: np.ndarray, goal: float) -> np.ndarray:
-    """The column of each run at which ``values [n, E]`` are first at ``goal`` or above; -1 for a run that never is."""
-    reached = np.asarray(values, np.float32) >= np.float32(goal)  # float32, as metrics are: 9 of 10 reach a goal of 0.9
+def first_reached(values: np.ndarray, success_threshold: float) -> np.ndarray:
+    """The column of each run at which ``values [n, E]`` are first at ``success_threshold`` or above; -1 for a run that never is."""
+    reached = np.asarray(values, np.float32) >= np.float32(
+        success_threshold
+    )  # float32, as metrics are: 9 of 10 reach a goal of 0.9
     return np.where(reached.any(axis=1), reached.argmax(axis=1), -1) if reached.shape[1] else np.full(len(values), -1)
 
 

@@ -8,18 +8,18 @@ import pyarrow as pa
 
 from rnnlab import stats
 from rnnlab.core.types import Task
-from rnnlab.storage.records import COLUMNS, DIED
+from rnnlab.storage.records import COLUMNS, DIVERGED_AT
 
 
 class Group(NamedTuple):
     """The runs of one arm that share their numbers: what is averaged, over seeds."""
 
     arm: str
-    numbers: dict[str, float]
+    hyperparams: dict[str, float]
     seeds: np.ndarray  # [n]
     epochs: np.ndarray  # [E]
     values: dict[tuple[str, str], np.ndarray]  # (split, metric) -> [n, E], NaN where there is none
-    died: np.ndarray  # [n] bool
+    diverged: np.ndarray  # [n] bool
     steps: np.ndarray  # [E] training steps that each epoch ended with
 
 
@@ -35,22 +35,22 @@ def groups(table: pa.Table) -> list[Group]:
     for row, key in enumerate(keys):
         rows_of.setdefault(key, []).append(row)
     found = []
-    for (arm, *numbers), rows_list in rows_of.items():
+    for (arm, *hyperparams), rows_list in rows_of.items():
         rows = np.array(rows_list)
         seeds, seed_index = np.unique(columns["seed"][rows], return_inverse=True)
-        lived = words["metric"][rows] != DIED
+        lived = words["metric"][rows] != DIVERGED_AT
         epochs = np.unique(columns["epoch"][rows][lived])
         values: dict[tuple[str, str], np.ndarray] = {}
-        died = np.zeros(len(seeds), bool)
-        died[seed_index[~lived]] = True
+        diverged = np.zeros(len(seeds), bool)
+        diverged[seed_index[~lived]] = True
         for row, who in zip(rows[lived], seed_index[lived], strict=True):
             key = (words["split"][row], words["metric"][row])
             grid = values.setdefault(key, np.full((len(seeds), len(epochs)), np.nan))
             grid[who, np.searchsorted(epochs, columns["epoch"][row])] = columns["value"][row]
-        present = {name: value for name, value in zip(names, numbers, strict=True) if value is not None}
+        present = {name: value for name, value in zip(names, hyperparams, strict=True) if value is not None}
         steps = np.zeros(len(epochs), np.int64)
         steps[np.searchsorted(epochs, columns["epoch"][rows][lived])] = columns["step"][rows][lived]
-        found.append(Group(arm, present, seeds, epochs, values, died, steps))
+        found.append(Group(arm, present, seeds, epochs, values, diverged, steps))
     return found
 
 
@@ -73,7 +73,7 @@ def final_values(group: Group, task: Task, *, validation_is_test: bool = False) 
         values = {headline(task, validation_is_test=False): honest} | best_test
         values["best_validation_loss"] = stats.best_over_epochs(validation_loss, higher_is_better=False)
     values["last_train_loss"] = stats.last_epoch(train)
-    return {name: np.where(group.died, np.nan, value) for name, value in values.items()}
+    return {name: np.where(group.diverged, np.nan, value) for name, value in values.items()}
 
 
 def headline_values(group: Group, name: str) -> np.ndarray:
@@ -82,25 +82,25 @@ def headline_values(group: Group, name: str) -> np.ndarray:
     metric = name.removeprefix("last_test_") if last else name.removeprefix("test_").removesuffix("_at_best_validation")
     blank = np.full((len(group.seeds), len(group.epochs)), np.nan)
     test, loss = group.values.get(("test", metric), blank), group.values.get(("validation", "loss"), blank)
-    return np.where(group.died, np.nan, stats.last_epoch(test) if last else stats.at_best_validation(loss, test))
+    return np.where(group.diverged, np.nan, stats.last_epoch(test) if last else stats.at_best_validation(loss, test))
 
 
-def steps_to_solve(group: Group, task: Task, goal: float) -> np.ndarray:
-    """``[n]`` training steps at the end of the first epoch in which each run's validation reached ``goal``.
+def steps_to_solve(group: Group, task: Task, success_threshold: float) -> np.ndarray:
+    """``[n]`` training steps at the end of the first epoch in which each run's validation reached ``success_threshold``.
 
     NaN for a run that never did, and for one that died, whatever it did before. A run that reached it and lost it
     again has solved its task.
     """
-    reached = group.values.get(("validation", task.success))
+    reached = group.values.get(("validation", task.success_metric))
     if reached is None:
         return np.full(len(group.seeds), np.nan)
-    column = stats.first_reached(reached, goal)
-    return np.where((column >= 0) & ~group.died, group.steps[column], np.nan)
+    column = stats.first_reached(reached, success_threshold)
+    return np.where((column >= 0) & ~group.diverged, group.steps[column], np.nan)
 
 
-def _solved(group: Group, task: Task, goal: float) -> dict[str, Any]:
-    """What a row says of ``goal``: the fraction of all runs, and the median number of steps of those that solved it."""
-    steps = steps_to_solve(group, task, goal)
+def _solved(group: Group, task: Task, success_threshold: float) -> dict[str, Any]:
+    """What a row says of ``success_threshold``: the fraction of all runs, and the median number of steps of those that solved it."""
+    steps = steps_to_solve(group, task, success_threshold)
     steps = steps[np.isfinite(steps)]
     median = float(np.median(steps)) if len(steps) else float("nan")
     return {
@@ -114,7 +114,7 @@ def headline(task: Task, *, validation_is_test: bool) -> str:
     return f"last_test_{task.headline}" if validation_is_test else f"test_{task.headline}_at_best_validation"
 
 
-def summarise(
+def summarize(
     table: pa.Table,
     task: Task,
     arms: Mapping[str, Mapping[str, Any]],
@@ -122,11 +122,11 @@ def summarise(
     experiment: str,
     complete: bool,
     validation_is_test: bool = False,
-    goal: float = 0.0,
+    success_threshold: float = 0.0,
 ) -> dict[str, Any]:
     """The document of summary.json. ``arms`` has what is known of each arm beside its metrics (parameters, seconds).
 
-    With a ``goal`` each row has ``solved`` and ``steps_to_solve`` too.
+    With a ``success_threshold`` each row has ``solved`` and ``steps_to_solve`` too.
     """
     rows = []
     for group in groups(table):
@@ -135,19 +135,19 @@ def summarise(
         rows.append(
             {
                 "arm": group.arm,
-                **group.numbers,
+                **group.hyperparams,
                 "runs": len(group.seeds),
-                "dead": int(group.died.sum()),
+                "diverged": int(group.diverged.sum()),
                 "epochs": int(group.epochs[-1]) if len(group.epochs) else 0,
                 "metrics": {name: interval._asdict() for name, interval in intervals.items()},
-                **(_solved(group, task, goal) if goal else {}),
+                **(_solved(group, task, success_threshold) if success_threshold else {}),
             }
         )
     return {
         "experiment": experiment,
         "complete": complete,
         "headline": headline(task, validation_is_test=validation_is_test),
-        "goal": {"metric": task.success, "least": goal} if goal else None,
+        "success_threshold": {"metric": task.success_metric, "least": success_threshold} if success_threshold else None,
         "arms": {name: dict(known) for name, known in arms.items()},
         "results": rows,
     }

@@ -18,7 +18,7 @@ class Position(NamedTuple):
     """Where an arm's training stands, saved beside its state."""
 
     epoch: int  # counted from 1, the one under way
-    start: int  # steps of it that are done
+    step_in_epoch: int  # steps of it that are done
     step: int  # training steps done in all
     seconds: float  # of training so far
     done: bool

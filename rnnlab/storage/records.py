@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 from rnnlab.core.errors import InputError
 
 PACKAGES = ("rnnlab", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
-DIED = "died"  # the metric that marks a run's death; its value is the step
+DIVERGED_AT = "diverged_at"  # the metric that marks a run's death; its value is the step
 
 
 def write_whole(path: Path, content: bytes) -> None:
@@ -118,16 +118,16 @@ class Metrics:
     Columns: experiment, arm, seed, one for each number that rides the run axis, epoch, step, split, metric, value.
     """
 
-    def __init__(self, experiment: str, numbers: list[str]) -> None:
+    def __init__(self, experiment: str, hyperparams: list[str]) -> None:
         self.experiment = experiment
-        self.numbers = numbers
+        self.hyperparams = hyperparams
         fixed = list(COLUMNS.items())
-        swept = [(name, pa.float64()) for name in numbers]
+        swept = [(name, pa.float64()) for name in hyperparams]
         self.schema = pa.schema([*fixed[:LEADING], *swept, *fixed[LEADING:]])
         self.table = self.schema.empty_table()
 
     def add(
-        self, arm: str, seeds: np.ndarray, numbers: Mapping[str, np.ndarray], epoch: int, step: int, split: str,
+        self, arm: str, seeds: np.ndarray, hyperparams: Mapping[str, np.ndarray], epoch: int, step: int, split: str,
         values: Mapping[str, np.ndarray],
     ) -> None:  # fmt: skip
         """Rows for the runs of ``seeds [n]`` and ``numbers {name: [n]}``: every metric's ``[n]`` values."""
@@ -136,9 +136,9 @@ class Metrics:
             return
         tables = [self.table]
         for metric, value in values.items():
-            columns: dict[str, Any] = {name: [None] * count for name in self.numbers}
+            columns: dict[str, Any] = {name: [None] * count for name in self.hyperparams}
             # via text: 1e-3 in float32 is 0.001 to the reader, not 0.0010000000474974513
-            columns |= {name: [float(str(number)) for number in column] for name, column in numbers.items()}
+            columns |= {name: [float(str(number)) for number in column] for name, column in hyperparams.items()}
             columns |= {
                 "experiment": [self.experiment] * count, "arm": [arm] * count, "seed": np.asarray(seeds, np.int64),
                 "epoch": [epoch] * count, "step": [step] * count, "split": [split] * count, "metric": [metric] * count,

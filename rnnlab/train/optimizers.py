@@ -43,7 +43,7 @@ def sgd(learning_rate: Array, *, momentum: float = 0.0, nesterov: bool = False) 
     return optax.sgd(learning_rate, momentum=momentum, nesterov=nesterov)
 
 
-OPTIMISERS: dict[str, Callable[..., optax.GradientTransformation]] = {
+OPTIMIZERS: dict[str, Callable[..., optax.GradientTransformation]] = {
     "adam": adam,
     "rmsprop": rmsprop,
     "adagrad": adagrad,
@@ -51,9 +51,9 @@ OPTIMISERS: dict[str, Callable[..., optax.GradientTransformation]] = {
 }
 
 
-def optimiser_options(name: str) -> Mapping[str, inspect.Parameter]:
-    """The options of an optimiser: its keywords, without the learning rate."""
-    parameters = inspect.signature(OPTIMISERS[choose("optimizer", name, OPTIMISERS)]).parameters
+def optimizer_options(name: str) -> Mapping[str, inspect.Parameter]:
+    """The options of an optimizer: its keywords, without the learning rate."""
+    parameters = inspect.signature(OPTIMIZERS[choose("optimizer", name, OPTIMIZERS)]).parameters
     return {option: parameter for option, parameter in parameters.items() if option != "learning_rate"}
 
 
@@ -62,7 +62,7 @@ def step_decay(learning_rate: Array, factor: float, steps: int) -> optax.Schedul
     return lambda count: learning_rate * factor ** (count // steps)
 
 
-def make_optimiser(
+def make_optimizer(
     name: str,
     learning_rate: Array | optax.Schedule,
     *,
@@ -70,22 +70,22 @@ def make_optimiser(
     weight_decay: Array | None = None,
     **options: Any,
 ) -> optax.GradientTransformation:
-    """The optimiser called ``name``; gradients are first clipped to a global norm of ``clip_norm`` if given.
+    """The optimizer called ``name``; gradients are first clipped to a global norm of ``clip_norm`` if given.
 
     ``weight_decay`` takes that part of every weight, times the learning rate, off it in every step, beside the
     gradient's update (Loshchilov & Hutter, Decoupled weight decay, 2019); biases, fields called b..., stay.
     Raises InputError for an unknown name or option.
     """
-    accepted = optimiser_options(name)
+    accepted = optimizer_options(name)
     for option in options:
         if option not in accepted:
             raise unknown(f"option of optimizer {name}", option, accepted)
     chain = [] if clip_norm is None else [optax.clip_by_global_norm(clip_norm)]
     if weight_decay is None:
-        chain.append(OPTIMISERS[name](learning_rate, **options))
+        chain.append(OPTIMIZERS[name](learning_rate, **options))
     else:
         chain += [
-            OPTIMISERS[name](1.0, **options),
+            OPTIMIZERS[name](1.0, **options),
             optax.add_decayed_weights(-weight_decay, mask=_are_weights),
             optax.scale_by_learning_rate(learning_rate, flip_sign=False),
         ]

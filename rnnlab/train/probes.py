@@ -7,7 +7,7 @@ from rnnlab.cells.cerebral_lstm import CerebralParams
 from rnnlab.cells.wrappers.cerebral import PathParams
 from rnnlab.core.errors import InputError, choose
 from rnnlab.core.types import Array, Dataset, Model, Params, Split, Task
-from rnnlab.train.single_run import Probe, asked
+from rnnlab.train.single_run import Probe, target_weights
 
 
 def paths(model: Model, task: Task, params: Params, batch: Split) -> dict[str, Array]:
@@ -23,7 +23,7 @@ def paths(model: Model, task: Task, params: Params, batch: Split) -> dict[str, A
 
     def mean_loss(cell: CerebralParams | PathParams) -> Array:
         _, logits = model.apply(params._replace(cell=cell), batch.inputs, batch.lengths, None)
-        sums = task.sums(logits, batch.targets, asked(batch))
+        sums = task.sums(logits, batch.targets, target_weights(batch))
         return sums.loss / sums.count
 
     upper, lower = both
@@ -33,7 +33,7 @@ def paths(model: Model, task: Task, params: Params, batch: Split) -> dict[str, A
         "param_distance": jnp.linalg.norm(upper - lower),
         "gradient_cosine": jnp.dot(upper_gradient, lower_gradient) / norms,
     }
-    carry = model.carries(params, batch.inputs)
+    carry = model.carry_history(params, batch.inputs)
     if "c" in carry._fields:  # [T, B, 2, ...]
         found["state_distance"] = jnp.sqrt(jnp.mean((carry.c[:, :, 0] - carry.c[:, :, 1]) ** 2))
     return found
@@ -68,7 +68,7 @@ def lags(model: Model, task: Task, params: Params, batch: Split) -> dict[str, Ar
     def last(xs_TBD: Array) -> Array:
         """``[B, H]``: with a readout that changes nothing, the answer is h."""
         _, out = model.apply(identity, jnp.swapaxes(xs_TBD, 0, 1), None, None)
-        return out[:, -1] if task.every_step else out
+        return out[:, -1] if task.per_step else out
 
     h_BH, pull = jax.vjp(last, inputs)
     # elements of the batch do not see each other: one pass gives a unit's gradient in all of them

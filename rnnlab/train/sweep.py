@@ -12,7 +12,7 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
-from rnnlab.core.types import Array, Run, Split, Sums, TrainState
+from rnnlab.core.types import Array, MetricSums, Run, Split, TrainState
 from rnnlab.train import single_run as train
 
 RUN = "run"
@@ -34,13 +34,13 @@ def device_mesh(runs: int, devices: Sequence[Any] | None = None) -> Mesh:
     return Mesh(np.array((devices or jax.devices())[:runs]), (RUN,))
 
 
-def grid(seeds: Sequence[int], numbers: Mapping[str, Sequence[float]]) -> Run:
+def run_grid(seeds: Sequence[int], hyperparams: Mapping[str, Sequence[float]]) -> Run:
     """All runs of an arm on the host: seeds x every combination of numbers, leaves ``[R]``, seeds varying fastest."""
-    rows = [(combination, seed) for combination in product(*numbers.values()) for seed in seeds]
-    columns = zip(*(combination for combination, _ in rows), strict=True) if numbers else ()
+    rows = [(combination, seed) for combination in product(*hyperparams.values()) for seed in seeds]
+    columns = zip(*(combination for combination, _ in rows), strict=True) if hyperparams else ()
     return Run(
         np.array([seed for _, seed in rows], np.uint32),
-        {name: np.array(column, np.float32) for name, column in zip(numbers, columns, strict=True)},
+        {name: np.array(column, np.float32) for name, column in zip(hyperparams, columns, strict=True)},
     )
 
 
@@ -57,46 +57,48 @@ def pad_runs(runs: Any, multiple: int) -> Any:
     return jax.tree.map(lambda leaf: leaf[rows], runs)
 
 
-def over_runs(function: Callable[..., Any], mesh: Mesh, chunk: int) -> Callable[..., Any]:
+def map_runs(function: Callable[..., Any], mesh: Mesh, runs_per_device: int) -> Callable[..., Any]:
     """``function(one_run, *shared)`` for all runs: leaves of the first argument have a leading R, sharded over the
-    mesh; inside a device ``chunk`` runs are vmapped at a time. There is no communication between devices."""
+    mesh; inside a device ``runs_per_device`` runs are vmapped at a time. There is no communication between devices."""
 
     def on_one_device(per_run: Any, *shared: Any) -> Any:
         def one(item: Any) -> Any:
             return function(item, *shared)
 
         count = jax.tree.leaves(per_run)[0].shape[0]
-        if chunk == 1:
+        if runs_per_device == 1:
             return jax.lax.map(one, per_run)
-        if chunk >= count:
+        if runs_per_device >= count:
             return jax.vmap(one)(per_run)
-        return jax.lax.map(one, per_run, batch_size=chunk)
+        return jax.lax.map(one, per_run, batch_size=runs_per_device)
 
     return _on_every_device(on_one_device, mesh, 1)
 
 
-def updating_runs(function: Callable[..., Any], mesh: Mesh, chunk: int) -> Callable[..., Any]:
-    """``over_runs`` of a ``function(state, one_run, *shared)`` that returns a state: ``(states, per_run, *shared)``.
+def map_runs_in_place(function: Callable[..., Any], mesh: Mesh, runs_per_device: int) -> Callable[..., Any]:
+    """``map_runs`` of a ``function(state, one_run, *shared)`` that returns a state: ``(states, per_run, *shared)``.
 
-    ``chunk`` divides the runs of a device. A chunk's new states are written over its old ones: no second array of
+    ``runs_per_device`` divides the runs of a device. A chunk's new states are written over its old ones: no second array of
     all states is made, cleared and filled, which takes a tenth of the time where a state is large and its steps few.
     """
 
     def on_one_device(states: Any, per_run: Any, *shared: Any) -> Any:
         def update(number: Array, states: Any) -> Any:
-            if chunk == 1:
+            if runs_per_device == 1:
                 after = function(*jax.tree.map(lambda leaf: leaf[number], (states, per_run)), *shared)
                 return jax.tree.map(lambda leaf, new: leaf.at[number].set(new), states, after)
-            start = number * chunk
-            rows = jax.tree.map(lambda leaf: jax.lax.dynamic_slice_in_dim(leaf, start, chunk), (states, per_run))
+            start = number * runs_per_device
+            rows = jax.tree.map(
+                lambda leaf: jax.lax.dynamic_slice_in_dim(leaf, start, runs_per_device), (states, per_run)
+            )
             put = partial(jax.lax.dynamic_update_slice_in_dim, start_index=start, axis=0)
             return jax.tree.map(put, states, several(*rows, *shared))
 
         several = jax.vmap(function, in_axes=(0, 0, *[None] * len(shared)))
         count = jax.tree.leaves(states)[0].shape[0]
-        if chunk == count > 1:
+        if runs_per_device == count > 1:
             return several(states, per_run, *shared)
-        return jax.lax.fori_loop(0, count // chunk, update, states)
+        return jax.lax.fori_loop(0, count // runs_per_device, update, states)
 
     return _on_every_device(on_one_device, mesh, 2)
 
@@ -117,31 +119,31 @@ class Sweep(NamedTuple):
     """The compiled programs of one arm. Every state and run leaf has a leading axis R, padded and sharded."""
 
     runs: Run
-    asked: int  # runs asked for; rows from here on are padding
+    num_runs: int  # runs asked for; rows from here on are padding
     init: Callable[[], TrainState]
     plan: Callable[[int], Array]  # epoch -> [R, S, B]
     train: Callable[[TrainState, Array, Split, int, int], TrainState]  # (state, plan, split, start, stop)
-    evaluate: Callable[[TrainState, Split], Sums]
+    evaluate: Callable[[TrainState, Split], MetricSums]
     probe: Callable[[TrainState, Split], dict[str, Array]]
-    close_epoch: Callable[[TrainState, Sums, int], TrainState]
+    update_best: Callable[[TrainState, MetricSums, int], TrainState]
     compiled_texts: Callable[[Split], dict[str, str]]  # the compiled programs, for those who want to read them
 
 
-def make_sweep(recipe: train.Recipe, runs: Run, mesh: Mesh, chunk: int, examples: int) -> Sweep:
+def make_sweep(recipe: train.Recipe, runs: Run, mesh: Mesh, runs_per_device: int, examples: int) -> Sweep:
     """The programs that train all ``runs`` (host, leaves ``[R]``) of one arm on ``examples`` training examples.
 
-    States given to ``train`` and ``close_epoch`` are donated. ``chunk`` is the number of runs that one device trains
+    States given to ``train`` and ``update_best`` are donated. ``runs_per_device`` is the number of runs that one device trains
     side by side; equal seeds, chunk, device kind and versions give bit-equal results.
     """
-    chunk = min(chunk, -(-len(runs.seed) // mesh.size))
-    on_host, by_run = pad_runs(runs, mesh.size * chunk), NamedSharding(mesh, P(RUN))
+    runs_per_device = min(runs_per_device, -(-len(runs.seed) // mesh.size))
+    on_host, by_run = pad_runs(runs, mesh.size * runs_per_device), NamedSharding(mesh, P(RUN))
     padded = jax.device_put(on_host, by_run)
-    mapped = partial(over_runs, mesh=mesh, chunk=chunk)
+    mapped = partial(map_runs, mesh=mesh, runs_per_device=runs_per_device)
 
     # Initial values are drawn on one device, one run at a time: they are the same on any machine size, and LAPACK's
     # QR, run on two CPU devices at once, can wait for ever for the thread pool that it occupies (BUILD_NOTES).
     init = jax.jit(lambda runs: jax.lax.map(lambda run: train.init_state(recipe, run), runs))
-    plan = jax.jit(mapped(lambda run, epoch: train.epoch_plan(recipe, run, epoch, examples)))
+    plan = jax.jit(mapped(lambda run, epoch: train.batch_indices(recipe, run, epoch, examples)))
 
     @partial(jax.jit, donate_argnums=0)
     def train_steps(state: TrainState, runs: Run, plan: Array, split: Split, start: Array, stop: Array) -> TrainState:
@@ -151,13 +153,13 @@ def make_sweep(recipe: train.Recipe, runs: Run, mesh: Mesh, chunk: int, examples
             run, plan = item
             return train.train_steps(recipe, run, state, plan, split, start, stop)
 
-        update = updating_runs(one, mesh, chunk)
+        update = map_runs_in_place(one, mesh, runs_per_device)
         after = update(state._replace(best=left_out), (runs, plan), split, start, stop)
         return after._replace(best=state.best)
 
     @jax.jit
-    def evaluate(state: TrainState, runs: Run, split: Split) -> Sums:
-        def one(item: tuple[Any, Run], split: Split) -> Sums:
+    def evaluate(state: TrainState, runs: Run, split: Split) -> MetricSums:
+        def one(item: tuple[Any, Run], split: Split) -> MetricSums:
             params, run = item
             return train.evaluate(recipe, run, params, split)
 
@@ -172,10 +174,10 @@ def make_sweep(recipe: train.Recipe, runs: Run, mesh: Mesh, chunk: int, examples
         return mapped(one)((state.params, runs), split)
 
     @partial(jax.jit, donate_argnums=0)
-    def close_epoch(state: TrainState, validation: Sums, epoch: Array) -> TrainState:
-        def one(item: tuple[TrainState, Sums], epoch: Array) -> TrainState:
+    def update_best(state: TrainState, validation: MetricSums, epoch: Array) -> TrainState:
+        def one(item: tuple[TrainState, MetricSums], epoch: Array) -> TrainState:
             state, validation = item
-            return train.close_epoch(state, validation, epoch)
+            return train.update_best(state, validation, epoch)
 
         return mapped(one)((state, validation), epoch)
 
@@ -189,7 +191,7 @@ def make_sweep(recipe: train.Recipe, runs: Run, mesh: Mesh, chunk: int, examples
             "train": train_steps.lower(state, padded, order, split, zero, zero),
             "evaluate": evaluate.lower(state, padded, split),
             "probe": probe.lower(state, padded, split),
-            "close_epoch": close_epoch.lower(state, sums, zero),
+            "close_epoch": update_best.lower(state, sums, zero),
         }
         return {name: program.compile().as_text() or "" for name, program in lowered.items()}
 
@@ -203,11 +205,11 @@ def make_sweep(recipe: train.Recipe, runs: Run, mesh: Mesh, chunk: int, examples
         ),
         evaluate=lambda state, split: evaluate(state, padded, split),
         probe=lambda state, split: probe(state, padded, split),
-        close_epoch=lambda state, validation, epoch: close_epoch(state, validation, jnp.int32(epoch)),
+        update_best=lambda state, validation, epoch: update_best(state, validation, jnp.int32(epoch)),
         compiled_texts=compiled_texts,
     )
 
 
-def place(split: Split, mesh: Mesh) -> Split:
+def replicate(split: Split, mesh: Mesh) -> Split:
     """A split on every device of the mesh, once."""
     return jax.device_put(split, NamedSharding(mesh, P()))

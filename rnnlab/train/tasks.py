@@ -4,12 +4,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from rnnlab.core.types import Array, Sums, Task
+from rnnlab.core.types import Array, MetricSums, Task
 
 TOLERANCE = 0.04  # Hochreiter & Schmidhuber 1997, experiment 4: a smaller absolute error is a right answer
 
 
-def cross_entropy_sums(logits: Array, targets: Array, weights: Array) -> Sums:
+def cross_entropy_sums(logits: Array, targets: Array, weights: Array) -> MetricSums:
     """Sums over all leading axes. ``logits [..., C]``, ``targets [...]`` integer, ``weights [...]`` 0 or 1.
 
     Loss in nats, accumulated in float32 (float64 under x64).
@@ -19,10 +19,10 @@ def cross_entropy_sums(logits: Array, targets: Array, weights: Array) -> Sums:
     correct = is_likeliest(logits, targets)
     # where, not a product: a padding row may hold NaN
     nats = -jnp.where(weights > 0, weights * log_likelihood, 0.0)
-    return Sums(jnp.sum(nats), jnp.sum(weights * correct), jnp.sum(weights))
+    return MetricSums(jnp.sum(nats), jnp.sum(weights * correct), jnp.sum(weights))
 
 
-def labelling_sums(logits: Array, targets: Array, weights: Array) -> Sums:
+def labeling_sums(logits: Array, targets: Array, weights: Array) -> MetricSums:
     """As ``cross_entropy_sums``, with ``solved``; ``logits [..., T, C]``, ``targets`` and ``weights [..., T]``."""
     right = jnp.all(is_likeliest(logits, targets) | (weights == 0), axis=-1)
     return cross_entropy_sums(logits, targets, weights)._replace(solved=jnp.sum(right * jnp.sum(weights, axis=-1)))
@@ -39,7 +39,7 @@ def is_likeliest(logits: Array, targets: Array) -> Array:
     return own & ~jnp.any(largest & before, axis=-1)
 
 
-def squared_error_sums(logits: Array, targets: Array, weights: Array) -> Sums:
+def squared_error_sums(logits: Array, targets: Array, weights: Array) -> MetricSums:
     """Sums over all leading axes. ``logits [..., 1]``, ``targets [...]`` real, ``weights [...]`` 0 or 1.
 
     Loss is the squared error, accumulated in float32 (float64 under x64); correct is an absolute error below
@@ -49,22 +49,22 @@ def squared_error_sums(logits: Array, targets: Array, weights: Array) -> Sums:
     # where, not a product: a padding row may hold NaN
     error = jnp.where(weights > 0, logits[..., 0] - targets, 0.0)
     correct = jnp.abs(error) < TOLERANCE
-    return Sums(jnp.sum(weights * error**2), jnp.sum(weights * correct), jnp.sum(weights))
+    return MetricSums(jnp.sum(weights * error**2), jnp.sum(weights * correct), jnp.sum(weights))
 
 
-def classification_metrics(sums: Sums) -> dict[str, np.ndarray]:
+def classification_metrics(sums: MetricSums) -> dict[str, np.ndarray]:
     """Mean loss in nats per example, and accuracy as a fraction; NaN where nothing was counted."""
     count = np.where(np.asarray(sums.count) > 0, sums.count, np.nan)
     return {"loss": np.asarray(sums.loss) / count, "accuracy": np.asarray(sums.correct) / count}
 
 
-def language_metrics(sums: Sums) -> dict[str, np.ndarray]:
+def language_metrics(sums: MetricSums) -> dict[str, np.ndarray]:
     """As classification, per predicted character, and the loss in bits per character."""
     metrics = classification_metrics(sums)
     return {**metrics, "bits_per_character": metrics["loss"] / np.log(2.0)}
 
 
-def labelling_metrics(sums: Sums) -> dict[str, np.ndarray]:
+def labeling_metrics(sums: MetricSums) -> dict[str, np.ndarray]:
     """As classification, per asked step; ``solved``: fraction of the examples of which every asked step is right.
 
     Where examples ask for different numbers of steps, each counts as many times as it asks. Where the answer is fed
@@ -78,7 +78,7 @@ def labelling_metrics(sums: Sums) -> dict[str, np.ndarray]:
     }
 
 
-def regression_metrics(sums: Sums) -> dict[str, np.ndarray]:
+def regression_metrics(sums: MetricSums) -> dict[str, np.ndarray]:
     """``loss``: mean squared error; ``solved``: fraction of examples with an absolute error below ``TOLERANCE``."""
     metrics = classification_metrics(sums)
     return {"loss": metrics["loss"], "solved": metrics["accuracy"]}
@@ -86,41 +86,41 @@ def regression_metrics(sums: Sums) -> dict[str, np.ndarray]:
 
 TASKS: dict[str, Task] = {
     "classification": Task(
-        every_step=False,
+        per_step=False,
         sums=cross_entropy_sums,
         metrics=classification_metrics,
         headline="accuracy",
         higher_is_better=True,
-        success="accuracy",
+        success_metric="accuracy",
     ),
-    "language_modelling": Task(
-        every_step=True,
+    "language_modeling": Task(
+        per_step=True,
         sums=cross_entropy_sums,
         metrics=language_metrics,
         headline="bits_per_character",
         higher_is_better=False,
     ),
-    "sequence_labelling": Task(
-        every_step=True,
-        sums=labelling_sums,
-        metrics=labelling_metrics,
+    "sequence_labeling": Task(
+        per_step=True,
+        sums=labeling_sums,
+        metrics=labeling_metrics,
         headline="accuracy",
         higher_is_better=True,
-        success="solved",
+        success_metric="solved",
     ),
     "sequence_to_sequence": Task(
-        every_step=True,
-        sums=labelling_sums,
-        metrics=labelling_metrics,
+        per_step=True,
+        sums=labeling_sums,
+        metrics=labeling_metrics,
         headline="solved",
         higher_is_better=True,
     ),
     "regression": Task(
-        every_step=False,
+        per_step=False,
         sums=squared_error_sums,
         metrics=regression_metrics,
         headline="loss",
         higher_is_better=False,
-        success="solved",
+        success_metric="solved",
     ),
 }

@@ -57,10 +57,15 @@ def bidirectional(parts: Parts) -> Cell:
         back, more = unroll(backward, params.backward, xs, carry.backward, lengths=lengths, reverse=not reverse)
         return Bidirectional(there, back), jnp.concatenate([hs, more], axis=-1)
 
-    def final(hs: Array, lengths: Array | None) -> Array:
+    def last_output(hs: Array, lengths: Array | None) -> Array:
         width = forward.hidden_size
         return jnp.concatenate([last_valid(hs[..., :width], lengths), hs[0, :, width:]], axis=-1)
 
     return Cell(
-        init, initial_carry, step, hidden_size=forward.hidden_size + backward.hidden_size, over=over, final=final
+        init,
+        initial_carry,
+        step,
+        hidden_size=forward.hidden_size + backward.hidden_size,
+        over=over,
+        last_output=last_output,
     )

@@ -18,7 +18,7 @@ class PathParams(NamedTuple):
     paths: Params
 
 
-def cerebral(parts: Parts, *, paths: str = "independent", eps: float = 0.0) -> Cell:
+def cerebral(parts: Parts, *, paths: str = "independent", noise_std: float = 0.0) -> Cell:
     """Two cells (paths upper U, lower L) that read the same x and the same h, each with a memory of its own.
 
         c_t^U = cell_U's memory after (x_t, h_{t-1}, c_{t-1}^U)      and the same for L
@@ -32,7 +32,7 @@ def cerebral(parts: Parts, *, paths: str = "independent", eps: float = 0.0) -> C
 
     ``parts`` is the cell of both paths; or a function of the path, 0 or 1 (traced), that makes it, for cells that
     draw random numbers and need a key each. ``paths`` says how the two start: "independent" draws, "identical"
-    values, or "noise": identical plus Gaussian noise of standard deviation ``eps`` on every parameter of the lower
+    values, or "noise": identical plus Gaussian noise of standard deviation ``noise_std`` on every parameter of the lower
     path. "tied" has one path that counts twice.
 
     The carry is the cell's own: ``h`` is shared (in a cell that keeps several, as a grid does, each of them), every
@@ -46,7 +46,7 @@ def cerebral(parts: Parts, *, paths: str = "independent", eps: float = 0.0) -> C
     """
     part = cell_of("cerebral", parts)
     choose("paths", paths, ("independent", "identical", "noise", "tied"))
-    check_number("eps", eps)
+    check_number("noise_std", noise_std)
     cell = part(0)
     whole = 2 if _has_c(cell) else 1  # what the paths' mean is multiplied by
 
@@ -59,17 +59,17 @@ def cerebral(parts: Parts, *, paths: str = "independent", eps: float = 0.0) -> C
         if paths == "noise":
             leaves, tree = jax.tree.flatten(upper)
             keys = jax.random.split(key_lower, len(leaves))
-            drawn = [p + eps * jax.random.normal(k, p.shape, p.dtype) for k, p in zip(keys, leaves, strict=True)]
+            drawn = [p + noise_std * jax.random.normal(k, p.shape, p.dtype) for k, p in zip(keys, leaves, strict=True)]
             lower = jax.tree.unflatten(tree, drawn)
         return PathParams(jax.tree.map(lambda *leaves: jnp.stack(leaves), upper, lower))
 
-    def met(leaf: Array, axis: int) -> Array:
+    def merge_paths(leaf: Array, axis: int) -> Array:
         """What the paths' own ``leaf [..., P, ...]`` make together."""
         return jnp.mean(leaf, axis) * whole
 
     def initial_carry(params: PathParams, batch: tuple[int, ...]) -> Carry:
         carry = jax.vmap(lambda p: cell.initial_carry(p, batch), out_axes=len(batch))(params.paths)
-        return carry._replace(h=met(carry.h, len(batch)))
+        return carry._replace(h=merge_paths(carry.h, len(batch)))
 
     def each_path(run: Any, params: PathParams, carry: Carry, x: Array) -> tuple[Any, int]:
         """``run(cell, params, carry, x)`` in each path: its leaves with an axis P, and where that is."""
@@ -81,7 +81,7 @@ def cerebral(parts: Parts, *, paths: str = "independent", eps: float = 0.0) -> C
 
     def step(params: PathParams, carry: Carry, x: Array) -> tuple[Carry, Array]:
         (after, h), axis = each_path(lambda cell, *rest: cell.step(*rest), params, carry, x)
-        return after._replace(h=met(after.h, axis)), met(h, axis)
+        return after._replace(h=merge_paths(after.h, axis)), merge_paths(h, axis)
 
     def gates(params: PathParams, carry: Carry, x: Array) -> Any:
         return each_path(lambda cell, *rest: cell.gates(*rest), params, carry, x)[0]

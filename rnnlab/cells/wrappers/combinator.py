@@ -38,13 +38,13 @@ def combined(name: str, combinator: Callable[..., Cell], factory: Callable[..., 
     if both := sorted(inner.keys() & own.keys()):
         raise InputError(f"cell: {name}: both have options called {', '.join(both)}; accepted: a cell without them")
 
-    def make(hidden: int, *, key: Any = None, **options: Any) -> Cell:
+    def make(hidden_size: int, *, key: Any = None, **options: Any) -> Cell:
         of_cell = {option: value for option, value in options.items() if option not in own}
         of_own = {option: value for option, value in options.items() if option in own}
 
         def part(number: Array) -> Cell:
             its_key = None if key is None else jax.random.fold_in(key, number)
-            cell = factory(hidden, **of_cell, **({"key": its_key} if "key" in inner else {}))
+            cell = factory(hidden_size, **of_cell, **({"key": its_key} if "key" in inner else {}))
             if not isinstance(cell, Cell):
                 raise InputError(f"cell: {name}: its function returned {type(cell).__name__}; accepted: a Cell")
             return cell

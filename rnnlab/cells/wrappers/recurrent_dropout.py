@@ -10,7 +10,7 @@ from rnnlab.core.errors import InputError
 from rnnlab.core.types import Array, Carry, Cell, Key, Params
 
 
-def drop(key: Key, shape: Sequence[int], rate: Array) -> Array:
+def dropout_mask(key: Key, shape: Sequence[int], rate: Array) -> Array:
     """A mask ``shape``: 0 with probability ``rate`` (0 <= rate < 1, may be traced), else 1 / (1 - rate)."""
     return jax.random.bernoulli(key, 1.0 - rate, tuple(shape)) / jnp.asarray(1.0 - rate, jnp.float32)
 
@@ -29,7 +29,7 @@ def drop_recurrent(cell: Cell, key: Key, rate: Array, carry: Carry) -> Cell:
     layers, tree = jax.tree.flatten(carry, is_leaf=_has_memory)
     if not all(_has_memory(layer) for layer in layers):
         raise InputError("recurrent_dropout: the cell does not carry an h and a c; accepted: cells of the LSTM family")
-    drawn = [drop(jax.random.fold_in(key, index), layer.h.shape, rate) for index, layer in enumerate(layers)]
+    drawn = [dropout_mask(jax.random.fold_in(key, index), layer.h.shape, rate) for index, layer in enumerate(layers)]
     masks = jax.tree.unflatten(tree, drawn)
 
     def step(params: Params, carry: Carry, x: Array) -> tuple[Carry, Array]:

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from rnnlab.cells.unroll import unroll
-from rnnlab.cells.wrappers.recurrent_dropout import drop
+from rnnlab.cells.wrappers.recurrent_dropout import dropout_mask
 from rnnlab.config.experiment import CONNECTIONS
 from rnnlab.core.errors import InputError, check_number, choose
 from rnnlab.core.types import Array, Carry, Cell, Key, Params
@@ -75,7 +75,7 @@ def stack(
             new, h = run(cell, p, before, x)
             after.append(new)
             if dropping and key is not None and layer < top:  # under a gradient JAX draws it once, outside the scan
-                h = h * drop(jax.random.fold_in(key, layer), h.shape[mask_axes:], dropout)
+                h = h * dropout_mask(jax.random.fold_in(key, layer), h.shape[mask_axes:], dropout)
             if connections == "residual" and layer > 0:
                 h = x + h
             x = jnp.concatenate([x, h], axis=-1) if connections == "dense" and layer < top else h
@@ -112,5 +112,5 @@ def stack(
         gates=gates if all(cell.gates for cell in layers) else None,
         hidden_size=heights[-1],
         over=over if any(cell.over for cell in layers) else None,
-        final=layers[-1].final,
+        last_output=layers[-1].last_output,
     )
