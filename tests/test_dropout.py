@@ -13,7 +13,8 @@ from rnnlab.cells.registry import make_cell, stack
 from rnnlab.cells.wrappers.recurrent_dropout import drop_recurrent, dropout_mask
 from rnnlab.config.experiment import Arm, Config
 from rnnlab.core.errors import InputError
-from rnnlab.core.types import Model, Run, Split
+from rnnlab.core.types import Model, Split
+from rnnlab.train.state import Run
 from rnnlab.models.recurrent_model import Dropout, make_model
 from rnnlab.runs.prepare import prepare
 from rnnlab.runs.recipes import arm_model

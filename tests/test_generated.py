@@ -14,7 +14,8 @@ from experiments import quickstart
 from rnnlab.cells.registry import make_cell
 from rnnlab.config.experiment import Arm
 from rnnlab.core.errors import InputError
-from rnnlab.core.types import MetricSums, Run
+from rnnlab.core.types import MetricSums
+from rnnlab.train.state import Run
 from rnnlab.data import generated, pixel_sequence
 from rnnlab.data import registry as data
 from rnnlab.models.recurrent_model import make_model

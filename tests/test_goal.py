@@ -17,7 +17,7 @@ from rnnlab.runs.prepare import prepare
 from rnnlab.stats import first_reached, fraction_interval
 from rnnlab.stats.summary import groups, steps_to_solve, summarize
 from rnnlab.storage import records
-from rnnlab.storage.records import DIVERGED_AT, Metrics
+from rnnlab.storage.metrics import DIVERGED_AT, Metrics
 from rnnlab.train.tasks import TASKS
 
 NAN = np.nan

@@ -20,7 +20,7 @@ from rnnlab.models.recurrent_model import ModelParams, make_model
 from rnnlab.report import figures
 from rnnlab.runs.prepare import prepare
 from rnnlab.stats.summary import groups
-from rnnlab.storage.records import DIVERGED_AT, Metrics
+from rnnlab.storage.metrics import DIVERGED_AT, Metrics
 from rnnlab.train.probes import LAGS, check_probes, lags
 from rnnlab.train.tasks import TASKS
 

@@ -12,7 +12,7 @@ from rnnlab.cells.registry import CELLS, make_cell
 from rnnlab.cells.unroll import unroll
 from rnnlab.cells.wrappers.mixed_precision import narrow
 from rnnlab.config.experiment import Arm
-from rnnlab.core.types import Run
+from rnnlab.train.state import Run
 from rnnlab.runs.arms import plan_arms
 from rnnlab.runs.prepare import prepare
 from rnnlab.train.single_run import init_state

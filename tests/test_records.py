@@ -11,7 +11,7 @@ import pytest
 
 from rnnlab.core.errors import InputError
 from rnnlab.storage import records
-from rnnlab.storage.records import DIVERGED_AT, Metrics
+from rnnlab.storage.metrics import DIVERGED_AT, Metrics
 
 COLUMNS = ["experiment", "arm", "seed", "learning_rate", "delta", "epoch", "step", "split", "metric", "value"]
 
@@ -74,11 +74,11 @@ def test_values_survive_a_round_trip_bit_for_bit(tmp_path):
 def test_forget_drops_later_rows_of_that_arm_alone():
     metrics = filled()
     before = rows(metrics.table)
-    metrics.forget("a", 5)
+    metrics.drop_after("a", 5)
     assert rows(metrics.table) == [row for row in before if row[1] != "a" or row[6] <= 5]
-    metrics.forget("a", -1)
+    metrics.drop_after("a", -1)
     assert rows(metrics.table) == [row for row in before if row[1] != "a"]
-    metrics.forget("nobody", -1)
+    metrics.drop_after("nobody", -1)
     assert rows(metrics.table) == [row for row in before if row[1] != "a"]
 
 

@@ -20,7 +20,7 @@ from rnnlab.core.errors import InputError
 from rnnlab.report import write as report
 from rnnlab.stats.summary import final_values, groups, summarize
 from rnnlab.storage import records
-from rnnlab.storage.records import DIVERGED_AT, Metrics
+from rnnlab.storage.metrics import DIVERGED_AT, Metrics
 from rnnlab.train.tasks import TASKS
 
 TASK = TASKS["classification"]

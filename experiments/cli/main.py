@@ -183,7 +183,7 @@ def _resolve_paths(config: Config) -> Config:
     form, _, path = config.data.partition(":")
     data = f"text:{Path(path).expanduser().resolve()}" if form == "text" and path else config.data
     arms = {
-        name: replace(arm, cell=absolute_name(arm.cell), decoder=absolute_name(arm.decoder))
+        name: replace(arm, cell=absolute_name(arm.cell), decoder=arm.decoder and absolute_name(arm.decoder))
         for name, arm in config.arms.items()
     }
     reference = getattr(config, "reference", "")
@@ -236,16 +236,16 @@ def _train(config: Config, directory: Path, *, new: bool) -> int:
 
     use_all_cores()
     from rnnlab.runs import run
-    from rnnlab.runs.prepare import prepare
     from rnnlab.runs.progress import TerminalProgressMeter
+    from rnnlab.runs.validate import validate
 
     if new:
         run.check_new(directory)
-    prepared = prepare(config)
+    experiment = validate(config)
     _reports.curves(config)  # a reference that cannot be read is told now, not after the training
     terminal = TerminalProgressMeter()
     try:
-        complete = (run.start if new else run.resume)(prepared, directory, terminal)
+        complete = (run.start if new else run.resume)(experiment, directory, terminal)
     finally:
         terminal.close()
     if not complete:

@@ -25,7 +25,7 @@ from rnnlab.report.sections import Part, notes, section, text
 from rnnlab.report.tables import Published, table
 from rnnlab.stats.summary import groups
 from rnnlab.storage import records
-from rnnlab.storage.records import DIVERGED_AT
+from rnnlab.storage.metrics import COLUMNS, DIVERGED_AT, read_metrics
 
 
 def read_summary(directory: Path) -> dict[str, Any]:
@@ -55,10 +55,10 @@ def read_part(
     With its ``config`` an unfinished run says what it lacks. Raises InputError if a file is missing or unreadable.
     """
     summary = read_summary(directory)
-    metrics = records.read_metrics(directory / "metrics.parquet")
+    metrics = read_metrics(directory / "metrics.parquet")
     diverged = [
         {"arm": row["arm"], "seed": row["seed"], "step": int(row["value"])}
-        | {name: row[name] for name in row if name not in records.COLUMNS and row[name] is not None}
+        | {name: row[name] for name in row if name not in COLUMNS and row[name] is not None}
         for row in metrics.filter(pc.equal(metrics["metric"], DIVERGED_AT)).to_pylist()
     ]
     return Part(summary, groups(metrics), diverged, hyperparams, curves, verdicts, notes(summary, config))
