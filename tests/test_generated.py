@@ -9,23 +9,23 @@ import jax.numpy as jnp
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from rnnlab.runs.prepare import prepare
 
 from experiments import quickstart
 from rnnlab.cells.registry import make_cell
 from rnnlab.config.experiment import Arm
 from rnnlab.core.errors import InputError
 from rnnlab.core.types import MetricSums
-from rnnlab.train.state import Run
 from rnnlab.data import generated, pixel_sequence
 from rnnlab.data import registry as data
 from rnnlab.models.recurrent_model import make_model
 from rnnlab.report import write as report
 from rnnlab.runs import run
-from rnnlab.runs.prepare import prepare
 from rnnlab.runs.progress import NoProgressMeter
 from rnnlab.train.optimizers import make_optimizer
 from rnnlab.train.probes import paths
 from rnnlab.train.single_run import Recipe, batch_indices, evaluate, init_state, train_steps
+from rnnlab.train.state import Run
 from rnnlab.train.tasks import TASKS
 
 SMALL = {"examples": 300, "held_out": 60}

@@ -18,7 +18,8 @@ from rnnlab.config.experiment import Arm
 from rnnlab.runs import arm_trainer, run
 from rnnlab.runs.progress import NoProgressMeter
 from rnnlab.runs.validate import validate
-from rnnlab.storage import checkpoint, records
+from rnnlab.storage import checkpoint
+from rnnlab.storage import files as storage_files
 from tests.helpers.interrupted_runs import ONE, At, Killed, computed, expect, interrupt, kill, whole
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -146,7 +147,7 @@ def test_killed_inside_a_save(reference, tmp_path, monkeypatch, where):
     elif where == "while deleting":
         monkeypatch.setattr(checkpoint.shutil, "rmtree", half_removed)
     else:
-        monkeypatch.setattr(records, "write_json", Nth(records.write_json, 4, after=False))
+        monkeypatch.setattr(storage_files, "write_json", Nth(storage_files.write_json, 4, after=False))
     with pytest.raises(Killed):
         run.start(validate(ONE), directory, NoProgressMeter())
     monkeypatch.undo()
@@ -156,7 +157,7 @@ def test_killed_inside_a_save(reference, tmp_path, monkeypatch, where):
 
 @pytest.mark.parametrize("nth", [1, 2])
 def test_killed_before_there_is_a_directory(tmp_path, monkeypatch, nth):
-    monkeypatch.setattr(records, "write_whole", Nth(records.write_whole, nth, after=True))
+    monkeypatch.setattr(storage_files, "write_whole", Nth(storage_files.write_whole, nth, after=True))
     with pytest.raises(Killed):
         run.start(validate(ONE), tmp_path / "run", NoProgressMeter())
     assert list(tmp_path.iterdir()) == []
@@ -190,7 +191,7 @@ def test_resuming_a_finished_run_changes_nothing(reference, tmp_path, capsys):
 def test_a_kill_while_a_finished_run_is_resumed_leaves_it_finished(two, tmp_path, monkeypatch):
     directory = Path(shutil.copytree(two[1], tmp_path / "run"))
     before = files(directory)
-    monkeypatch.setattr(records, "write_json", Nth(records.write_json, 1, after=True))
+    monkeypatch.setattr(storage_files, "write_json", Nth(storage_files.write_json, 1, after=True))
     with contextlib.suppress(Killed):
         run.resume(validate(replace(TWO, checkpoint_interval_s=1e9)), directory, NoProgressMeter())
     assert files(directory) == before

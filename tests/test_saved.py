@@ -12,7 +12,7 @@ from rnnlab.config.experiment import Arm, Config, base_from_json, config_hash, f
 from rnnlab.core.errors import InputError
 from rnnlab.runs.saved_run import load_run
 from rnnlab.runs.validate import abstract_state, identity, validate
-from rnnlab.storage import checkpoint, records
+from rnnlab.storage import checkpoint, files
 from rnnlab.train.keys import stream_key
 from rnnlab.train.sweep import run_grid
 
@@ -32,8 +32,8 @@ def trained(tmp_path_factory):
     experiment = validate(replace(CONFIG, data=f"text:{text}"))
     text.unlink()
     directory = folder / "run"
-    records.write_json(directory / "env.json", {"dataset": identity(experiment)})
-    records.write_whole(directory / "config.json", to_json(experiment.config).encode())
+    files.write_json(directory / "env.json", {"dataset": identity(experiment)})
+    files.write_whole(directory / "config.json", to_json(experiment.config).encode())
     position = checkpoint.Position(4, 0, 6, 1.0, True, config_hash(experiment.config))
     draw = np.random.default_rng(0)
     states = {}

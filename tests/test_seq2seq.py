@@ -12,6 +12,9 @@ import pyarrow.parquet as pq
 import pytest
 import transcriptions as paper
 from cases import generator
+from rnnlab.runs.arms import plan_arms
+from rnnlab.runs.loop import Training
+from rnnlab.runs.prepare import prepare
 
 import experiments.seq2seq as study
 from experiments.cli.main import _configuration, _parser, main
@@ -24,9 +27,6 @@ from rnnlab.data import registry as data
 from rnnlab.models.decoding import beam, greedy
 from rnnlab.models.recurrent_model import Dropout, make_model
 from rnnlab.models.seq2seq import ATTENTION, make_seq2seq
-from rnnlab.runs.arms import plan_arms
-from rnnlab.runs.loop import Training
-from rnnlab.runs.prepare import prepare
 from rnnlab.runs.saved_run import load_run
 from rnnlab.train.tasks import TASKS
 

@@ -222,11 +222,11 @@ def _resume(options: argparse.Namespace) -> int:
 
 def _recorded(directory: Path) -> Any:
     """The run's configuration, or the settings of a study that trains nothing."""
-    from rnnlab.storage import records
+    from rnnlab.storage import files
 
     if not directory.is_dir():
         raise InputError(f"{directory}: no such directory; accepted: a directory that run wrote")
-    text = records.read_text(directory / "config.json")
+    text = files.read_text(directory / "config.json")
     study = experiments.study(str(parse_document(text)["config"].get("experiment")))
     return from_json(text, type(study.CONFIG if hasattr(study, "CONFIG") else study.SETTINGS))
 

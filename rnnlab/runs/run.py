@@ -21,7 +21,7 @@ from rnnlab.runs.arm_trainer import train_arm
 from rnnlab.runs.progress import ProgressMeter
 from rnnlab.runs.validate import Experiment, abstract_state, identity
 from rnnlab.stats.summary import summarize
-from rnnlab.storage import checkpoint, records
+from rnnlab.storage import checkpoint, files, environment as run_environment
 from rnnlab.storage.checkpoint import Position
 from rnnlab.storage.metrics import Metrics
 from rnnlab.train.state import TrainState
@@ -70,8 +70,8 @@ def create(directory: Path, environment: dict[str, Any], config: str) -> Path:
     directory = directory.resolve()
     draft = directory if directory.exists() else directory.with_name(f".{directory.name}.{os.getpid()}.tmp")
     try:
-        records.write_json(draft / "env.json", environment)
-        records.write_whole(draft / "config.json", config.encode())
+        files.write_json(draft / "env.json", environment)
+        files.write_whole(draft / "config.json", config.encode())
         if draft != directory:
             draft.rename(directory)
     finally:
@@ -132,7 +132,7 @@ class RunWriter:
             validation_is_test=dataset.validation_is_test,
             success_threshold=config.success_threshold,
         )
-        records.write_json(self.directory / "summary.json", document)
+        files.write_json(self.directory / "summary.json", document)
 
 
 class ArmWriter:
@@ -170,14 +170,14 @@ class ArmWriter:
 
 def start(experiment: Experiment, directory: Path, meter: ProgressMeter) -> bool:
     """Train every arm into a new ``directory``. True when complete, False when interrupted."""
-    environment = records.environment(jax.devices(), identity(experiment))
+    environment = run_environment.describe(jax.devices(), identity(experiment))
     return _train(experiment, create(directory, environment, to_json(experiment.config)), meter)
 
 
 def resume(experiment: Experiment, directory: Path, meter: ProgressMeter) -> bool:
     """Continue exactly from the last checkpoints in ``directory``. True when complete, False when interrupted."""
-    recorded = records.read_json(directory / "env.json")
-    now = records.environment(jax.devices(), identity(experiment))
+    recorded = files.read_json(directory / "env.json")
+    now = run_environment.describe(jax.devices(), identity(experiment))
     if not isinstance(recorded, dict) or recorded.get("dataset") != now["dataset"]:
         raise InputError(f"{directory}: the data or a cell's file changed since the run started (see env.json)")
     different = [key for key in ("python", "packages", "devices") if recorded.get(key) != now[key]]

@@ -15,7 +15,7 @@ from rnnlab.core.types import Array, Cell, Dataset, Model, Params, Split
 from rnnlab.data.registry import load_dataset
 from rnnlab.runs.hyperparam_grid import hyperparam_grid
 from rnnlab.runs.validate import abstract_state, arm_spec, data_options, file_hash
-from rnnlab.storage import checkpoint, records
+from rnnlab.storage import checkpoint, files
 from rnnlab.train.arm_spec import ArmSpec, build_cell, build_model
 from rnnlab.train.single_run import init_state
 from rnnlab.train.state import Run, TrainState
@@ -166,8 +166,8 @@ def load_run(directory: str | Path) -> SavedRun:
     directory = Path(directory)
     if not directory.is_dir():
         raise InputError(f"{directory}: no such directory")
-    config, digest = base_from_json(records.read_text(directory / "config.json"))
-    return SavedRun(directory, config, digest, records.read_json(directory / "env.json"))
+    config, digest = base_from_json(files.read_text(directory / "config.json"))
+    return SavedRun(directory, config, digest, files.read_json(directory / "env.json"))
 
 
 def _dataset(directory: Path, environment: Any) -> Dataset:

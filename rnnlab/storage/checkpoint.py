@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import jax
 
 from rnnlab.core.errors import InputError
-from rnnlab.storage import records
+from rnnlab.storage import files
 
 DIGEST = "SHA256"
 
@@ -104,7 +104,7 @@ def _save(target: Path, tree: Any, metadata: dict[str, Any]) -> None:
     draft = target.with_name(f"{target.name}.tmp")
     try:
         _orbax().save(draft.absolute(), tree, custom_metadata=metadata)
-        records.write_whole(draft / DIGEST, _digest(draft).encode())
+        files.write_whole(draft / DIGEST, _digest(draft).encode())
         draft.rename(target)
     except OSError:
         raise

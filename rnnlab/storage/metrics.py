@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from rnnlab.core.errors import InputError
-from rnnlab.storage.records import write_whole
+from rnnlab.storage.files import write_whole
 
 DIVERGED_AT = "diverged_at"  # the metric of a diverged run; its value is the training step
 
