@@ -16,6 +16,7 @@ from rnnlab.claims import Claim, about, above, at_best_validation, at_epoch, bel
 from rnnlab.config.experiment import Arm, Config, to_json
 from rnnlab.stats.summary import Group
 from rnnlab.storage import files
+from rnnlab.storage.metrics import Metrics
 
 LOSS = ("train", "loss")
 CONFIG = Config(experiment="x", arms={"a": Arm("rnn"), "b": Arm("lstm")}, data="digits", protocol="own", epochs=3)

@@ -26,7 +26,7 @@ from rnnlab.report.paired_table import differences
 from rnnlab.stats import seeds_needed
 from rnnlab.stats.summary import Group, groups, headline_values, summarize
 from rnnlab.storage import files
-from rnnlab.storage.metrics import DIVERGED_AT, Metrics
+from rnnlab.storage.metrics import DIVERGED_AT, Metrics, read_metrics
 
 VOID = {"meta", "input", "img", "br"}
 

@@ -20,7 +20,7 @@ from rnnlab.core.errors import InputError
 from rnnlab.report import write as report
 from rnnlab.stats.summary import final_values, groups, summarize
 from rnnlab.storage import files
-from rnnlab.storage.metrics import DIVERGED_AT, Metrics
+from rnnlab.storage.metrics import DIVERGED_AT, Metrics, read_metrics
 from rnnlab.train.tasks import TASKS
 
 TASK = TASKS["classification"]
