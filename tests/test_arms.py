@@ -10,7 +10,8 @@ import pytest
 
 import experiments
 from experiments import imdb_biological, quickstart
-from experiments.cli.main import _configuration, _parser
+from experiments.cli.main import _parser
+from experiments.cli.run import configuration
 from rnnlab.config.experiment import Arm, Config, from_json, to_json
 from rnnlab.config.overrides import override
 from rnnlab.core.errors import InputError
@@ -82,7 +83,7 @@ def test_names_that_there_are_not(change, said):
 
 
 def configured(*arguments):
-    return _configuration(_parser().parse_args(["run", *arguments]))
+    return configuration(_parser().parse_args(["run", *arguments]))
 
 
 def test_a_protocol_comes_before_quick_and_before_every_other_assignment(monkeypatch):

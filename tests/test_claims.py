@@ -10,7 +10,8 @@ import scipy.stats
 from rnnlab.runs.arms import plan_arms
 
 import experiments
-from experiments.cli.main import _configuration, _parser, main
+from experiments.cli.main import _parser, main
+from experiments.cli.run import configuration
 from rnnlab import claims
 from rnnlab.claims import Claim, about, above, at_best_validation, at_epoch, below, cheaper, higher, judge, last, lower
 from rnnlab.config.experiment import Arm, Config, to_json
@@ -422,7 +423,7 @@ def test_nothing_and_quick_runs_leave_every_claim_undecided(name):
     study = experiments.study(name)
     for protocol in getattr(study, "PROTOCOLS", {"": {}}):
         chosen = ["--set", f"protocol={protocol}"] if protocol else []
-        quick = _configuration(_parser().parse_args(["run", name, "--quick", *chosen]))
+        quick = configuration(_parser().parse_args(["run", name, "--quick", *chosen]))
         planned = experiments.planned(study, protocol) if protocol else study.CONFIG
         assert list(plan_arms(quick))
         few = records_of(name, quick, seeds=2)
