@@ -1,0 +1,113 @@
+"""The host loop of one arm, without files."""
+
+from dataclasses import replace
+
+import chex
+import jax
+import numpy as np
+import pytest
+
+from rnnlab.config.experiment import Arm, Config
+from rnnlab.runs import arm_trainer
+from rnnlab.runs.arm_trainer import train_arm
+from rnnlab.runs.progress import NoProgressMeter
+from rnnlab.runs.validate import validate
+from rnnlab.storage.checkpoint import Position
+from rnnlab.train import single_run
+
+CONFIG = Config(
+    experiment="probe", arms={"a": Arm("rnn", options={"u_init": "glorot_uniform"})}, data="digits", seeds=(0, 5, 1),
+    epochs=3, steps_per_epoch=5, batch_size=4, hidden_size=3, learning_rate=(1e-2, 0.3), keep_params_every=2,
+)  # fmt: skip
+
+
+class Memory:
+    """An `ArmStore` that keeps everything in memory."""
+
+    def __init__(self, position=None, state=None):
+        self.name, self.state, self.rows, self.kept = "a", state, [], {}
+        self.position = position or Position(1, 0, 0, 0.0, done=False, config="")
+
+    def load(self):
+        return self.state
+
+    def add(self, which, position, split, values):
+        for metric, value in values.items():
+            assert value.shape == (which.sum(),)
+            self.rows.append((position.epoch, position.step, split, metric, value.tobytes()))
+
+    def save(self, position, state):
+        self.position, self.state = position, state
+
+    def save_params(self, epoch, params):
+        self.kept[epoch] = params
+
+
+class Stop:
+    """Asks to stop at the n-th look."""
+
+    def __init__(self, looks=10**9):
+        self.looks = looks
+
+    @property
+    def requested(self):
+        self.looks -= 1
+        return self.looks < 0
+
+
+def trained(store, stop=None, config=CONFIG):
+    experiment = validate(config)
+    return train_arm(
+        experiment.specs["a"],
+        experiment.runs("a"),
+        experiment.dataset,
+        config,
+        store,
+        NoProgressMeter(),
+        stop or Stop(),
+    )
+
+
+@pytest.fixture(autouse=True)
+def stretches_of_one_step(monkeypatch):
+    monkeypatch.setattr(arm_trainer, "STRETCH_SECONDS", 1e-9)
+
+
+def test_a_training_step_is_traced_once_however_many_stretches_there_are(monkeypatch):
+    """Its program is traced for one run and compiled ahead; a second trace would mean a second compilation."""
+    chex.clear_trace_counter()
+    monkeypatch.setattr(single_run, "train_steps", chex.assert_max_traces(single_run.train_steps, n=1))
+    store = Memory()
+    result = trained(store)
+    assert result.complete
+    assert result.position.step == 15
+
+
+def test_the_result_has_no_padding_and_is_what_the_store_got():
+    store = Memory()
+    result = trained(store)
+    chex.assert_tree_shape_prefix(result.state, (6,))  # 3 seeds x 2 rates on 4 devices
+    chex.assert_trees_all_equal(result.state, store.state)
+    assert list(store.kept) == [2]
+    chex.assert_tree_shape_prefix(store.kept[2], (6,))
+    assert {row[0] for row in store.rows} == {1, 2, 3}
+
+
+@pytest.mark.parametrize("looks", [0, 7])
+def test_stopped_and_continued_equals_uninterrupted(looks):
+    whole, store = Memory(), Memory()
+    trained(whole)
+    assert not trained(store, Stop(looks)).complete
+    assert store.position.step == looks
+    rest = Memory(store.position, store.state)
+    assert trained(rest).complete
+    assert store.rows + rest.rows == whole.rows
+    jax.tree.map(np.testing.assert_array_equal, rest.state, whole.state)
+
+
+def test_fields_that_change_no_result_change_no_result():
+    other = replace(CONFIG, keep_params_every=None, checkpoint_interval_s=1e-9)
+    first, second = Memory(), Memory()
+    trained(first)
+    trained(second, config=other)
+    assert first.rows == second.rows
