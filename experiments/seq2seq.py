@@ -27,7 +27,7 @@ Command:   python -m experiments run seq2seq          three to four minutes on t
 
 from rnnlab.config.experiment import Arm, Config, Option
 
-DATA: dict[str, Option] = {"length": 10, "alphabet": 10, "fed": True, "examples": 10_000}
+DATA: dict[str, Option] = {"length": 10, "alphabet": 10, "teacher_forcing": True, "examples": 10_000}
 
 CONFIG = Config(
     experiment="seq2seq",

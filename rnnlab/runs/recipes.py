@@ -58,7 +58,7 @@ def _seq2seq(
     if not dataset.prompt_length:
         raise InputError(
             f"attention: {plan.arm.attention}, but {dataset.name} feeds no answer back; accepted: data such as "
-            "reversal or sorting, with data_options.fed=true"
+            "reversal or sorting, with data_options.teacher_forcing=true"
         )
     encoder, decoder = plan.arm.cells
     own = None if key is None else jax.random.fold_in(key, plan.arm.layers)
