@@ -1,6 +1,5 @@
 """IMDB reviews: which archives and folders are accepted, and how reviews are split; on tiny archives."""
 
-import os
 import tarfile
 
 import numpy as np
