@@ -14,30 +14,32 @@ Examples = Sequence[Mapping[str, Any]]
 tfds.display_progress_bar(False)
 
 
-class _Builder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
-    """Stores given examples. TFDS's own builders read through tf.io.gfile and need TensorFlow to prepare."""
+with tfds.core.registered.skip_registration():
 
-    VERSION = tfds.core.Version("1.0.0")
+    class _Builder(tfds.core.GeneratorBasedBuilder):
+        """Stores given examples. TFDS's own builders read through tf.io.gfile and need TensorFlow to prepare."""
 
-    def __init__(self, name: str, root: Path, splits: Mapping[str, Examples], metadata: Mapping[str, str]) -> None:
-        self.name = name
-        self._splits, self._metadata = splits, metadata
-        super().__init__(data_dir=root, file_format="array_record")
+        VERSION = tfds.core.Version("1.0.0")
 
-    def _info(self) -> Any:
-        (first, *_), *_ = self._splits.values()
-        return tfds.core.DatasetInfo(
-            builder=self,
-            description="Stored by rnnlab.",
-            features=tfds.features.FeaturesDict({key: _feature(value) for key, value in first.items()}),
-            metadata=tfds.core.MetadataDict(self._metadata),
-        )
+        def __init__(self, name: str, root: Path, splits: Mapping[str, Examples], metadata: Mapping[str, str]) -> None:
+            self.name = name
+            self._splits, self._metadata = splits, metadata
+            super().__init__(data_dir=root, file_format="array_record")
 
-    def _split_generators(self, dl_manager: Any) -> dict[str, Any]:
-        return {split: enumerate(examples) for split, examples in self._splits.items()}
+        def _info(self) -> Any:
+            (first, *_), *_ = self._splits.values()
+            return tfds.core.DatasetInfo(
+                builder=self,
+                description="Stored by rnnlab.",
+                features=tfds.features.FeaturesDict({key: _feature(value) for key, value in first.items()}),
+                metadata=tfds.core.MetadataDict(self._metadata),
+            )
 
-    def _generate_examples(self) -> Any:
-        raise NotImplementedError  # abstract in TFDS; the splits are generated above
+        def _split_generators(self, dl_manager: Any) -> dict[str, Any]:
+            return {split: enumerate(examples) for split, examples in self._splits.items()}
+
+        def _generate_examples(self) -> Any:
+            raise NotImplementedError  # abstract in TFDS; the splits are generated above
 
 
 def _feature(value: Any) -> Any:
@@ -57,7 +59,7 @@ def write(name: str, root: Path, splits: Mapping[str, Examples], metadata: Mappi
 def read(folder: Path) -> tuple[dict[str, Examples], Mapping[str, str]]:
     """The stored splits and metadata; TFDS shuffles, so the order within a split is not the order of writing."""
     builder = tfds.builder_from_directory(folder)
-    splits = {}
+    splits: dict[str, Examples] = {}
     for split in builder.info.splits:
         records = builder.as_data_source(split)
         splits[split] = list(records.__getitems__(list(range(len(records)))))
