@@ -18,7 +18,7 @@ def fill(text: str, part: str, content: str) -> str:
 def quickstart(directory: Path) -> str:
     """The picture and the table of a finished run of the quickstart."""
     from rnnlab.report.write import read_summary, table
-    from rnnlab.storage.records import read_json
+    from rnnlab.storage.files import read_json
 
     summary = read_summary(directory)
     shutil.copy(directory / "figures" / "loss_curves.png", ROOT / ".readme" / "quickstart.png")
@@ -36,7 +36,7 @@ def bench(directory: Path) -> str:
     """The table of a bench of systems with one number of runs."""
     from rnnlab.bench.cases import OURS
     from rnnlab.bench.workloads import WORKS
-    from rnnlab.storage.records import read_json
+    from rnnlab.storage.files import read_json
 
     document = read_json(directory / "bench.json")
     results, environment = document["results"], document["environment"]

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from cases import filled, generator
+from rnnlab.runs.prepare import abstract_state, identity, prepare
 
 from experiments.cli.analyze import NAMES
 from experiments.cli.main import main
@@ -32,9 +33,8 @@ from rnnlab.cells.registry import make_cell, stack
 from rnnlab.config.experiment import Arm, Config, config_hash, to_json
 from rnnlab.core.errors import InputError
 from rnnlab.core.types import Cell
-from rnnlab.runs.prepare import abstract_state, identity, prepare
 from rnnlab.runs.saved_run import load_run
-from rnnlab.storage import checkpoint, records
+from rnnlab.storage import checkpoint, files
 
 T, B, D, H = 6, 3, 2, 4
 LENGTHS = np.array([6, 3, 1])
@@ -330,8 +330,8 @@ def trained(tmp_path_factory):
     """A run of CONFIG as if trained: states drawn at random."""
     directory = tmp_path_factory.mktemp("analysis") / "run"
     prepared = prepare(CONFIG)
-    records.write_json(directory / "env.json", {"dataset": identity(prepared)})
-    records.write_whole(directory / "config.json", to_json(CONFIG).encode())
+    files.write_json(directory / "env.json", {"dataset": identity(prepared)})
+    files.write_whole(directory / "config.json", to_json(CONFIG).encode())
     position = checkpoint.Position(4, 0, 6, 1.0, True, config_hash(CONFIG))
     draw = np.random.default_rng(0)
     for arm in CONFIG.arms:
@@ -402,9 +402,9 @@ def refused(arguments, said, capsys):
 
 def test_no_checkpoint_and_other_data(trained, tmp_path, capsys):
     directory = shutil.copytree(trained, tmp_path / "run")
-    told = records.read_json(directory / "env.json")
+    told = files.read_json(directory / "env.json")
     told["dataset"]["source"] = {"another": 1}
-    records.write_json(directory / "env.json", told)
+    files.write_json(directory / "env.json", told)
     refused(["analyze", str(directory), "--arm", "lstm"], "its data is not what digits is now", capsys)
     shutil.rmtree(directory / "checkpoints")
     refused(["analyze", str(directory)], "checkpoint: none", capsys)

@@ -10,15 +10,16 @@ import pytest
 
 import experiments
 from experiments import imdb_biological, quickstart
-from experiments.cli.main import _configuration, _parser
+from experiments.cli.main import _parser
+from experiments.cli.run import configuration
 from rnnlab.config.experiment import Arm, Config, from_json, to_json
 from rnnlab.config.overrides import override
 from rnnlab.core.errors import InputError
 from rnnlab.data.text import from_text
-from rnnlab.runs.arms import plan_arms
-from rnnlab.runs.prepare import prepare
+from rnnlab.runs.hyperparam_grid import hyperparam_grids
 from rnnlab.runs.progress import NoProgressMeter
 from rnnlab.runs.run import start
+from rnnlab.runs.validate import validate
 from rnnlab.train.sweep import run_grid
 
 BASE = Config(
@@ -32,12 +33,12 @@ def with_numbers(**hyperparams):
 
 
 def test_an_arms_own_numbers_stand_for_the_experiments():
-    plans = plan_arms(with_numbers(learning_rate=(0.5, 0.25), dropout=0.2, clip_norm=1))
-    assert plans["a"].hyperparams == {
+    grids = hyperparam_grids(with_numbers(learning_rate=(0.5, 0.25), dropout=0.2, clip_norm=1))
+    assert grids["a"] == {
         "learning_rate": (0.5, 0.25), "clip_norm": (1.0,), "weight_decay": (0.1,), "dropout": (0.2,),
     }  # fmt: skip
-    assert plans["b"].hyperparams == {"learning_rate": (1e-2,), "weight_decay": (0.1,)}
-    runs = run_grid((0, 1), plans["a"].hyperparams)
+    assert grids["b"] == {"learning_rate": (1e-2,), "weight_decay": (0.1,)}
+    runs = run_grid((0, 1), grids["a"])
     assert runs.hyperparams["learning_rate"].tolist() == [0.5, 0.5, 0.25, 0.25]
     np.testing.assert_array_equal(runs.hyperparams["dropout"], np.float32([0.2] * 4))
 
@@ -54,7 +55,7 @@ def test_an_arms_own_numbers_stand_for_the_experiments():
 )  # fmt: skip
 def test_a_wrong_number_of_an_arm_is_named(hyperparams, said):
     with pytest.raises(InputError, match=r"^arms\.a\.hyperparams") as caught:
-        plan_arms(with_numbers(**hyperparams))
+        hyperparam_grids(with_numbers(**hyperparams))
     assert said in str(caught.value)
     assert "\n" not in str(caught.value)
 
@@ -63,7 +64,7 @@ def test_an_arms_numbers_survive_json():
     config = with_numbers(learning_rate=(0.5, 0.25), dropout=0.2)
     again = from_json(to_json(config), Config)
     assert again == config
-    assert plan_arms(again)["a"].hyperparams == plan_arms(config)["a"].hyperparams
+    assert hyperparam_grids(again)["a"] == hyperparam_grids(config)["a"]
     assert override(BASE, "arms.a.hyperparams.dropout=0.2") == with_numbers(dropout=0.2)
 
 
@@ -77,12 +78,12 @@ def test_an_arms_numbers_survive_json():
 def test_names_that_there_are_not(change, said):
     (field,) = change
     with pytest.raises(InputError, match=f"^{field}: unknown value.*accepted: ") as caught:
-        plan_arms(replace(BASE, **change))
+        hyperparam_grids(replace(BASE, **change))
     assert said in str(caught.value)
 
 
 def configured(*arguments):
-    return _configuration(_parser().parse_args(["run", *arguments]))
+    return configuration(_parser().parse_args(["run", *arguments]))
 
 
 def test_a_protocol_comes_before_quick_and_before_every_other_assignment(monkeypatch):
@@ -122,8 +123,8 @@ def test_every_protocol_can_be_planned(name):
     study = experiments.study(name)
     for protocol, changes in getattr(study, "PROTOCOLS", {}).items():
         assert {field.name for field in dataclasses.fields(Config)} > set(changes)
-        plan_arms(configured(name, "--set", f"protocol={protocol}"))
-        plan_arms(configured(name, "--quick", "--set", f"protocol={protocol}"))
+        hyperparam_grids(configured(name, "--set", f"protocol={protocol}"))
+        hyperparam_grids(configured(name, "--quick", "--set", f"protocol={protocol}"))
 
 
 def test_another_data_set_gets_those_options_that_it_takes():
@@ -131,27 +132,27 @@ def test_another_data_set_gets_those_options_that_it_takes():
     assert (config.data, config.data_options) == ("digits", {})
     assert configured("imdb_biological", "--data", "imdb").data_options == imdb_biological.DATA
     with pytest.raises(InputError, match="data_options"):
-        prepare(configured("imdb_biological", "--set", "data=digits"))
+        validate(configured("imdb_biological", "--set", "data=digits"))
 
 
 def test_options_of_the_data():
     changed = override(BASE, "data_options.sequence_length=3")
     for name in ("digits", "pydoc"):
         with pytest.raises(InputError, match=r"^data_options\.sequence_length: 3; accepted: --set sequence_length=T$"):
-            prepare(replace(changed, data=name))
+            validate(replace(changed, data=name))
     with pytest.raises(InputError, match=r"^data_options: option of data digits: unknown value 'length'"):
-        prepare(override(BASE, "data_options.length=3"))
-    assert prepare(replace(BASE, data="pydoc", sequence_length=7)).dataset.train.inputs.shape[1] == 7
+        validate(override(BASE, "data_options.length=3"))
+    assert validate(replace(BASE, data="pydoc", sequence_length=7)).dataset.train.inputs.shape[1] == 7
 
 
 def test_a_run_that_validates_on_test_records_it_once(tmp_path, monkeypatch):
     """Train and test rows alone; the gap is of the test split; the summary's headline is the last epoch's."""
     text = from_text("poem", "a rose is a rose. " * 40, "0" * 64, 4)
     dataset = text._replace(validation=text.test, validation_is_test=True)
-    monkeypatch.setattr("rnnlab.runs.prepare.load_dataset", lambda name, **options: dataset)
+    monkeypatch.setattr("rnnlab.runs.validate.load_dataset", lambda name, **options: dataset)
     arms = {"b": Arm("rnn", options={"u_init": "glorot_uniform"})}
     config = replace(BASE, arms=arms, data="pydoc", steps_per_epoch=2, epochs=2, sequence_length=4)
-    assert start(prepare(config), tmp_path / "run", NoProgressMeter())
+    assert start(validate(config), tmp_path / "run", NoProgressMeter())
     rows = pq.read_table(tmp_path / "run" / "metrics.parquet").to_pylist()
     assert {row["split"] for row in rows} == {"train", "test"}
     losses = {(row["epoch"], row["split"]): row["value"] for row in rows if row["metric"] == "loss"}

@@ -6,21 +6,22 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-import test_resume
 from cases import assert_trees_close, assert_trees_equal
 
-from rnnlab.cells.registry import make_cell
 from rnnlab.config.experiment import Arm
 from rnnlab.core.errors import InputError
-from rnnlab.core.types import Run, Split
+from rnnlab.core.types import Split
 from rnnlab.data.text import windows
-from rnnlab.models.recurrent_model import make_model
-from rnnlab.runs import loop, run
-from rnnlab.runs.prepare import prepare
+from rnnlab.runs import arm_trainer, run
 from rnnlab.runs.progress import NoProgressMeter
-from rnnlab.train.optimizers import make_optimizer
-from rnnlab.train.single_run import Recipe, batch_indices, evaluate, init_state, train_steps
+from rnnlab.runs.validate import validate
+from rnnlab.train import single_run
+from rnnlab.train.arm_spec import ArmSpec, DataShape, build_model
+from rnnlab.train.batches import batch_indices
+from rnnlab.train.single_run import evaluate, init_state, train_steps
+from rnnlab.train.state import Run
 from rnnlab.train.tasks import TASKS
+from tests.helpers.interrupted_runs import ONE, At, expect, interrupt, whole
 
 TASK = TASKS["language_modeling"]
 V, H, T, B, N, RATE = 5, 4, 3, 2, 11, 0.5
@@ -30,13 +31,11 @@ TEXT = jax.tree.map(jnp.asarray, windows(IDS, T))
 FLOAT32 = {"rtol": 1e-4, "atol": 1e-5}
 
 
-def recipe(batch_sampling="contiguous", *, steps=N // B, batch_size=B, cell="lstm"):
-    def model(hyperparams, key):
-        return make_model(make_cell(cell, H, u_init="glorot_uniform"), V, V, per_step=True)
-
-    return Recipe(
-        model, lambda n: make_optimizer("sgd", n["learning_rate"]), TASK, batch_size, steps, 4, batch_sampling
-    )
+def spec(batch_sampling="contiguous", *, steps=N // B, batch_size=B, cell="lstm"):
+    return ArmSpec(
+        DataShape("text", "language_modeling", V, V, has_token_inputs=True), cell, H, steps, batch_size, 4, batch_sampling,
+        options=(("u_init", "glorot_uniform"),), optimizer="sgd",
+    )  # fmt: skip
 
 
 def a_run(seed=0, rate=RATE):
@@ -44,11 +43,11 @@ def a_run(seed=0, rate=RATE):
 
 
 def plan_of(made, one=None, epoch=1, examples=N):
-    return np.asarray(batch_indices(made, one or a_run(), epoch, examples))
+    return np.asarray(batch_indices(made, (one or a_run()).seed, epoch, examples))
 
 
 def test_drawn_batches_hold_no_example_twice_and_epochs_do():
-    plan = plan_of(recipe("drawn", steps=10, batch_size=4), examples=9)
+    plan = plan_of(spec("drawn", steps=10, batch_size=4), examples=9)
     assert plan.shape == (10, 4)
     assert all(len(set(row)) == 4 for row in plan)
     assert set(plan.ravel()) == set(range(9))
@@ -58,16 +57,16 @@ def test_drawn_batches_hold_no_example_twice_and_epochs_do():
 
 
 def test_drawn_batches_depend_on_seed_and_epoch_alone():
-    made = recipe("drawn", steps=4, batch_size=4)
+    made = spec("drawn", steps=4, batch_size=4)
     first = plan_of(made)
     np.testing.assert_array_equal(first, plan_of(made, a_run(0, 0.7)))
     assert not np.array_equal(first, plan_of(made, a_run(1)))
     assert not np.array_equal(first, plan_of(made, epoch=2))
-    assert not np.array_equal(first, plan_of(recipe("shuffled", steps=2, batch_size=4)).repeat(2, 0))
+    assert not np.array_equal(first, plan_of(spec("shuffled", steps=2, batch_size=4)).repeat(2, 0))
 
 
 def test_a_row_of_contiguous_batches_is_a_stretch_of_the_text():
-    plan = plan_of(recipe())
+    plan = plan_of(spec())
     assert plan.shape == (5, B)
     for element in range(B):
         rows = np.asarray(TEXT.inputs)[plan[:, element]].ravel()
@@ -76,7 +75,7 @@ def test_a_row_of_contiguous_batches_is_a_stretch_of_the_text():
         targets = np.asarray(TEXT.targets)[plan[:, element]].ravel()
         np.testing.assert_array_equal(targets, IDS[start + 1 : start + 1 + len(rows)])
     assert len(set(plan.ravel())) == plan.size
-    np.testing.assert_array_equal(plan, plan_of(recipe(), a_run(3), epoch=2))
+    np.testing.assert_array_equal(plan, plan_of(spec(), a_run(3), epoch=2))
 
 
 def by_hand(model, params, carry, rows):
@@ -97,8 +96,8 @@ def by_hand(model, params, carry, rows):
 
 @pytest.mark.slow
 def test_the_carry_is_handed_on_and_begins_anew_with_an_epoch():
-    made, one = recipe(), a_run()
-    plan, model = jnp.asarray(plan_of(made)), made.make_model({}, None)
+    made, one = spec(), a_run()
+    plan, model = jnp.asarray(plan_of(made)), build_model(made, {})
     train = jax.jit(lambda state, start, stop: train_steps(made, one, state, plan, TEXT, start, stop))
     initial = init_state(made, one)
     params, carry, total = initial.params, model.initial_carry(initial.params, B), 0.0
@@ -121,15 +120,15 @@ def test_the_carry_is_handed_on_and_begins_anew_with_an_epoch():
                        **FLOAT32)  # fmt: skip
 
 
-def test_a_frozen_run_keeps_its_carry():
-    made, one = recipe(cell="rnn"), a_run()
+def test_a_frozen_run_keeps_its_carry(monkeypatch):
+    made, one = spec(cell="rnn"), a_run()
     plan = jnp.asarray(plan_of(made))
     diverged = init_state(made, one)._replace(diverged_at=jnp.int32(0))
     diverged = diverged._replace(carry=jax.tree.map(lambda leaf: leaf + 0.5, diverged.carry))
     assert_trees_equal(train_steps(made, one, diverged, plan, TEXT, 1, 3), diverged)
-    poisoned = made._replace(make_model=lambda hyperparams, key: _poisoned(made.make_model(hyperparams, key)))
+    monkeypatch.setattr(single_run, "build_model", lambda *arguments: _poisoned(build_model(*arguments)))
     alive = diverged._replace(diverged_at=jnp.int32(-1))
-    after = train_steps(poisoned, one, alive, plan, TEXT, 1, 2)
+    after = train_steps(made, one, alive, plan, TEXT, 1, 2)
     assert after.diverged_at == 0
     assert_trees_equal(after.carry, alive.carry)
 
@@ -144,16 +143,16 @@ def _poisoned(model):
 
 @pytest.mark.parametrize("batches", ["shuffled", "drawn"])
 def test_other_batches_have_no_carry(batches):
-    assert init_state(recipe(batches), a_run()).carry is None
+    assert init_state(spec(batches), a_run()).carry is None
 
 
 @pytest.mark.parametrize(("examples", "batch"), [(11, 4), (3, 8)])
 def test_a_contiguous_evaluation_is_one_pass_over_each_stream(examples, batch):
     """11 windows in 4 streams: three of them, and the last has only two."""
-    made, one = recipe(batch_size=batch), a_run()
+    made, one = spec(batch_size=batch), a_run()
     split = Split(TEXT.inputs[:examples], TEXT.targets[:examples])
     params = jax.tree.map(lambda leaf: 2 * leaf, init_state(made, one).params)
-    model = made.make_model({}, None)
+    model = build_model(made, {})
     streams = min(batch, examples)
     length = -(-examples // streams)
     expected = np.zeros(3)
@@ -168,23 +167,23 @@ def test_a_contiguous_evaluation_is_one_pass_over_each_stream(examples, batch):
     sums = evaluate(made, one, params, split)
     np.testing.assert_allclose(jax.tree.leaves(sums), expected, rtol=1e-5)
     assert sums.count == examples * T
-    apart = evaluate(made._replace(batch_sampling="shuffled"), one, params, split)
+    apart = evaluate(replace(made, batch_sampling="shuffled"), one, params, split)
     assert (abs(float(apart.loss - sums.loss)) > 1e-4) == (length > 1)
 
 
 CONFIG = replace(
-    test_resume.ONE, arms={"plain": Arm("lstm")}, data="pydoc", batch_sampling="contiguous", seeds=(0, 5), steps_per_epoch=5,
+    ONE, arms={"plain": Arm("lstm")}, data="pydoc", batch_sampling="contiguous", seeds=(0, 5), steps_per_epoch=5,
     sequence_length=4, batch_size=3, eval_batch_size=500, learning_rate=(1e-2,), probes=("paths",), options={"u_init": "glorot_uniform"},
 )  # fmt: skip
 
 
 def test_contiguous_batches_of_a_classification_are_refused():
     with pytest.raises(
-        InputError, match=r"^batch_sampling: contiguous, but digits is no text.*; accepted: shuffled, drawn$"
+        InputError, match=r"^batch_sampling: contiguous batches need a text, digits is none; accepted: shuffled, drawn$"
     ):
-        prepare(replace(CONFIG, data="digits"))
+        validate(replace(CONFIG, data="digits"))
     with pytest.raises(InputError, match="did you mean 'drawn'"):
-        prepare(replace(CONFIG, batch_sampling="drwan"))
+        validate(replace(CONFIG, batch_sampling="drwan"))
 
 
 @pytest.fixture(scope="module")
@@ -194,19 +193,19 @@ def uninterrupted(tmp_path_factory):
     (folder / "text.txt").write_text("".join(map(chr, 97 + np.random.default_rng(0).integers(0, 9, 1200))))
     config = replace(
         CONFIG, data=f"text:{folder}/text.txt", arms={"plain": Arm("cerebral_lstm", options={"paths": "noise"})},
-        seeds=(5,), recurrent_dropout=(0.3,), options={}, keep_params_every=0,
+        seeds=(5,), recurrent_dropout=(0.3,), options={}, keep_params_every=None,
     )  # fmt: skip
-    return config, test_resume.whole(replace(config, checkpoint_interval_s=1e9), folder / "run")
+    return config, whole(replace(config, checkpoint_interval_s=1e9), folder / "run")
 
 
 @pytest.mark.parametrize("moment", [pytest.param(0, id="before", marks=pytest.mark.slow), 3])
 @pytest.mark.slow
 def test_a_stop_costs_nothing(uninterrupted, tmp_path, monkeypatch, moment):
     """Stopped before the first step, where the probes have spoken already, and in the middle of an epoch."""
-    monkeypatch.setattr(loop, "STRETCH_SECONDS", 1e-9)
+    monkeypatch.setattr(arm_trainer, "STRETCH_SECONDS", 1e-9)
     config, reference = uninterrupted
     assert any("param_distance" in row for row in reference["rows"])
     assert any(".carry.c" in path for path, _ in reference["plain"][:-1])
-    assert not run.start(prepare(config), tmp_path / "run", test_resume.At(moment, test_resume.interrupt))
-    assert run.resume(prepare(config), tmp_path / "run", NoProgressMeter())
-    test_resume.expect(reference, config, tmp_path / "run")
+    assert not run.start(validate(config), tmp_path / "run", At(moment, interrupt))
+    assert run.resume(validate(config), tmp_path / "run", NoProgressMeter())
+    expect(reference, config, tmp_path / "run")

@@ -9,13 +9,13 @@ import optax
 import pytest
 import transcriptions as paper
 from cases import D, H, assert_trees_close, assert_trees_equal, filled, generator, random_inputs
+from rnnlab.runs.prepare import prepare
 
 from rnnlab.cells.registry import bidirectional, make_cell, stack
 from rnnlab.cells.unroll import unroll
 from rnnlab.config.experiment import Arm, Config
 from rnnlab.core.errors import InputError
 from rnnlab.models.recurrent_model import make_model
-from rnnlab.runs.prepare import prepare
 from rnnlab.train.tasks import TASKS
 
 T = 5

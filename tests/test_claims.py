@@ -7,15 +7,17 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import scipy.stats
+from rnnlab.runs.arms import plan_arms
 
 import experiments
-from experiments.cli.main import _configuration, _parser, main
+from experiments.cli.main import _parser, main
+from experiments.cli.run import configuration
 from rnnlab import claims
 from rnnlab.claims import Claim, about, above, at_best_validation, at_epoch, below, cheaper, higher, judge, last, lower
 from rnnlab.config.experiment import Arm, Config, to_json
-from rnnlab.runs.arms import plan_arms
 from rnnlab.stats.summary import Group
-from rnnlab.storage import records
+from rnnlab.storage import files
+from rnnlab.storage.metrics import Metrics
 
 LOSS = ("train", "loss")
 CONFIG = Config(experiment="x", arms={"a": Arm("rnn"), "b": Arm("lstm")}, data="digits", protocol="own", epochs=3)
@@ -421,7 +423,7 @@ def test_nothing_and_quick_runs_leave_every_claim_undecided(name):
     study = experiments.study(name)
     for protocol in getattr(study, "PROTOCOLS", {"": {}}):
         chosen = ["--set", f"protocol={protocol}"] if protocol else []
-        quick = _configuration(_parser().parse_args(["run", name, "--quick", *chosen]))
+        quick = configuration(_parser().parse_args(["run", name, "--quick", *chosen]))
         planned = experiments.planned(study, protocol) if protocol else study.CONFIG
         assert list(plan_arms(quick))
         few = records_of(name, quick, seeds=2)
@@ -437,18 +439,18 @@ def test_nothing_and_quick_runs_leave_every_claim_undecided(name):
 @pytest.mark.parametrize("complete", [True, False])
 def test_verdicts_stand_in_the_terminal_and_of_a_whole_run_in_its_summary(tmp_path, capsys, complete):
     config = experiments.study("imdb_cerebral").CONFIG
-    (found, _), table = records_of("imdb_cerebral", config), records.Metrics("imdb_cerebral", ["learning_rate"])
+    (found, _), table = records_of("imdb_cerebral", config), Metrics("imdb_cerebral", ["learning_rate"])
     for one in found:
         for (split, metric), curves in one.values.items():
             for epoch in range(1, 9):
                 table.add(one.arm, one.seeds, {"learning_rate": np.full(8, 0.01, np.float32)}, epoch, epoch, split,
                           {metric: curves[:, epoch]})  # fmt: skip
     (tmp_path / "config.json").write_text(to_json(config))
-    records.write_json(tmp_path / "env.json", {})
+    files.write_json(tmp_path / "env.json", {})
     table.write(tmp_path / "metrics.parquet")
     before = {"experiment": "imdb_cerebral", "complete": complete, "headline": "test_accuracy_at_best_validation",
               "success_threshold": None, "arms": {}, "results": []}  # fmt: skip
-    records.write_json(tmp_path / "summary.json", before)
+    files.write_json(tmp_path / "summary.json", before)
     assert main(["report", str(tmp_path)]) == 0
     assert "C, IMDB  holds" in " ".join(capsys.readouterr().out.split("\n"))
     after = json.loads((tmp_path / "summary.json").read_text())

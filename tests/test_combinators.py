@@ -18,6 +18,9 @@ from cases import (
     random_inputs,
     random_params,
 )
+from rnnlab.runs.arms import plan_arms
+from rnnlab.runs.prepare import prepare
+from rnnlab.runs.recipes import arm_model
 
 from experiments.cli.main import main
 from rnnlab.cells.lstm import lstm
@@ -29,9 +32,6 @@ from rnnlab.config.cell_name import absolute_name, arm_name, parse_name, write_n
 from rnnlab.config.experiment import Arm, Config
 from rnnlab.core.errors import InputError
 from rnnlab.report.write import read_summary
-from rnnlab.runs.arms import plan_arms
-from rnnlab.runs.prepare import prepare
-from rnnlab.runs.recipes import arm_model
 from rnnlab.runs.saved_run import load_run
 from rnnlab.train.single_run import init_state, train_steps
 from rnnlab.train.sweep import run_grid

@@ -284,8 +284,8 @@ DAMAGES = {
     "binary": lambda content: b"\xff\x00" * 30,
     "other": lambda content: b'{"format": 9, "config": {}, "hash": ""}',
     "format": lambda content: content.replace(b'"format": %d' % FORMAT, b'"format": %d' % (FORMAT + 1)),
-    "field": lambda content: content.replace(b'"embedding"', b'"bedding"'),
-    "value": lambda content: content.replace(b'"batch": 16', b'"batch": 17'),
+    "field": lambda content: content.replace(b'"embedding_size"', b'"bedding_size"'),
+    "value": lambda content: content.replace(b'"batch_size": 16', b'"batch_size": 17'),
     "study": lambda content: content.replace(b'"quickstart"', b'"slowstart"'),
     "data": lambda content: content.replace(b'"digits"', b'"digots"'),
 }

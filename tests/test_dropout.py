@@ -8,17 +8,18 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from cases import D, H, assert_trees_close, assert_trees_equal, filled, generator, random_inputs
+from rnnlab.runs.prepare import prepare
+from rnnlab.runs.recipes import arm_model
 
 from rnnlab.cells.registry import make_cell, stack
 from rnnlab.cells.wrappers.recurrent_dropout import drop_recurrent, dropout_mask
 from rnnlab.config.experiment import Arm, Config
 from rnnlab.core.errors import InputError
-from rnnlab.core.types import Model, Run, Split
+from rnnlab.core.types import Model, Split
 from rnnlab.models.recurrent_model import Dropout, make_model
-from rnnlab.runs.prepare import prepare
-from rnnlab.runs.recipes import arm_model
 from rnnlab.train.optimizers import make_optimizer
 from rnnlab.train.single_run import Recipe, batch_indices, evaluate, init_state, train_steps
+from rnnlab.train.state import Run
 from rnnlab.train.sweep import run_grid
 from rnnlab.train.tasks import TASKS
 

@@ -9,23 +9,25 @@ import jax.numpy as jnp
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from helpers.data import error_of
 
 from experiments import quickstart
 from rnnlab import data
 from rnnlab.cells.registry import make_cell
 from rnnlab.config.experiment import Arm
-from rnnlab.core.types import MetricSums, Run
+from rnnlab.core.types import MetricSums
 from rnnlab.data import generated, pixel_sequence
 from rnnlab.models.recurrent_model import make_model
 from rnnlab.report import write as report
 from rnnlab.runs import run
-from rnnlab.runs.prepare import prepare
 from rnnlab.runs.progress import NoProgressMeter
-from rnnlab.train.optimizers import make_optimizer
+from rnnlab.runs.validate import validate
+from rnnlab.train.arm_spec import ArmSpec, DataShape, build_model
+from rnnlab.train.batches import batch_indices
 from rnnlab.train.probes import paths
-from rnnlab.train.single_run import Recipe, batch_indices, evaluate, init_state, train_steps
+from rnnlab.train.single_run import evaluate, init_state, train_steps
+from rnnlab.train.state import Run
 from rnnlab.train.tasks import TASKS
+from tests.helpers.data import error_of
 
 SMALL = {"examples": 300, "held_out": 60}
 GENERATED = ["adding", "addition", "copying", "memorization", "parity", "reversal", "sorting", "temporal_order"]
@@ -280,11 +282,8 @@ def test_weights_are_1_at_the_answer_and_0_elsewhere(name):
     assert float(sums.count) == np.sum(dataset.test.weights)
 
 
-def recipe(task, inputs, outputs, *, cell="lstm", batch_size=8, eval_batch_size=7):
-    def model(hyperparams, key):
-        return make_model(make_cell(cell, 6, key=key), inputs, outputs, per_step=task.per_step)
-
-    return Recipe(model, lambda n: make_optimizer("adam", n["learning_rate"]), task, batch_size, 2, eval_batch_size)
+def spec_on(dataset) -> ArmSpec:
+    return ArmSpec(DataShape.of(dataset), "lstm", 6, steps_per_epoch=2, batch_size=8, eval_batch_size=7)
 
 
 ONE_RUN = Run(jnp.uint32(3), {"learning_rate": jnp.float32(1e-2)})
@@ -304,23 +303,24 @@ def by_hand(logits, split):
 @pytest.mark.slow
 def test_evaluation_and_training_count_the_answers_alone():
     """23 examples in batches of 7, so that the last is padded."""
-    split = jax.tree.map(jnp.asarray, load("sorting", length=3, alphabet=2, examples=23).train)
-    made = recipe(LABELLING, 4, 4)
-    state = init_state(made, ONE_RUN)
+    dataset = load("sorting", length=3, alphabet=2, examples=23)
+    split, spec = jax.tree.map(jnp.asarray, dataset.train), spec_on(dataset)
+    model = build_model(spec, ONE_RUN.hyperparams)
+    state = init_state(spec, ONE_RUN)
     wide = state.params._replace(w=6 * state.params.w)
-    _, logits = made.make_model({}, None).apply(wide, split.inputs, None, None)
+    _, logits = model.apply(wide, split.inputs, None, None)
     expected = by_hand(logits, split)
     assert expected[2] == 69
-    np.testing.assert_allclose([float(part) for part in evaluate(made, ONE_RUN, wide, split)], expected, rtol=1e-5)
+    np.testing.assert_allclose([float(part) for part in evaluate(spec, ONE_RUN, wide, split)], expected, rtol=1e-5)
 
-    plan = batch_indices(made, ONE_RUN, 1, 23)
-    trained = train_steps(made, ONE_RUN, state, plan[:1], split, 0, 1)
-    batch = jax.tree.map(lambda leaf: leaf[np.asarray(plan[0])], split)
-    _, logits = made.make_model({}, None).apply(state.params, batch.inputs, None, None)
+    indices = batch_indices(spec, ONE_RUN.seed, 1, 23)
+    trained = train_steps(spec, ONE_RUN, state, indices[:1], split, 0, 1)
+    batch = jax.tree.map(lambda leaf: leaf[np.asarray(indices[0])], split)
+    _, logits = model.apply(state.params, batch.inputs, None, None)
     np.testing.assert_allclose([float(part) for part in trained.sums], by_hand(logits, batch), rtol=1e-5)
 
     other = split._replace(targets=jnp.where(split.weights > 0, split.targets, 1))
-    again = train_steps(made, ONE_RUN, state, plan[:1], other, 0, 1)
+    again = train_steps(spec, ONE_RUN, state, indices[:1], other, 0, 1)
     assert all(np.array_equal(a, b) for a, b in zip(jax.tree.leaves(trained), jax.tree.leaves(again), strict=True))
 
 
@@ -365,13 +365,13 @@ def test_regression_reports_the_mean_squared_error_and_the_criterion_of_the_pape
 
 
 def test_evaluation_of_a_regression_is_the_formula():
-    split = jax.tree.map(jnp.asarray, load("adding", lag=10, examples=23).train)
-    made = recipe(REGRESSION, 2, 1)
-    params = init_state(made, ONE_RUN).params
+    dataset = load("adding", lag=10, examples=23)
+    split, spec = jax.tree.map(jnp.asarray, dataset.train), spec_on(dataset)
+    params = init_state(spec, ONE_RUN).params
     params = params._replace(b=params.b + 1)
-    _, logits = made.make_model({}, None).apply(params, split.inputs, None, None)
+    _, logits = build_model(spec, ONE_RUN.hyperparams).apply(params, split.inputs, None, None)
     error = np.asarray(logits, np.float64)[:, 0] - split.targets
-    sums = evaluate(made, ONE_RUN, params, split)
+    sums = evaluate(spec, ONE_RUN, params, split)
     np.testing.assert_allclose(sums.loss, np.sum(error**2), rtol=1e-5)
     assert (float(sums.correct), float(sums.count)) == (np.sum(np.abs(error) < 0.04), 23)
     assert sums.solved is None
@@ -387,7 +387,7 @@ def test_a_run_records_the_metrics_of_its_task(tmp_path, name, options):
         quickstart.CONFIG, arms={"plain": Arm("rnn")}, data=name, data_options={**options, **SMALL}, seeds=(0, 1),
         epochs=2, steps_per_epoch=3, batch_size=16, hidden_size=4, learning_rate=(1e-2,), probes=(),
     )  # fmt: skip
-    run.start(prepare(config), tmp_path / "run", NoProgressMeter())
+    run.start(validate(config), tmp_path / "run", NoProgressMeter())
     table = pq.read_table(tmp_path / "run" / "metrics.parquet").to_pylist()
     expected = {
         "reversal": ({"loss", "accuracy", "solved"}, "test_accuracy_at_best_validation"),
@@ -403,9 +403,9 @@ def test_a_run_records_the_metrics_of_its_task(tmp_path, name, options):
 def test_contiguous_batches_require_a_text():
     config = replace(
         quickstart.CONFIG, arms={"plain": Arm("rnn")}, data="reversal", data_options=SMALL, batch_sampling="contiguous",
-        steps_per_epoch=0, batch_size=16,
+        steps_per_epoch=None, batch_size=16,
     )  # fmt: skip
-    assert "batch_sampling: contiguous, but reversal is no text" in error_of(prepare, config)
+    assert error_of(validate, config).startswith("batch_sampling: contiguous")
 
 
 def test_random_streams_of_the_splits_differ():

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from rnnlab.runs.prepare import prepare
 
 from experiments import quickstart
 from rnnlab.config.experiment import Arm
@@ -13,11 +14,10 @@ from rnnlab.core.errors import InputError
 from rnnlab.core.types import MetricSums
 from rnnlab.report import tables
 from rnnlab.report import write as report
-from rnnlab.runs.prepare import prepare
 from rnnlab.stats import first_reached, fraction_interval
 from rnnlab.stats.summary import groups, steps_to_solve, summarize
-from rnnlab.storage import records
-from rnnlab.storage.records import DIVERGED_AT, Metrics
+from rnnlab.storage import files
+from rnnlab.storage.metrics import DIVERGED_AT, Metrics
 from rnnlab.train.tasks import TASKS
 
 NAN = np.nan
@@ -77,7 +77,7 @@ def fill(metrics, arm, solved, diverged=()):
 
 
 def summary_of(metrics, success_threshold=0.95):
-    return records._without_nan(
+    return files._without_nan(
         summarize(metrics.table, TASK, ARMS, experiment="probe", complete=True, success_threshold=success_threshold)
     )
 
@@ -182,8 +182,8 @@ def test_the_page_says_what_solved_means(tmp_path):
     metrics = Metrics("probe", [])
     fill(metrics, "a", SOLVED)
     metrics.write(tmp_path / "metrics.parquet")
-    records.write_json(tmp_path / "summary.json", summary_of(metrics))
-    records.write_json(tmp_path / "env.json", {})
+    files.write_json(tmp_path / "summary.json", summary_of(metrics))
+    files.write_json(tmp_path / "env.json", {})
     (tmp_path / "config.json").write_text(json.dumps({}))
     report.write_report(tmp_path)
     page = (tmp_path / "report.html").read_text()

@@ -5,13 +5,13 @@ import numpy as np
 import pytest
 import transcriptions as paper
 from cases import H, assert_trees_close, generator, random_carry, random_inputs, random_params
+from rnnlab.runs.prepare import prepare
 
 from rnnlab.cells.grid_block import GridCarry, GridParams
 from rnnlab.cells.registry import make_cell
 from rnnlab.cells.unroll import unroll
 from rnnlab.config.experiment import Arm, Config
 from rnnlab.core.errors import InputError
-from rnnlab.runs.prepare import prepare
 
 B = 2
 # Both sides sum the same few float32 terms, perhaps in another order, over at most six blocks.

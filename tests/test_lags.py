@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from cases import filled, generator, random_inputs
+from rnnlab.runs.prepare import prepare
 
 from experiments import quickstart
 from rnnlab.cells.registry import make_cell, stack
@@ -18,9 +19,8 @@ from rnnlab.core.types import Cell, Split
 from rnnlab.data.registry import load_dataset
 from rnnlab.models.recurrent_model import ModelParams, make_model
 from rnnlab.report import figures
-from rnnlab.runs.prepare import prepare
 from rnnlab.stats.summary import groups
-from rnnlab.storage.records import DIVERGED_AT, Metrics
+from rnnlab.storage.metrics import DIVERGED_AT, Metrics
 from rnnlab.train.probes import LAGS, check_probes, lags
 from rnnlab.train.tasks import TASKS
 

@@ -25,8 +25,8 @@ from rnnlab.report import write as report
 from rnnlab.report.paired_table import differences
 from rnnlab.stats import seeds_needed
 from rnnlab.stats.summary import Group, groups, headline_values, summarize
-from rnnlab.storage import records
-from rnnlab.storage.records import DIVERGED_AT, Metrics
+from rnnlab.storage import files
+from rnnlab.storage.metrics import DIVERGED_AT, Metrics, read_metrics
 
 VOID = {"meta", "input", "img", "br"}
 
@@ -94,7 +94,7 @@ def run_of(path, *, seeds=3, diverged=None, rate=1e-2, complete=True, data="digi
     directory = directory_of(path, metrics, complete=complete)
     source = {"name": data, "task": "classification", "source": {"sha256": f"{data}0123456789"}}
     environment = {"command": ["python", "-m", "experiments", "run", "quick start"], "dataset": source}
-    records.write_json(directory / "env.json", {"python": "3", "packages": {"jax": "<&>"}, **environment})
+    files.write_json(directory / "env.json", {"python": "3", "packages": {"jax": "<&>"}, **environment})
     return directory
 
 
@@ -173,7 +173,7 @@ def test_the_numbers_on_the_page_are_those_of_the_records(tmp_path):
     (svg,) = [s for s in re.findall(r"<svg.*?</svg>", (directory / "report.html").read_text()) if "b: " in s]
     assert svg.count("<circle") == 2  # a dot for each live run
     by_seed = list(csv.DictReader((directory / "figures" / "seeds.csv").open()))
-    found = groups(records.read_metrics(directory / "metrics.parquet"))
+    found = groups(read_metrics(directory / "metrics.parquet"))
     values = np.concatenate([headline_values(group, summary["headline"]) for group in found])
     np.testing.assert_array_equal([float(row[summary["headline"]]) for row in by_seed], values)
     assert [row["diverged"] for row in by_seed] == ["0", "0", "0", "0", "0", "1"]
@@ -296,7 +296,7 @@ def test_runs_of_unknown_data_or_of_one_name_are_not_pooled(tmp_path):
     runs = []
     for folder in "xy":
         directory = run_of(tmp_path / folder / "run")
-        records.write_json(directory / "env.json", {})
+        files.write_json(directory / "env.json", {})
         runs.append(compare.read(directory, report.read_part(directory)))
     assert compare.names(runs) == ["x/run", "y/run"]
     assert len(compare.parts(runs)) == 2
@@ -383,7 +383,7 @@ def test_in_a_browser_nothing_overflows_and_single_runs_are_shown_on_demand(tmp_
         fill(metrics, arm)
     metrics.write(directory / "metrics.parquet")
     document = summarize(metrics.table, TASK, ARMS, experiment="quickstart", complete=False)
-    records.write_json(directory / "summary.json", document)
+    files.write_json(directory / "summary.json", document)
     report.write_report(directory, None, (), VERDICTS)
     text = (directory / "report.html").read_text().replace("<details>", "<details open>")
     probe = tmp_path / "probe.html"

@@ -10,7 +10,7 @@ import scipy.stats
 from rnnlab.core.types import Curve
 from rnnlab.report import figures, published
 from rnnlab.stats.summary import groups
-from rnnlab.storage.records import DIVERGED_AT, Metrics
+from rnnlab.storage.metrics import DIVERGED_AT, Metrics
 
 LOSS = np.array([[3.0, 1.0], [2.0, 2.5], [1.0, 4.0], [7.0, np.nan]])  # four seeds, two epochs; the last one dies
 

@@ -10,8 +10,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from rnnlab.core.errors import InputError
-from rnnlab.storage import records
-from rnnlab.storage.records import DIVERGED_AT, Metrics
+from rnnlab.storage import environment as run_environment
+from rnnlab.storage import files
+from rnnlab.storage.metrics import DIVERGED_AT, Metrics
 
 COLUMNS = ["experiment", "arm", "seed", "learning_rate", "delta", "epoch", "step", "split", "metric", "value"]
 
@@ -74,11 +75,11 @@ def test_values_survive_a_round_trip_bit_for_bit(tmp_path):
 def test_forget_drops_later_rows_of_that_arm_alone():
     metrics = filled()
     before = rows(metrics.table)
-    metrics.forget("a", 5)
+    metrics.drop_after("a", 5)
     assert rows(metrics.table) == [row for row in before if row[1] != "a" or row[6] <= 5]
-    metrics.forget("a", -1)
+    metrics.drop_after("a", -1)
     assert rows(metrics.table) == [row for row in before if row[1] != "a"]
-    metrics.forget("nobody", -1)
+    metrics.drop_after("nobody", -1)
     assert rows(metrics.table) == [row for row in before if row[1] != "a"]
 
 
@@ -143,14 +144,14 @@ def test_a_flipped_bit_anywhere_is_noticed_or_harmless(tmp_path):
 @pytest.mark.parametrize("fails", ["fsync", "replace"])
 def test_a_refusing_disk_leaves_the_old_file_and_no_other(tmp_path, monkeypatch, fails):
     path = tmp_path / "folder" / "file"
-    records.write_whole(path, b"old")
+    files.write_whole(path, b"old")
 
     def refuse(*args):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, fails, refuse)
     with pytest.raises(OSError, match="No space"):
-        records.write_whole(path, b"new" * 1000)
+        files.write_whole(path, b"new" * 1000)
     monkeypatch.undo()
     assert path.read_bytes() == b"old"
     assert os.listdir(path.parent) == ["file"]
@@ -158,7 +159,7 @@ def test_a_refusing_disk_leaves_the_old_file_and_no_other(tmp_path, monkeypatch,
 
 def test_a_kill_while_writing_leaves_the_old_file(tmp_path, monkeypatch):
     path = tmp_path / "file"
-    records.write_whole(path, b"old")
+    files.write_whole(path, b"old")
     seen = []
 
     def kill(number):
@@ -167,21 +168,21 @@ def test_a_kill_while_writing_leaves_the_old_file(tmp_path, monkeypatch):
 
     monkeypatch.setattr(os, "fsync", kill)
     with pytest.raises(SystemExit):
-        records.write_whole(path, b"new")
+        files.write_whole(path, b"new")
     assert seen == [b"old"]
     assert path.read_bytes() == b"old"
 
 
 def test_json_is_strict_and_nan_becomes_null(tmp_path):
     hyperparams = {"a": [1.5, float("nan"), (float("inf"), "x")], "b": None, "c": {"d": -float("inf")}}
-    records.write_json(tmp_path / "a.json", hyperparams)
+    files.write_json(tmp_path / "a.json", hyperparams)
     text = (tmp_path / "a.json").read_text()
 
     def strict(word):
         raise AssertionError(word)
 
     assert json.loads(text, parse_constant=strict) == {"a": [1.5, None, [None, "x"]], "b": None, "c": {"d": None}}
-    assert records.read_json(tmp_path / "a.json") == json.loads(text)
+    assert files.read_json(tmp_path / "a.json") == json.loads(text)
 
 
 @pytest.mark.parametrize("content", [None, b"", b"{", b'{"a": 1', b"\xff\xfe{}", b"{}}"])
@@ -189,13 +190,13 @@ def test_a_damaged_json_file_is_named(tmp_path, content):
     if content is not None:
         (tmp_path / "a.json").write_bytes(content)
     with pytest.raises(InputError, match=r"a\.json"):
-        records.read_json(tmp_path / "a.json")
+        files.read_json(tmp_path / "a.json")
 
 
 def test_the_environment_says_what_a_result_depends_on():
     import jax
 
-    found = records.environment(jax.devices(), {"name": "digits"})
+    found = run_environment.describe(jax.devices(), {"name": "digits"})
     assert found["packages"]["jax"] == jax.__version__
     assert found["packages"]["numpy"] == np.__version__
     assert len(found["devices"]) == len(jax.devices())

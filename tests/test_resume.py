@@ -10,25 +10,20 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-import jax
-import numpy as np
-import pyarrow.parquet as pq
 import pytest
 
 from experiments import quickstart
 from experiments.cli.main import main
 from rnnlab.config.experiment import Arm
-from rnnlab.runs import loop, run
-from rnnlab.runs.prepare import abstract_state, prepare
+from rnnlab.runs import arm_trainer, run
 from rnnlab.runs.progress import NoProgressMeter
-from rnnlab.storage import checkpoint, records
+from rnnlab.runs.validate import validate
+from rnnlab.storage import checkpoint
+from rnnlab.storage import files as storage_files
+from tests.helpers.interrupted_runs import ONE, At, Killed, computed, expect, interrupt, kill, whole
 
 ROOT = Path(__file__).resolve().parent.parent
 
-ONE = replace(
-    quickstart.CONFIG, arms={"plain": Arm("rnn")}, data="digits", seeds=(0, 5, 1), epochs=2, steps_per_epoch=7,
-    batch_size=16, hidden_size=4, learning_rate=(1e-2, 3e-2), keep_params_every=1, checkpoint_interval_s=1e-9,
-)  # fmt: skip
 # the second draws noise in every step, from its seed and its step
 TWO = replace(ONE, arms={"plain": Arm("rnn"), "noisy": Arm("biological_lstm", options={"noise": 0.1})}, seeds=(0, 5))
 
@@ -37,60 +32,12 @@ TWO = replace(ONE, arms={"plain": Arm("rnn"), "noisy": Arm("biological_lstm", op
 def look_after_every_step():
     """Stretches of one step: the n-th call of a watcher's ``move`` is the n-th step, on any machine."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(loop, "STRETCH_SECONDS", 1e-9)
+        patch.setattr(arm_trainer, "STRETCH_SECONDS", 1e-9)
         yield
-
-
-class Killed(BaseException):
-    """Stands for a kill: nothing after it is done but what ``finally`` does."""
-
-
-class At(NoProgressMeter):
-    """Does something at the n-th call of ``begin`` and ``move`` together."""
-
-    def __init__(self, moment: int, act) -> None:
-        self.left, self.act = moment, act
-
-    def begin(self, arm, runs, steps, done):
-        self.move(done, 0, None, "")
-
-    def move(self, done, epoch, seconds_left, note):
-        if self.left == 0:
-            self.act()
-        self.left -= 1
-
-
-def interrupt() -> None:
-    signal.raise_signal(signal.SIGINT)
-
-
-def kill() -> None:
-    raise Killed
-
-
-def hyperparams(config, directory: Path) -> dict:
-    """All that a run computes, exactly: every row, every array of every checkpoint, where training stands."""
-    prepared = prepare(config)
-    found: dict = {"rows": [repr(row) for row in pq.read_table(directory / "metrics.parquet").to_pylist()]}
-    for name in config.arms:
-        folder = directory / "checkpoints" / name
-        abstract = abstract_state(prepared.plans[name], prepared.recipes[name], config)
-        leaves = jax.tree.leaves_with_path(checkpoint.load(folder, abstract))
-        for epoch in range(1, config.epochs + 1):
-            if config.keep_params_every:
-                leaves += jax.tree.leaves_with_path(checkpoint.load_epoch(folder, abstract.params, epoch))
-        found[name] = [(jax.tree_util.keystr(path), np.asarray(leaf).tobytes()) for path, leaf in leaves]
-        found[name].append(checkpoint.position(folder)._replace(seconds=0))
-    return found
 
 
 def files(directory: Path) -> dict[str, bytes]:
     return {str(p.relative_to(directory)): p.read_bytes() for p in sorted(directory.rglob("*")) if p.is_file()}
-
-
-def whole(config, directory: Path) -> dict:
-    assert run.start(prepare(config), directory, NoProgressMeter())
-    return hyperparams(config, directory)
 
 
 @pytest.fixture(scope="module")
@@ -98,20 +45,6 @@ def reference(tmp_path_factory):
     """An uninterrupted run of ONE, which saves only at its end."""
     directory = tmp_path_factory.mktemp("reference") / "run"
     return whole(replace(ONE, checkpoint_interval_s=1e9), directory), directory
-
-
-def expect(reference: dict, config, directory: Path) -> None:
-    found = hyperparams(config, directory)
-    assert found["rows"] == reference["rows"]
-    for name in config.arms:
-        # the config's hash tells when it was saved
-        mine, other = (part[name][-1]._replace(config="") for part in (found, reference))
-        assert mine == other
-        assert found[name][:-1] == reference[name][:-1]
-        left = [path.name for path in (directory / "checkpoints" / name).iterdir()]
-        steps = config.epochs * config.steps_per_epoch
-        kept = [f"epoch_{epoch:06d}" for epoch in range(1, config.epochs + 1)] if config.keep_params_every else []
-        assert sorted(left) == [*kept, f"step_{steps:08d}"]
 
 
 SLOW = pytest.mark.slow
@@ -129,11 +62,11 @@ SLOW = pytest.mark.slow
 def test_ctrl_c_and_resume(reference, tmp_path, moment):
     directory = tmp_path / "run"
     before = signal.getsignal(signal.SIGINT)
-    assert not run.start(prepare(ONE), directory, At(moment, interrupt))
+    assert not run.start(validate(ONE), directory, At(moment, interrupt))
     assert checkpoint.position(directory / "checkpoints" / "plain").step == moment
     assert signal.getsignal(signal.SIGINT) is before
     assert (directory / "summary.json").exists()
-    assert run.resume(prepare(ONE), directory, NoProgressMeter())
+    assert run.resume(validate(ONE), directory, NoProgressMeter())
     expect(reference[0], ONE, directory)
 
 
@@ -141,11 +74,11 @@ def test_ctrl_c_and_resume(reference, tmp_path, moment):
 def test_killed_again_and_again(reference, tmp_path):
     directory, kills = tmp_path / "run", 0
     with pytest.raises(Killed):
-        run.start(prepare(ONE), directory, At(3, kill))
+        run.start(validate(ONE), directory, At(3, kill))
     for _ in range(10):
         kills += 1
         try:
-            assert run.resume(prepare(ONE), directory, At(6, kill))
+            assert run.resume(validate(ONE), directory, At(6, kill))
             break
         except Killed:
             continue
@@ -163,12 +96,12 @@ def two(tmp_path_factory):
 @pytest.mark.slow
 def test_stopped_between_two_arms_one_of_which_is_noisy(two, tmp_path):
     directory = tmp_path / "run"
-    assert not run.start(prepare(TWO), directory, At(15, interrupt))  # as the second begins
+    assert not run.start(validate(TWO), directory, At(15, interrupt))  # as the second begins
     assert checkpoint.position(directory / "checkpoints" / "plain").done
     assert checkpoint.position(directory / "checkpoints" / "noisy").step == 0
     with pytest.raises(Killed):
-        run.resume(prepare(TWO), directory, At(5, kill))
-    assert run.resume(prepare(TWO), directory, NoProgressMeter())
+        run.resume(validate(TWO), directory, At(5, kill))
+    assert run.resume(validate(TWO), directory, NoProgressMeter())
     expect(two[0], TWO, directory)
 
 
@@ -214,19 +147,19 @@ def test_killed_inside_a_save(reference, tmp_path, monkeypatch, where):
     elif where == "while deleting":
         monkeypatch.setattr(checkpoint.shutil, "rmtree", half_removed)
     else:
-        monkeypatch.setattr(records, "write_json", Nth(records.write_json, 4, after=False))
+        monkeypatch.setattr(storage_files, "write_json", Nth(storage_files.write_json, 4, after=False))
     with pytest.raises(Killed):
-        run.start(prepare(ONE), directory, NoProgressMeter())
+        run.start(validate(ONE), directory, NoProgressMeter())
     monkeypatch.undo()
-    assert run.resume(prepare(ONE), directory, NoProgressMeter())
+    assert run.resume(validate(ONE), directory, NoProgressMeter())
     expect(reference[0], ONE, directory)
 
 
 @pytest.mark.parametrize("nth", [1, 2])
 def test_killed_before_there_is_a_directory(tmp_path, monkeypatch, nth):
-    monkeypatch.setattr(records, "write_whole", Nth(records.write_whole, nth, after=True))
+    monkeypatch.setattr(storage_files, "write_whole", Nth(storage_files.write_whole, nth, after=True))
     with pytest.raises(Killed):
-        run.start(prepare(ONE), tmp_path / "run", NoProgressMeter())
+        run.start(validate(ONE), tmp_path / "run", NoProgressMeter())
     assert list(tmp_path.iterdir()) == []
 
 
@@ -235,9 +168,9 @@ def test_killed_before_the_first_save(reference, tmp_path):
     directory = tmp_path / "run"
     config = replace(ONE, checkpoint_interval_s=1e9)
     with pytest.raises(Killed):
-        run.start(prepare(config), directory, At(12, kill))
+        run.start(validate(config), directory, At(12, kill))
     assert not (directory / "metrics.parquet").exists()
-    assert run.resume(prepare(config), directory, NoProgressMeter())
+    assert run.resume(validate(config), directory, NoProgressMeter())
     expect(reference[0], config, directory)
 
 
@@ -258,15 +191,16 @@ def test_resuming_a_finished_run_changes_nothing(reference, tmp_path, capsys):
 def test_a_kill_while_a_finished_run_is_resumed_leaves_it_finished(two, tmp_path, monkeypatch):
     directory = Path(shutil.copytree(two[1], tmp_path / "run"))
     before = files(directory)
-    monkeypatch.setattr(records, "write_json", Nth(records.write_json, 1, after=True))
+    monkeypatch.setattr(storage_files, "write_json", Nth(storage_files.write_json, 1, after=True))
     with contextlib.suppress(Killed):
-        run.resume(prepare(replace(TWO, checkpoint_interval_s=1e9)), directory, NoProgressMeter())
+        run.resume(validate(replace(TWO, checkpoint_interval_s=1e9)), directory, NoProgressMeter())
     assert files(directory) == before
 
 
 LIMITED = """
 import resource, sys
 from experiments.cli.main import main
+from tests.helpers.interrupted_runs import ONE, At, Killed, computed, expect, interrupt, kill, whole
 resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[1]), resource.RLIM_INFINITY))
 sys.exit(main(sys.argv[2:]))
 """
@@ -276,7 +210,7 @@ sys.exit(main(sys.argv[2:]))
 def stopped(tmp_path_factory):
     """A run of ONE that was stopped in its first epoch."""
     directory = tmp_path_factory.mktemp("stopped") / "run"
-    assert not run.start(prepare(ONE), directory, At(3, interrupt))
+    assert not run.start(validate(ONE), directory, At(3, interrupt))
     return directory
 
 
@@ -298,7 +232,7 @@ def test_a_full_disk_costs_nothing_that_was_saved(reference, stopped, tmp_path):
     assert f"{ROOT}/rnnlab/" not in done.stderr.replace(lines[0], ""), done.stderr
     after = files(directory / "checkpoints")
     assert {path: after.get(path) for path in saved} == saved
-    assert run.resume(prepare(ONE), directory, NoProgressMeter())
+    assert run.resume(validate(ONE), directory, NoProgressMeter())
     expect(reference[0], ONE, directory)
 
 
@@ -314,10 +248,10 @@ def test_a_disk_that_is_full_when_a_run_is_stopped_right_after_a_save(reference,
 
     monkeypatch.setattr(handler.PyTreeHandler, "save", full)
     with contextlib.suppress(OSError):
-        run.resume(prepare(ONE), directory, At(0, interrupt))
+        run.resume(validate(ONE), directory, At(0, interrupt))
     monkeypatch.undo()
     assert checkpoint.position(directory / "checkpoints" / "plain").step == 3
-    assert run.resume(prepare(ONE), directory, NoProgressMeter())
+    assert run.resume(validate(ONE), directory, NoProgressMeter())
     expect(reference[0], ONE, directory)
 
 
@@ -341,7 +275,7 @@ def wait_for_a_save(process: subprocess.Popen, directory: Path) -> None:
 
 @pytest.mark.slow
 def test_a_real_kill_and_a_polite_one(tmp_path, monkeypatch):
-    monkeypatch.setattr(loop, "STRETCH_SECONDS", 0.5)  # as in earnest
+    monkeypatch.setattr(arm_trainer, "STRETCH_SECONDS", 0.5)  # as in earnest
     directory = tmp_path / "a run"
     arguments = ["run", "quickstart", "--data", "digits", "--arms", "lstm", "--seeds", "2", "--epochs", "40",
                  "--out", str(directory), "--set", "arms.lstm.cell=rnn", "hidden_size=4", "steps_per_epoch=70", "batch_size=16",
@@ -371,4 +305,4 @@ def test_a_real_kill_and_a_polite_one(tmp_path, monkeypatch):
         quickstart.CONFIG, arms={"lstm": Arm("rnn")}, data="digits", seeds=(0, 1), epochs=40, hidden_size=4,
         steps_per_epoch=70, batch_size=16, checkpoint_interval_s=0.02,
     )  # fmt: skip
-    expect(hyperparams(config, reference), config, directory)
+    expect(computed(config, reference), config, directory)

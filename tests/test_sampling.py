@@ -118,7 +118,7 @@ def folder(tmp_path_factory):
     small = ["hidden_size=8", "batch_size=8", "steps_per_epoch=9", "keep_params_every=4"]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(TerminalProgressMeter, "end", lambda *arguments: None)
-        patch.setattr("experiments.cli.main._write_report", lambda directory: 0)
+        patch.setattr("experiments.cli.report.write", lambda directory, config: 0)
         common = ["run", "quickstart", "--quick", "--arms", "lstm", "--out"]
         assert main([*common, f"{folder}/run", "--data", f"text:{folder}/text.txt", "--seeds", "3:5", "--epochs", "8",
                      "--set", "arms.lstm.layers=2", "arms.lstm.cell=rnn", "sequence_length=9", "learning_rate=0.03,1e-5",

@@ -12,9 +12,13 @@ import pyarrow.parquet as pq
 import pytest
 import transcriptions as paper
 from cases import generator
+from rnnlab.runs.arms import plan_arms
+from rnnlab.runs.loop import Training
+from rnnlab.runs.prepare import prepare
 
 import experiments.seq2seq as study
-from experiments.cli.main import _configuration, _parser, main
+from experiments.cli.main import _parser, main
+from experiments.cli.run import configuration
 from rnnlab.cells.registry import count_parameters, make_cell, stack
 from rnnlab.cells.unroll import unroll
 from rnnlab.cells.wrappers.recurrent_dropout import dropout_mask
@@ -24,9 +28,6 @@ from rnnlab.data import registry as data
 from rnnlab.models.decoding import beam, greedy
 from rnnlab.models.recurrent_model import Dropout, make_model
 from rnnlab.models.seq2seq import ATTENTION, make_seq2seq
-from rnnlab.runs.arms import plan_arms
-from rnnlab.runs.loop import Training
-from rnnlab.runs.prepare import prepare
 from rnnlab.runs.saved_run import load_run
 from rnnlab.train.tasks import TASKS
 
@@ -458,7 +459,7 @@ def test_encoder_and_decoder_take_their_own_options():
 def test_the_path_of_a_users_decoder_is_kept_absolute(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     arguments = ["run", "seq2seq", "--set", "arms.lstm.decoder=own.py:own"]
-    config = _configuration(_parser().parse_args(arguments))
+    config = configuration(_parser().parse_args(arguments))
     assert config.arms["lstm"] == Arm("lstm", decoder=f"{tmp_path}/own.py:own", attention="none")
     assert config.arms["gru-dot"] == Arm("gru", attention="dot")
 
@@ -476,7 +477,7 @@ def trained(tmp_path_factory):
                  "learning_rate=2e-2"]  # fmt: skip
     asked = []
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("experiments.cli.main._write_report", lambda directory: 0)
+        patch.setattr("experiments.cli.report.write", lambda directory, config: 0)
         epoch = Training._epoch
 
         def stopped(training, *rest):

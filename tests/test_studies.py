@@ -13,40 +13,40 @@ from experiments.cli.main import main
 from rnnlab.cells.registry import count_parameters
 from rnnlab.core.errors import InputError
 from rnnlab.core.types import Dataset, Split
-from rnnlab.runs.arms import plan_arms
-from rnnlab.runs.prepare import prepare
-from rnnlab.runs.recipes import arm_model
+from rnnlab.runs.hyperparam_grid import combinations, hyperparam_grid, hyperparam_grids
+from rnnlab.runs.validate import arm_spec, validate
+from rnnlab.train.arm_spec import build_model
 
 LETTERS = Dataset(
-    "moes_tavern", "language_modeling", 89, 89, *[Split(None, np.zeros(1, np.int32))] * 3, source={},
+    "moes_tavern", "language_modeling", 89, 89, *[Split(None, np.zeros(20_000, np.int32))] * 3, source={},
     vocabulary="x" * 89,
 )  # fmt: skip
 
 
 def parameters(config, arm: str) -> int:
-    plan = plan_arms(config)[arm]
-    hyperparams = {name: np.float32(values[0]) for name, values in plan.hyperparams.items()}
-    model = arm_model(config, plan, LETTERS, hyperparams, None)
+    grid = hyperparam_grid(config, arm)
+    model = build_model(arm_spec(config, arm, LETTERS, grid), next(combinations(grid)))
     return count_parameters(jax.eval_shape(model.init, jax.random.key(0)))
 
 
 @pytest.mark.parametrize("name", experiments.trained())
 def test_every_protocol_can_be_planned(name):
     study = experiments.study(name)
-    for protocol, changes in getattr(study, "PROTOCOLS", {"": {}}).items():
+    for protocol, changes in getattr(study, "PROTOCOLS", {None: {}}).items():
         config = replace(study.CONFIG, **changes)
-        assert list(plan_arms(config))
-        assert protocol in (inspect.getdoc(study) or "")
-    assert study.CONFIG.protocol in getattr(study, "PROTOCOLS", {"": {}})
+        assert list(hyperparam_grids(config)) == list(config.arms)
+        assert (protocol or "") in (inspect.getdoc(study) or "")
+    assert study.CONFIG.protocol in getattr(study, "PROTOCOLS", {None: {}})
 
 
 @pytest.mark.parametrize("name", ["algorithmic", "long_lag"])
 def test_the_generated_data_of_every_protocol_serve_its_goal_and_probes(name):
     study = experiments.study(name)
     for protocol, changes in study.PROTOCOLS.items():
-        config = replace(study.CONFIG, **{**changes, "protocol": protocol, "batch_size": 4, "steps_per_epoch": 0})
-        prepared = prepare(replace(config, data_options={**config.data_options, "examples": 8, "held_out": 4}))
-        assert (prepared.config.success_threshold > 0.9) == bool(prepared.recipes)
+        config = replace(study.CONFIG, **{**changes, "protocol": protocol, "batch_size": 4, "steps_per_epoch": None})
+        experiment = validate(replace(config, data_options={**config.data_options, "examples": 8, "held_out": 4}))
+        assert experiment.config.success_threshold > 0.9
+        assert experiment.specs
 
 
 def test_gates_of_the_long_lags_open_and_close_with_the_lag():

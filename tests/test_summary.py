@@ -19,8 +19,8 @@ from rnnlab.config.experiment import Arm, to_json
 from rnnlab.core.errors import InputError
 from rnnlab.report import write as report
 from rnnlab.stats.summary import final_values, groups, summarize
-from rnnlab.storage import records
-from rnnlab.storage.records import DIVERGED_AT, Metrics
+from rnnlab.storage import files
+from rnnlab.storage.metrics import DIVERGED_AT, Metrics, read_metrics
 from rnnlab.train.tasks import TASKS
 
 TASK = TASKS["classification"]
@@ -93,7 +93,7 @@ def test_a_protocol_that_validates_on_test_claims_nothing_at_best_validation():
     assert list(row["metrics"]) == ["last_test_accuracy", "best_test_accuracy_over_epochs", "last_train_loss"]
     assert row["metrics"]["last_test_accuracy"]["mean"] == pytest.approx(np.mean(ACCURACY[[0, 2], -1]))
     assert row["metrics"]["last_test_accuracy"]["n"] == 2
-    header, _ = report.table(records._without_nan(summary))
+    header, _ = report.table(files._without_nan(summary))
     assert header[1:3] == ["last test accuracy", "best test accuracy over epochs"]
     assert not any("validation" in name for name in header)
     found = groups(metrics.table)
@@ -142,7 +142,7 @@ def test_a_group_whose_runs_all_died():
     first = summary["results"][0]
     assert (first["arm"], first["runs"], first["diverged"]) == ("a", 2, 2)
     assert np.isnan(first["metrics"][summary["headline"]]["mean"])
-    header, rows = report.table(json.loads(json.dumps(records._without_nan(summary))))
+    header, rows = report.table(json.loads(json.dumps(files._without_nan(summary))))
     row = dict(zip(header, rows[0], strict=True))
     assert (row["test accuracy at best validation"], row["n"], row["diverged"]) == ("-", "0", "2")
 
@@ -153,7 +153,7 @@ def test_one_seed_has_no_interval():
         metrics.add(
             "a", np.array([0]), hyperparams(1), 1, 5, split, {"loss": np.array([1.0]), "accuracy": np.array([0.5])}
         )
-    header, rows = report.table(records._without_nan(summary_of(metrics)))
+    header, rows = report.table(files._without_nan(summary_of(metrics)))
     shown = rows[0][header.index("test accuracy at best validation")]
     assert "0.5000" in shown
     assert "±" not in shown
@@ -168,7 +168,7 @@ def test_a_living_run_without_a_finite_number_is_not_counted_in_n():
     summary = summary_of(metrics)
     interval = summary["results"][0]["metrics"][summary["headline"]]
     assert (interval["n"], interval["mean"]) == (2, pytest.approx(0.6))
-    header, rows = report.table(records._without_nan(summary))
+    header, rows = report.table(files._without_nan(summary))
     assert rows[0][header.index("n")] == "2"
 
 
@@ -186,7 +186,7 @@ def test_groups_are_told_by_every_number():
     ]  # fmt: skip
     means = [row["metrics"]["last_train_loss"]["mean"] for row in rows]
     np.testing.assert_allclose(means, [0.52, 0.27, 0.502, 0.252, 8])
-    header, shown = report.table(records._without_nan(summary_of(metrics)))
+    header, shown = report.table(files._without_nan(summary_of(metrics)))
     assert header[:3] == ["arm", RATE, "delta"]
     assert shown[0][:3] == ["a", "0.01", "0.5"]
     assert shown[-1][:3] == ["b", "0.01", ""]
@@ -197,9 +197,9 @@ def directory_of(path: Path, metrics: Metrics, *, complete: bool = True) -> Path
     config = replace(quickstart.CONFIG, arms={"a": Arm("rnn"), "b": Arm("rnn", options={"activation": "relu"})})
     path.mkdir()
     (path / "config.json").write_text(to_json(config))
-    records.write_json(path / "env.json", {"python": "3", "packages": {"<script>alert(1)</script>": "&"}})
+    files.write_json(path / "env.json", {"python": "3", "packages": {"<script>alert(1)</script>": "&"}})
     metrics.write(path / "metrics.parquet")
-    records.write_json(path / "summary.json", summary_of(metrics, complete=complete))
+    files.write_json(path / "summary.json", summary_of(metrics, complete=complete))
     return path
 
 
@@ -323,7 +323,7 @@ def test_an_altered_byte_never_ends_in_a_traceback(run_directory, name):
         path.write_bytes(content[:index] + bytes([content[index] ^ 1]) + content[index + 1 :])
         with contextlib.suppress(InputError):
             report.table(report.read_summary(run_directory))
-            report.loss_curves(groups(records.read_metrics(run_directory / "metrics.parquet")))
+            report.loss_curves(groups(read_metrics(run_directory / "metrics.parquet")))
 
 
 def test_runs_that_diverge_in_earnest(tmp_path, capsys):

@@ -7,36 +7,26 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from rnnlab.cells.registry import make_cell
 from rnnlab.core.types import Split
-from rnnlab.models.recurrent_model import make_model
-from rnnlab.train.optimizers import make_optimizer
-from rnnlab.train.probes import paths
-from rnnlab.train.single_run import Recipe
+from rnnlab.train.arm_spec import ArmSpec, DataShape
 from rnnlab.train.sweep import (
-    default_chunk,
+    Sweep,
+    default_runs_per_device,
     device_mesh,
-    make_sweep,
     map_runs,
     map_runs_in_place,
     pad_runs,
-    replicate,
     run_grid,
 )
-from rnnlab.train.tasks import TASKS
 
 EXAMPLES, BATCH, STEPS = 48, 8, 6
 
 
-def recipe(cell="lstm", **options):
-    def model(hyperparams, key):
-        chosen = options | {name: hyperparams[name] for name in ("delta", "noise") if name in hyperparams}
-        return make_model(make_cell(cell, 12, key=key, **chosen), 5, 3, per_step=False)
-
-    def optimizer(hyperparams):
-        return make_optimizer("adam", hyperparams["learning_rate"])
-
-    return Recipe(model, optimizer, TASKS["classification"], BATCH, STEPS, 16)
+def spec(cell="lstm", *, swept=(), probes=(), **options):
+    return ArmSpec(
+        DataShape("probe", "classification", 5, 3), cell, 12, STEPS, BATCH, 16, options=tuple(options.items()),
+        swept_options=swept, probes=probes,
+    )  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -46,14 +36,17 @@ def split():
 
 
 def trained(split, runs, devices, runs_per_device, made=None):
-    """The state after an epoch and its validation sums, without the padding, on the host."""
-    mesh = device_mesh(len(runs.seed), jax.devices()[:devices])
-    sweep = make_sweep(made or recipe(), runs, mesh, runs_per_device, EXAMPLES)
-    data = replicate(split, mesh)
-    state = sweep.train(sweep.init(), sweep.plan(1), data, 0, STEPS)
-    sums = sweep.evaluate(state, data)
-    state = sweep.update_best(state, sums, 1)
-    return jax.tree.map(lambda leaf: np.asarray(leaf)[: sweep.num_runs], (state, sums))
+    """The state after an epoch and its validation sums."""
+    sweep = a_sweep(split, runs, devices, runs_per_device, made)
+    state = sweep.train(sweep.init(), sweep.batch_indices(1), 0, STEPS)
+    sums = sweep.evaluate(state.params, "validation")
+    return sweep.to_host(sweep.update_best(state, sums, 1)), sums
+
+
+def a_sweep(split, runs, devices, runs_per_device, made=None):
+    splits = {"train": split, "validation": split}
+    used = jax.devices()[:devices]
+    return Sweep(made or spec(), runs, splits, devices=used, runs_per_device=runs_per_device)
 
 
 def assert_close(a, b, **tolerance):
@@ -121,13 +114,12 @@ def test_runs_differ_by_seed_and_by_number(on_one_device):
     assert len({row.tobytes() for row in weights}) == 12
 
 
-def test_one_seed_starts_alike_at_every_rate(twelve):
-    mesh = device_mesh(12, jax.devices()[:2])
-    sweep = make_sweep(recipe(), twelve, mesh, 1, EXAMPLES)
+def test_one_seed_starts_alike_at_every_rate(split, twelve):
+    sweep = a_sweep(split, twelve, devices=2, runs_per_device=1)
     w = np.asarray(sweep.init().params.cell.w)
     assert np.array_equal(w[0], w[4])
     assert not np.array_equal(w[0], w[1])
-    plan = np.asarray(sweep.plan(1))
+    plan = np.asarray(sweep.batch_indices(1))
     assert np.array_equal(plan[0], plan[4])
     assert not np.array_equal(plan[0], plan[1])
 
@@ -154,13 +146,12 @@ def test_updating_in_place_is_mapping(devices, runs_per_device):
 
 @pytest.mark.parametrize("runs_per_device", [1, pytest.param(3, marks=pytest.mark.slow)])
 def test_the_compiled_program_has_no_collectives(split, twelve, runs_per_device):
-    mesh = device_mesh(12, jax.devices()[:4])
-    probed = recipe("cerebral_lstm")._replace(probes=(paths,))
-    made = make_sweep(probed, twelve, mesh, runs_per_device, EXAMPLES)
+    made = a_sweep(split, twelve, 4, runs_per_device, spec("cerebral_lstm", probes=("paths",)))
     names = "all-reduce|all-gather|all-to-all|reduce-scatter|collective-permute|collective-broadcast|send|recv"
     collective = re.compile(rf"\b({names})(-start)?\(")
-    texts = made.compiled_texts(replicate(split, mesh))
-    assert set(texts) == {"plan", "train", "evaluate", "probe", "close_epoch"}
+    texts = made.compiled_texts()
+    programs = {"batch_indices", "train", "evaluate validation", "probe validation", "update_best"}
+    assert set(texts) == programs
     for name, text in texts.items():
         assert "fusion" in text or "while" in text, name  # it is a compiled program at all
         assert not collective.search(text), name
@@ -176,10 +167,12 @@ def test_the_search_for_collectives_would_find_one():
 @pytest.mark.slow
 def test_numbers_of_the_cell_ride_the_run_axis(split):
     runs = run_grid([0], {"learning_rate": [1e-2], "delta": [1e-3, 0.5], "noise": [0.0, 0.3]})
-    state, _ = trained(split, runs, devices=2, runs_per_device=2, made=recipe("biological_lstm"))
+    state, _ = trained(
+        split, runs, devices=2, runs_per_device=2, made=spec("biological_lstm", swept=("delta", "noise"))
+    )
     weights = state.params.cell.w
     assert len({row.tobytes() for row in weights}) == 4
-    fixed = recipe("biological_lstm", delta=0.5)
+    fixed = spec("biological_lstm", delta=0.5)
     plain, _ = trained(split, run_grid([0], {"learning_rate": [1e-2]}), devices=1, runs_per_device=1, made=fixed)
     np.testing.assert_allclose(weights[2], plain.params.cell.w[0], rtol=1e-3, atol=1e-5)  # delta 0.5, noise 0
 
@@ -210,4 +203,4 @@ def test_padding_repeats_the_last_run():
 def test_one_run_gets_one_device_and_many_get_all():
     assert device_mesh(1).size == 1
     assert device_mesh(100).size == len(jax.devices())
-    assert default_chunk(device_mesh(8), 8) == 1  # on a CPU
+    assert default_runs_per_device(device_mesh(8), 8) == 1  # on a CPU

@@ -5,18 +5,20 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from rnnlab.cells.registry import CELLS, make_cell
-from rnnlab.core.types import MetricSums, Run, Split
-from rnnlab.models.recurrent_model import make_model
-from rnnlab.train.keys import STREAMS, drawn_indices, shuffled_indices, stream_key
-from rnnlab.train.optimizers import make_optimizer
-from rnnlab.train.single_run import Recipe, batch_indices, evaluate, init_state, train_steps, update_best
+from rnnlab.cells.registry import CELLS
+from rnnlab.core.types import MetricSums, Split
+from rnnlab.train import single_run
+from rnnlab.train.arm_spec import ArmSpec, DataShape, build_model
+from rnnlab.train.batches import batch_indices, drawn_indices, shuffled_indices
+from rnnlab.train.keys import STREAMS, stream_key
+from rnnlab.train.single_run import evaluate, init_state, train_steps, update_best
+from rnnlab.train.state import Run
 from rnnlab.train.tasks import TASKS
 
 TASK = TASKS["classification"]
 
 
-def recipe(
+def spec(
     cell="rnn",
     *,
     inputs=3,
@@ -28,12 +30,10 @@ def recipe(
     optimizer="adam",
     **options,
 ):
-    def model(hyperparams, key):
-        return make_model(make_cell(cell, hidden_size, key=key, **options), inputs, outputs, per_step=False)
-
-    return Recipe(
-        model, lambda n: make_optimizer(optimizer, n["learning_rate"]), TASK, batch_size, steps, eval_batch_size
-    )
+    return ArmSpec(
+        DataShape("probe", "classification", inputs, outputs), cell, hidden_size, steps, batch_size, eval_batch_size,
+        optimizer=optimizer, options=tuple(options.items()),
+    )  # fmt: skip
 
 
 def run(seed=0, learning_rate=1e-2):
@@ -65,15 +65,15 @@ def test_keys_are_the_contract_s_even_where_jax_defaults_to_rbg():
 
 
 def test_an_epoch_takes_every_example_at_most_once_and_epochs_differ(split):
-    plans = [np.asarray(batch_indices(recipe(steps=5), run(), epoch, 40)) for epoch in (1, 2)]
+    plans = [np.asarray(batch_indices(spec(steps=5), run().seed, epoch, 40)) for epoch in (1, 2)]
     for plan in plans:
         assert sorted(plan.ravel()) == list(range(40))
     assert not np.array_equal(*plans)
-    assert len(np.unique(batch_indices(recipe(steps=3), run(), 1, 40))) == 24
+    assert len(np.unique(batch_indices(spec(steps=3), run().seed, 1, 40))) == 24
 
 
 def test_the_order_depends_on_the_seed_and_not_on_the_numbers():
-    assert np.array_equal(shuffled_indices(3, 1, 40), batch_indices(recipe(steps=5), run(3, 0.5), 1, 40).ravel())
+    assert np.array_equal(shuffled_indices(3, 1, 40), batch_indices(spec(steps=5), run(3, 0.5).seed, 1, 40).ravel())
     assert not np.array_equal(shuffled_indices(3, 1, 40), shuffled_indices(4, 1, 40))
 
 
@@ -90,8 +90,8 @@ def test_every_example_is_as_likely_in_every_place():
 
 
 def test_stretches_do_not_matter(split):
-    r = recipe()
-    plan = batch_indices(r, run(), 1, 40)
+    r = spec()
+    plan = batch_indices(r, run().seed, 1, 40)
     steps = jax.jit(lambda state, start, stop: train_steps(r, run(), state, plan, split, start, stop))
     whole = steps(init_state(r, run()), 0, 4)
     parts = steps(steps(steps(init_state(r, run()), 0, 1), 1, 1), 1, 4)
@@ -102,10 +102,10 @@ def test_stretches_do_not_matter(split):
 
 def test_training_is_plain_gradient_descent(split):
     """Two steps of SGD equal the same two written out."""
-    r, rate = recipe(optimizer="sgd", steps=2), 0.1
-    plan = batch_indices(r, run(0, rate), 1, 40)
+    r, rate = spec(optimizer="sgd", steps=2), 0.1
+    plan = batch_indices(r, run(0, rate).seed, 1, 40)
     trained = train_steps(r, run(0, rate), init_state(r, run(0, rate)), plan, split, 0, 2)
-    model = r.make_model({}, None)
+    model = build_model(r, {})
     params, total = init_state(r, run()).params, 0.0
     for rows in np.asarray(plan):
 
@@ -121,41 +121,42 @@ def test_training_is_plain_gradient_descent(split):
 
 
 def test_a_run_that_is_not_finite_is_frozen_and_marked(split):
-    r = recipe(optimizer="sgd")
-    plan = batch_indices(r, run(), 1, 40)
+    r = spec(optimizer="sgd")
+    plan = batch_indices(r, run().seed, 1, 40)
     poisoned = split._replace(inputs=split.inputs.at[plan[2, 0], 1, 1].set(jnp.nan))
     before = train_steps(r, run(), init_state(r, run()), plan, poisoned, 0, 2)
     after = train_steps(r, run(), before, plan, poisoned, 2, 4)  # step 3 is clean, and must not revive it
-    assert before.diverged == -1
+    assert before.diverged_at == -1
     assert after.diverged_at == 2
     assert after.step == 2
     assert leaves_equal(before._replace(diverged_at=after.diverged_at), after)
     assert all(bool(jnp.isfinite(leaf).all()) for leaf in jax.tree.leaves(after.params))
 
 
-def test_a_gradient_that_is_not_finite_kills_too(split):
+def test_a_non_finite_gradient_freezes_the_run_too(split, monkeypatch):
     """sqrt at 0: the loss is finite, its gradient is not."""
-    r = recipe(optimizer="sgd")
-    plan = batch_indices(r, run(), 1, 40)
+    r = spec(optimizer="sgd")
+    plan = batch_indices(r, run().seed, 1, 40)
     odd = TASK._replace(sums=lambda logits, targets, weights: MetricSums(jnp.sum(jnp.sqrt(logits * 0)), 0.0, 8.0))
-    after = train_steps(r._replace(task=odd), run(), init_state(r, run()), plan, split, 0, 1)
+    monkeypatch.setitem(single_run.TASKS, "classification", odd)
+    after = train_steps(r, run(), init_state(r, run()), plan, split, 0, 1)
     assert after.diverged_at == 0
     assert leaves_equal(after.params, init_state(r, run()).params)
 
 
 def test_evaluation_counts_every_example_once(split):
     """40 examples in batches of 7: the ragged last batch is padded, and the padding weighs nothing."""
-    r = recipe()
+    r = spec()
     params = init_state(r, run()).params
     sums = evaluate(r, run(), params, split)
-    _, logits = r.make_model({}, None).apply(params, split.inputs)
+    _, logits = build_model(r, {}).apply(params, split.inputs)
     whole = TASK.sums(logits, split.targets, jnp.ones(40))
     np.testing.assert_allclose(jax.tree.leaves(sums), jax.tree.leaves(whole), rtol=1e-5)
     assert sums.count == 40
 
 
 def test_the_best_epoch_is_kept_by_validation_loss(split):
-    r = recipe()
+    r = spec()
     state = init_state(r, run())
     kept = []
     for epoch, loss in enumerate([3.0, 1.0, 2.0, float("nan")], 1):
@@ -186,14 +187,14 @@ def test_every_cell_learns_the_probe(cell):
         "biological_lstm": {"delta": 0.1},
         "hodgkin_huxley": {"dt": 0.1, "substeps": 10},
     }.get(cell, {})
-    r = recipe(cell, hidden_size=16, batch_size=32, steps=8, eval_batch_size=256, **options)
+    r = spec(cell, hidden_size=16, batch_size=32, steps=8, eval_batch_size=256, **options)
     data, held_out, one = remember_first(1), remember_first(2), run(0, 2e-2)
 
     @jax.jit
     def learn():
         def epoch(index, state):
-            plan = batch_indices(r, one, index, 256)
-            return train_steps(r, one, state, plan, data, 0, r.steps)
+            plan = batch_indices(r, one.seed, index, 256)
+            return train_steps(r, one, state, plan, data, 0, r.steps_per_epoch)
 
         state = jax.lax.fori_loop(0, 30, epoch, init_state(r, one))
         return evaluate(r, one, state.params, held_out)

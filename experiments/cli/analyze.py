@@ -161,7 +161,7 @@ def _write(found: dict[str, list[dict[str, Any]]], seeds: list[int], directory: 
     """A CSV of each table, and its figure."""
     from rnnlab.analysis import figures
     from rnnlab.report.figures import csv_text
-    from rnnlab.storage import records
+    from rnnlab.storage import files
 
     over = f"mean over {len(seeds)} seeds and its 95 % interval" if len(seeds) > 1 else f"seed {seeds[0]}"
     one = f"seed {seeds[0]}, epoch"
@@ -190,8 +190,8 @@ def _write(found: dict[str, list[dict[str, Any]]], seeds: list[int], directory: 
         else:
             x = "lag" if name == "lags" else "step"
             picture = figures.draw_lines(points, x, f"{told[name]}: {over}", log_x=name == "lags")
-        records.write_whole(directory / f"{name}.csv", csv_text(points).encode())
-        records.write_whole(directory / f"{name}.png", picture)
+        files.write_whole(directory / f"{name}.csv", csv_text(points).encode())
+        files.write_whole(directory / f"{name}.png", picture)
         paths.append(directory / f"{name}.png")
     return paths
 

@@ -154,9 +154,9 @@ def _devices(cores: int) -> int:
 
 def _environment() -> dict[str, Any]:
     from rnnlab.bench.processes import cores
-    from rnnlab.storage import records
+    from rnnlab.storage import environment as run_environment
 
-    found = records.environment([], {})
+    found = run_environment.describe([], {})
     del found["devices"], found["dataset"]
     for package in ("torch", "keras"):
         try:
@@ -180,7 +180,7 @@ def _measure(
     """All results; what is done so far stands in bench.json after every plan."""
     from rnnlab.bench.rounds import measure
     from rnnlab.runs.progress import duration
-    from rnnlab.storage.records import write_json
+    from rnnlab.storage.files import write_json
 
     results: dict[str, Any] = {}
     about = product.about
@@ -218,7 +218,7 @@ def _write_and_print(document: dict[str, Any], directory: Path, *, as_json: bool
 
     from rnnlab.bench import report as shown
     from rnnlab.report.figures import csv_text
-    from rnnlab.storage.records import write_whole
+    from rnnlab.storage.files import write_whole
 
     results, product = document["results"], document["matrix_product"]
     rate = f"{np.median(product['gflops']):.0f} GFLOP/s" if product["gflops"] else "not measured"

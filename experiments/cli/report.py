@@ -93,10 +93,10 @@ def _verdicts(study: ModuleType, config: Config, directory: Path) -> Sequence[An
     from rnnlab import claims
     from rnnlab.report import write as report
     from rnnlab.stats import summary
-    from rnnlab.storage import records
+    from rnnlab.storage import metrics
 
     shown = report.read_summary(directory)
-    found = summary.groups(records.read_metrics(directory / "metrics.parquet"))
+    found = summary.groups(metrics.read_metrics(directory / "metrics.parquet"))
     planned = experiments.planned(study, config.protocol) if config.protocol else study.CONFIG
     return claims.judge(study.claims(config), found, config, planned, shown)
 

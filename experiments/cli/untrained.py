@@ -41,9 +41,9 @@ def start(study: ModuleType, chosen: Any, directory: Path) -> int:
     import jax
 
     from rnnlab.runs import run
-    from rnnlab.storage import records
+    from rnnlab.storage import environment as run_environment
 
-    run.create(directory, records.environment(jax.devices(), {}), to_json(chosen))
+    run.create(directory, run_environment.describe(jax.devices(), {}), to_json(chosen))
     return write(study, chosen, directory)
 
 
@@ -52,21 +52,21 @@ def write(study: ModuleType, chosen: Any, directory: Path) -> int:
     from rnnlab.report import html as page
     from rnnlab.report.figures import csv_text
     from rnnlab.report.tables import Table
-    from rnnlab.storage import records
+    from rnnlab.storage import files
 
     chosen.check()
-    environment = records.read_json(directory / "env.json")
+    environment = files.read_json(directory / "env.json")
     found: Findings = study.measure(chosen)
     for name, (rows, picture, _) in found.pictures.items():
-        records.write_whole(directory / "figures" / f"{name}.csv", csv_text(rows).encode())
-        records.write_whole(directory / "figures" / f"{name}.png", picture)
+        files.write_whole(directory / "figures" / f"{name}.csv", csv_text(rows).encode())
+        files.write_whole(directory / "figures" / f"{name}.png", picture)
     shown = {f"{words}; the numbers are in figures/{name}.csv": png for name, (_, png, words) in found.pictures.items()}
     title = f"rnnlab: {chosen.experiment}"
     body = page.table(Table(found.header, found.rows), "results") + page.images(shown)
     body += page.heading("Command and environment") + page.origin(environment, to_json(chosen))
-    records.write_whole(directory / "report.html", page.page(title, body).encode())
+    files.write_whole(directory / "report.html", page.page(title, body).encode())
     summary = {"experiment": chosen.experiment, "complete": True, **found.summary}
-    records.write_json(directory / "summary.json", summary)
+    files.write_json(directory / "summary.json", summary)
     widths = [max(map(len, column)) for column in zip(found.header, *found.rows, strict=True)]
     for row in (found.header, *found.rows):
         print("  ".join(map(str.ljust, row, widths)).rstrip())

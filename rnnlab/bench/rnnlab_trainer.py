@@ -1,8 +1,7 @@
 """The lab on a work, by the programs with which it trains a run; and the large matrix product beside it."""
 
 import time
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
@@ -11,65 +10,61 @@ import numpy as np
 from rnnlab.bench.flops import program_flops
 from rnnlab.bench.trainer import Trainer, jax_device, jax_peak
 from rnnlab.bench.workloads import LEARNING_RATE, Work, random_batches
-from rnnlab.cells.registry import count_parameters, make_cell
-from rnnlab.cells.wrappers.mixed_precision import narrow
-from rnnlab.core.types import Array, Key, Model, Split
-from rnnlab.models.recurrent_model import make_model
-from rnnlab.train.optimizers import make_optimizer
-from rnnlab.train.single_run import Recipe
-from rnnlab.train.sweep import default_chunk, device_mesh, make_sweep, replicate, run_grid, use_all_cores
-from rnnlab.train.tasks import TASKS
+from rnnlab.cells.registry import count_parameters
+from rnnlab.core.types import Split
+from rnnlab.train.arm_spec import ArmSpec, DataShape, build_model
+from rnnlab.train.sweep import Sweep, device_mesh, run_grid, use_all_cores
 
 STEPS = 64  # of an epoch, each with examples of its own
 MOST_PRODUCT = 16_384  # rows: three such matrices are 3 GB
 PRODUCT_SECONDS = 0.2
 
 
-def make_recipe(work: Work) -> Recipe:
-    """What the runs of a work share."""
-    task = TASKS["language_modeling" if work.per_step else "classification"]
+def arm_spec(work: Work) -> ArmSpec:
+    """The workload as an arm of the lab."""
+    return ArmSpec(
+        data=DataShape(
+            work.name, "language_modeling" if work.per_step else "classification", work.D, work.C,
+            has_token_inputs=work.ids,
+        ),
+        cell=work.cell,
+        hidden_size=work.H,
+        steps_per_epoch=STEPS,
+        batch_size=work.B,
+        eval_batch_size=work.B,
+        compute_dtype=work.compute_dtype,
+        embedding_size=work.embedding_size or None,
+        optimizer=work.optimizer,
+    )  # fmt: skip
 
-    def model(hyperparams: Mapping[str, Array], key: Key | None) -> Model:
-        cell = narrow(make_cell(work.cell, work.H, key=key), work.compute_dtype)
-        return make_model(cell, work.D, work.C, per_step=work.per_step, embedding_size=work.embedding_size)
 
-    def optimizer(hyperparams: Mapping[str, Array]) -> Any:
-        return make_optimizer(work.optimizer, hyperparams["learning_rate"])
-
-    return Recipe(model, optimizer, task, batch_size=work.B, steps=STEPS, eval_batch_size=work.B)
-
-
-def forward_flops(recipe: Recipe, split: Split) -> int:
+def forward_flops(spec: ArmSpec, split: Split) -> int:
     """Operations of the matrix products of one batch, forward, as they stand in the model's program."""
-    model = recipe.make_model({}, None)
+    model = build_model(spec, {})
     params = jax.eval_shape(lambda: model.init(jax.random.key(0)))
-    batch = split.inputs[: recipe.batch_size]
+    batch = split.inputs[: spec.batch_size]
     return program_flops(jax.make_jaxpr(lambda params, xs: model.apply(params, xs, None, None))(params, batch).jaxpr)
 
 
 def rnnlab(work: Work, runs: int, devices: int = 0) -> Trainer:
     """The lab: all runs over all devices (or the first ``devices``), as ``loop.Training`` trains an arm."""
     use_all_cores()
-    recipe = make_recipe(work)
-    mesh = device_mesh(runs, jax.devices()[: devices or None])
+    spec = arm_spec(work)
     inputs, targets = random_batches(work, 1, STEPS)
     examples = STEPS * work.B
     split = Split(inputs.reshape(examples, *inputs.shape[3:]), targets.reshape(examples, *targets.shape[3:]))
-    sweep = make_sweep(
-        recipe, run_grid(range(runs), {"learning_rate": (LEARNING_RATE,)}), mesh, default_chunk(mesh, runs), examples
-    )
-    split, state, plan = replicate(split, mesh), sweep.init(), sweep.plan(1)
-    used = list(mesh.devices.flat)
-    parameters = count_parameters(jax.eval_shape(lambda tree: jax.tree.map(lambda leaf: leaf[0], tree), state.params))
-
-    flops = forward_flops(recipe, split)
+    used = jax.devices()[: devices or None][:runs]
+    sweep = Sweep(spec, run_grid(range(runs), {"learning_rate": (LEARNING_RATE,)}), {"train": split}, devices=used)
+    state, indices = sweep.init(), sweep.batch_indices(1)
+    parameters = count_parameters(state.params) // jax.tree.leaves(state.params)[0].shape[0]
+    flops = forward_flops(spec, split)
 
     def train(steps: int) -> float:
         nonlocal state
         for start in range(0, steps, STEPS):
-            state = sweep.train(state, plan, split, 0, min(STEPS, steps - start))
-        jax.block_until_ready(state)
-        return float(np.mean(np.asarray(state.sums.loss) / np.asarray(state.sums.count)))
+            state = sweep.train(state, indices, 0, min(STEPS, steps - start))
+        sums = sweep.to_host(state.sums)
+        return float(np.mean(sums.loss / sums.count))
 
     return Trainer(train, parameters, jax_device(used), jax_peak(used), flops)
 

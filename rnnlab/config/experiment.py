@@ -1,4 +1,4 @@
-"""An experiment in words: frozen dataclasses, a JSON round trip, a hash. No JAX."""
+"""Experiment configuration: frozen dataclasses, JSON round trip, hash. No JAX."""
 
 import dataclasses
 import hashlib
@@ -11,9 +11,9 @@ from typing import Any, NamedTuple, TypeVar
 
 from rnnlab.core.errors import InputError, choose
 
-FORMAT = 4  # of config.json and of the run directory; a change that old code cannot read raises it
+FORMAT = 5  # of config.json and the run directory; raised by every change that older code cannot read
 
-Option = bool | int | float | str | tuple[float, ...]  # several numbers are swept: each gets runs of its own
+Option = bool | int | float | str | tuple[float, ...]  # a tuple is swept: each value gets its own runs
 
 
 CONNECTIONS = ("plain", "residual", "dense")
@@ -22,76 +22,72 @@ COMPUTE_DTYPES = ("float32", "bfloat16")
 
 @dataclass(frozen=True)
 class Arm:
-    """One thing that an experiment compares: a cell, its width, how many of it are stacked, its options."""
+    """One of the things that an experiment compares: a cell, its width, number of layers and options."""
 
-    cell: str  # a row of CELLS, path/to/file.py:function, or COMBINATOR(either)
-    hidden_size: int = 0  # 0: the experiment's
+    cell: str  # a row of CELLS, path/to/file.py:function, or WRAPPER(either)
+    hidden_size: int | None = None  # None: the experiment's
     layers: int = 1
-    connections: str = "plain"  # of CONNECTIONS, between layers
+    connections: str = "plain"  # between layers, of CONNECTIONS
     options: Mapping[str, Option] = field(default_factory=dict)
-    hyperparams: Mapping[str, Option] = field(default_factory=dict)  # of NUMBERS, where they are not the experiment's
-    attention: str = ""  # sequence to sequence: none, additive or dot; "": a model of one stream
-    decoder: str = ""  # the cell that writes the answer there; "": the one that reads the question
+    hyperparams: Mapping[str, Option] = field(default_factory=dict)  # of HYPERPARAMS, instead of the experiment's
+    attention: str | None = None  # of an encoder and decoder: none, additive or dot; None: a single recurrent model
+    decoder: str | None = None  # the decoder's cell; None: the encoder's
 
     @property
     def cells(self) -> tuple[str, ...]:
-        """The names of its cells: one, or of sequence to sequence the encoder's and the decoder's."""
-        return (self.cell, self.decoder or self.cell) if self.attention else (self.cell,)
+        """The names of its cells: one, or the encoder's and the decoder's."""
+        return (self.cell,) if self.attention is None else (self.cell, self.decoder or self.cell)
 
 
 @dataclass(frozen=True)
 class Config:
-    """An experiment. Every field can be overridden by its path: ``hidden=64``, ``arms.lstm.options.forget_bias=0``."""
+    """An experiment. Any field is overas_float32 by its path, as in ``arms.lstm.options.forget_bias=0``."""
 
     experiment: str
     arms: Mapping[str, Arm]
     data: str
-    data_options: Mapping[str, Option] = field(default_factory=dict)  # what the data set's loader takes
-    protocol: str = ""  # which of the study's PROTOCOLS gave the values that follow
+    data_options: Mapping[str, Option] = field(default_factory=dict)  # options of the data set's loader
+    protocol: str | None = None  # the study's protocol that set the values below
     seeds: tuple[int, ...] = (0, 1, 2, 3)
     epochs: int = 10
     batch_size: int = 32
     hidden_size: int = 100
-    learning_rate: tuple[float, ...] = (1e-3,)  # several are swept
+    learning_rate: tuple[float, ...] = (1e-3,)  # several values are swept, here and below
     optimizer: str = "adam"
     optimizer_options: Mapping[str, Option] = field(default_factory=dict)
-    clip_norm: tuple[float, ...] = ()  # largest global gradient norm; none: no clipping
-    weight_decay: tuple[float, ...] = ()  # decoupled (AdamW): times the learning rate, off every weight; none: no decay
-    dropout: tuple[float, ...] = ()  # part of the inputs (embedded ids) that is dropped, one mask for all time steps
-    recurrent_dropout: tuple[float, ...] = ()  # part of h that a step does not see, one mask for all time steps
-    readout_dropout: tuple[float, ...] = ()  # part of h that the readout does not see
-    layer_dropout: tuple[float, ...] = ()  # part of h that layers above do not see, one mask for all time steps
-    lr_decay_epochs: int = 0  # epochs after which the learning rate is multiplied by lr_decay; 0: never
+    clip_norm: tuple[float, ...] = ()  # largest global gradient norm; empty: no clipping
+    weight_decay: tuple[float, ...] = ()  # decoupled weight decay (AdamW); empty: none
+    dropout: tuple[float, ...] = ()  # of inputs or embeddings, one mask for all time steps
+    recurrent_dropout: tuple[float, ...] = ()  # of h as the next step sees it, one mask for all time steps
+    readout_dropout: tuple[float, ...] = ()  # of h as the readout sees it
+    layer_dropout: tuple[float, ...] = ()  # of h as the layers above see it, one mask for all time steps
+    lr_decay_epochs: int | None = None  # epochs after which the learning rate is multiplied by lr_decay; None: never
     lr_decay: float = 0.1
-    options: Mapping[str, Option] = field(default_factory=dict)  # for every arm whose cell takes them
+    options: Mapping[str, Option] = field(default_factory=dict)  # of every arm whose cell takes them
     sequence_length: int = 32  # T of texts
-    embedding_size: int = 0  # dimensions of embedded ids; 0: one-hot
+    embedding_size: int | None = None  # None: token ids enter the cell as one-hot rows
     embedding_init: str = "glorot_uniform"
-    batch_sampling: str = (
-        "shuffled"  # shuffled: each example once an epoch; drawn: each batch anew; contiguous: carry kept
-    )
-    steps_per_epoch: int = 0  # 0: the whole training split
+    batch_sampling: str = "shuffled"  # once an epoch; drawn: every batch anew; contiguous: text streams, carry kept
+    steps_per_epoch: int | None = None  # None: one pass over the training split
     probes: tuple[str, ...] = ()  # of rnnlab.train.probes, measured after every epoch
-    success_threshold: float = (
-        0.0  # of the task's success metric on validation, at which a run has solved its task; 0: none
-    )
-    compute_dtype: str = "float32"  # of PRODUCTS: what a cell's parameters and products are rounded to in a step
-    eval_batch_size: int = 128  # most examples at once: more leave the caches of a CPU
-    runs_per_device: int = 0  # runs that a device trains side by side; 0: 1 on a CPU, elsewhere all
-    keep_params_every: int = 0  # epochs between parameters that are kept for analysis; 0: none
-    checkpoint_interval_s: float = 30.0  # seconds between checkpoints: what a kill can cost
+    success_threshold: float | None = None  # of the success metric on validation; None: not counted
+    compute_dtype: str = "float32"  # of COMPUTE_DTYPES: matrix products and parameters inside a step
+    eval_batch_size: int = 128  # larger batches leave a CPU's caches
+    runs_per_device: int | None = None  # runs that a device trains side by side; None: 1 on a CPU, elsewhere all
+    keep_params_every: int | None = None  # epochs between parameters kept for analysis; None: none are kept
+    checkpoint_interval_s: float = 30.0  # seconds of training that a kill can cost
 
     def check(self) -> None:
-        """Raise InputError for the first value that is out of range."""
-        for name, least in _LEAST.items():
-            _at_least(name, getattr(self, name), least)
+        """Raise InputError for the first value out of range."""
+        for name in _AT_LEAST_1:
+            _at_least(name, getattr(self, name), 1)
         if not self.arms:
-            raise InputError("arms: none are left; accepted: one or more")
+            raise InputError("arms: none left; at least one is needed")
         choose("compute_dtype", self.compute_dtype, COMPUTE_DTYPES)
         for name, arm in self.arms.items():
             if not name or not all(c.isalnum() or c in "-_." for c in name) or name.startswith("."):
                 raise InputError(f"arms: {name!r} is not a name; accepted: letters, digits, '-', '_' and '.'")
-            _at_least(f"arms.{name}.hidden_size", arm.hidden_size, 0)
+            _at_least(f"arms.{name}.hidden_size", arm.hidden_size, 1)
             _at_least(f"arms.{name}.layers", arm.layers, 1)
             choose(f"arms.{name}.connections", arm.connections, CONNECTIONS)
             if arm.layers == 1 and arm.connections != "plain":
@@ -108,14 +104,14 @@ class Config:
                 check_hyperparams(name, values, kind)
         check_hyperparams("lr_decay", (self.lr_decay,), POSITIVE)
         check_hyperparams("checkpoint_interval_s", (self.checkpoint_interval_s,), POSITIVE)
-        if not 0 <= self.success_threshold <= 1:
+        if self.success_threshold is not None and not 0 < self.success_threshold <= 1:
             raise InputError(
-                f"success_threshold: {self.success_threshold:g} is out of range; accepted: a fraction from 0 (no goal) to 1"
+                f"success_threshold: {self.success_threshold:g} is out of range; accepted: above 0, at most 1"
             )
 
 
 class Kind(NamedTuple):
-    """What numbers are accepted: ``least <= number < below``, or ``least < number`` where ``above``."""
+    """A range of numbers: ``least <= number < below``, or ``least < number`` with ``above``."""
 
     words: str
     least: float = -math.inf
@@ -127,7 +123,7 @@ POSITIVE = Kind("numbers above 0", 0, above=True)
 FINITE = Kind("finite numbers")
 RATE = Kind("numbers from 0, below 1", 0, 1)
 
-# The fields that ride the run axis: several values of one are swept, and an arm may have its own.
+# The fields that ride the run axis: several values are swept, and an arm may have its own.
 HYPERPARAMS = {
     "learning_rate": POSITIVE,
     "clip_norm": POSITIVE,
@@ -138,38 +134,42 @@ HYPERPARAMS = {
     "layer_dropout": RATE,
 }
 
-MOST = 2**31 - 1  # of every whole number: what an int32 on a device holds
+MOST = 2**31 - 1  # the largest int32
 
-_LEAST = {
-    "epochs": 1,
-    "batch_size": 1,
-    "hidden_size": 1,
-    "sequence_length": 1,
-    "embedding_size": 0,
-    "lr_decay_epochs": 0,
-    "steps_per_epoch": 0,
-    "eval_batch_size": 1,
-    "runs_per_device": 0,
-    "keep_params_every": 0,
-}
+_AT_LEAST_1 = (
+    "epochs", "batch_size", "hidden_size", "sequence_length", "embedding_size", "lr_decay_epochs", "steps_per_epoch",
+    "eval_batch_size", "runs_per_device", "keep_params_every",
+)  # fmt: skip
+
+# Fields of earlier versions, for an error that names the present ones.
+RENAMED = {
+    "hidden": "hidden_size", "batch": "batch_size", "window": "sequence_length", "embedding": "embedding_size",
+    "numbers": "hyperparams", "products": "compute_dtype", "chunk": "runs_per_device", "goal": "success_threshold",
+    "decay": "lr_decay", "decay_every": "lr_decay_epochs", "keep_every": "keep_params_every",
+    "save_seconds": "checkpoint_interval_s", "batches": "batch_sampling", "eval_batch": "eval_batch_size",
+}  # fmt: skip
 
 AnyConfig = TypeVar("AnyConfig", bound=Config)
 
 
-def _at_least(name: str, value: int, least: int) -> None:
-    if not least <= value <= MOST:
+def _at_least(name: str, value: int | None, least: int) -> None:
+    if value is not None and not least <= value <= MOST:
         raise InputError(f"{name}: {value} is out of range; accepted: a whole number from {least} to {MOST}")
 
 
 def check_hyperparams(name: str, values: tuple[float, ...], kind: Kind = FINITE) -> None:
-    """Raise InputError unless there are ``values`` of ``kind`` that differ as float32 (what devices see)."""
+    """Raise InputError unless ``values`` are one or more numbers of ``kind`` that differ in float32."""
     try:
-        ridden = [struct.unpack("f", struct.pack("f", value))[0] for value in values]
+        as_float32 = [struct.unpack("f", struct.pack("f", value))[0] for value in values]
     except (OverflowError, struct.error):
-        ridden = []
-    ok = bool(ridden) and len(set(ridden)) == len(ridden) and all(math.isfinite(number) for number in ridden)
-    ok = ok and all(kind.least <= number < kind.below for number in ridden)
-    if not ok or (kind.above and min(ridden) <= kind.least):
+        as_float32 = []
+    ok = (
+        bool(as_float32)
+        and len(set(as_float32)) == len(as_float32)
+        and all(math.isfinite(number) for number in as_float32)
+    )
+    ok = ok and all(kind.least <= number < kind.below for number in as_float32)
+    if not ok or (kind.above and min(as_float32) <= kind.least):
         shown = ", ".join(f"{value:g}" for value in values) or "nothing"
         raise InputError(
             f"{name}: {shown} is out of range; accepted: {kind.words}, one or more, that differ in float32"
@@ -177,55 +177,55 @@ def check_hyperparams(name: str, values: tuple[float, ...], kind: Kind = FINITE)
 
 
 def to_json(config: Config) -> str:
-    """``config`` as JSON text, with the format's number and the config's hash."""
+    """``config`` as JSON text with format number and hash."""
     document = {"format": FORMAT, "hash": config_hash(config), "config": dataclasses.asdict(config)}
     return json.dumps(document, indent=2) + "\n"
 
 
 def config_hash(config: Config) -> str:
-    """16 hexadecimal digits that differ when any field does."""
+    """16 hexadecimal digits that identify the config."""
     return _digest(dataclasses.asdict(config))
 
 
 def _digest(values: Mapping[str, Any]) -> str:
-    canonical = json.dumps(values)  # in order: the arms' order is that of tables and of training
+    canonical = json.dumps(values)  # order matters: arms are trained and shown in it
     return hashlib.sha256(canonical.encode()).hexdigest()[:16]
 
 
 def from_json(text: str, kind: type[AnyConfig]) -> AnyConfig:
-    """The config of ``kind`` that ``to_json`` wrote. Raises InputError if it is not whole, unaltered and of FORMAT."""
+    """The config of ``kind`` that ``to_json`` wrote. Raises InputError if it is incomplete, altered or of another format."""
     document = parse_document(text)
-    known = {f.name for f in fields(kind)}
-    if set(document["config"]) != known:
-        odd = sorted(set(document["config"]) ^ known)
-        raise InputError(f"config.json: fields {', '.join(odd)} do not belong to this version; accepted: a run of it")
+    names = {f.name for f in fields(kind)}
+    if set(document["config"]) != names:
+        odd = sorted(set(document["config"]) ^ names)
+        raise InputError(f"config.json: unexpected or missing fields {', '.join(odd)}")
     config = _build(document["config"], kind)
     _check_hash(document, config_hash(config))
     return config
 
 
 def base_from_json(text: str) -> tuple[Config, str]:
-    """What every experiment has of a config that ``to_json`` wrote, without its study's own fields; and its hash.
+    """The fields of `Config` in a config that ``to_json`` wrote, without its study's own, and the hash of all.
 
-    For those who do not know the study. Raises InputError as ``from_json``; an altered field of the study too.
+    Raises InputError as ``from_json``.
     """
     document = parse_document(text)
-    values, known = document["config"], [f.name for f in fields(Config)]
+    values, names = document["config"], [f.name for f in fields(Config)]
     _check_hash(document, _digest(values))
-    if missing := sorted(set(known) - set(values)):
-        raise InputError(f"config.json: no fields {', '.join(missing)}; accepted: a run of this version")
-    return _build({name: values[name] for name in known}, Config), document["hash"]
+    if missing := sorted(set(names) - set(values)):
+        raise InputError(f"config.json: missing fields {', '.join(missing)}")
+    return _build({name: values[name] for name in names}, Config), document["hash"]
 
 
-def _check_hash(document: Mapping[str, Any], found: str) -> None:
-    if found != document["hash"]:
-        raise InputError(f"config.json: was altered: hash {found}, recorded {document['hash']}")
+def _check_hash(document: Mapping[str, Any], digest: str) -> None:
+    if digest != document["hash"]:
+        raise InputError(f"config.json: altered: hash {digest}, recorded {document['hash']}")
 
 
 def _build(values: Mapping[str, Any], kind: type[AnyConfig]) -> AnyConfig:
     try:
         whole: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in values.items()}
-        if issubclass(kind, Config):  # else the settings of a study that trains nothing: plain values
+        if issubclass(kind, Config):  # else the settings of a study without training
             whole["arms"] = {
                 name: Arm(**{**arm, "options": _options(arm["options"]), "hyperparams": _options(arm["hyperparams"])})
                 for name, arm in values["arms"].items()
@@ -234,19 +234,22 @@ def _build(values: Mapping[str, Any], kind: type[AnyConfig]) -> AnyConfig:
                 whole[name] = _options(values[name])
         return kind(**whole)
     except (TypeError, KeyError, AttributeError) as error:
-        raise InputError(f"config.json: not readable by this version ({error}); accepted: a run of it") from error
+        raise InputError(f"config.json: not readable by this version ({error})") from error
 
 
 def parse_document(text: str) -> dict[str, Any]:
-    """The document of a config.json, checked for its format only (its experiment tells the config's kind)."""
+    """The document of a config.json, checked for its format alone."""
     try:
         document = json.loads(text)
     except json.JSONDecodeError as error:
-        raise InputError(f"config.json: truncated or altered ({error}); accepted: the file that run wrote") from error
+        raise InputError(f"config.json: truncated or altered ({error})") from error
     if not isinstance(document, dict) or not isinstance(document.get("config"), dict) or "hash" not in document:
-        raise InputError("config.json: not written by rnnlab; accepted: the file that run wrote")
+        raise InputError("config.json: not written by rnnlab")
     if document.get("format") != FORMAT:
-        raise InputError(f"config.json: format {document.get('format')!r} of another version; accepted: {FORMAT}")
+        raise InputError(
+            f"config.json: format {document.get('format')!r} was written by another version of rnnlab; this one reads "
+            f"format {FORMAT}: run the experiment again, or read it with the version in its env.json"
+        )
     return document
 
 

@@ -1,4 +1,4 @@
-"""What a user is told: one line that names the field, the value and what is accepted."""
+"""Errors for users: one line with the field, the value and what is accepted."""
 
 import math
 from collections.abc import Iterable
@@ -6,11 +6,11 @@ from difflib import get_close_matches
 
 
 class InputError(ValueError):
-    """A mistake in what the user gave. The command line prints it and exits with code 2."""
+    """Invalid user input. The command line prints it as one line and exits with code 2."""
 
 
 def unknown(field: str, value: object, accepted: Iterable[str]) -> InputError:
-    """The error for a name that is not in a table: says what is accepted, the closest match first."""
+    """The error for an unknown name, with the closest match and all accepted names."""
     names = [str(name) for name in accepted]
     close = get_close_matches(str(value), names, n=1)
     hint = f"did you mean {close[0]!r}? " if close else ""
@@ -28,7 +28,7 @@ def choose(field: str, value: object, accepted: Iterable[str]) -> str:
 def check_number(field: str, value: object, *, below: float = math.inf) -> None:
     """Raise InputError unless a Python number is finite, 0 or more, and less than ``below``.
 
-    An array passes: it rides the run axis, and its values were checked one by one before they became one.
+    Arrays pass: their values were checked one by one before they were put on the run axis.
     """
     if isinstance(value, (int, float)) and not 0 <= value < below:
         raise InputError(f"{field}: {value} is out of range; accepted: 0 or more" + _and_below(below))

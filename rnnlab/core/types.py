@@ -112,30 +112,3 @@ class Model(NamedTuple):
     decode_step: Callable[[Params, Any, Carry, Array], tuple[Carry, Array]] | None = None
     # (params, inputs [B, T(, D)]) -> what the cell reads, time-major: xs [T, B, D], or ids [T, B] without an embedding
     embed: Callable[[Params, Array], Array] | None = None
-
-
-class Run(NamedTuple):
-    """One run of an arm: a seed and the numbers that ride the run axis. In a sweep every leaf has a leading R."""
-
-    seed: Array  # uint32
-    hyperparams: Mapping[str, Array]  # float32: learning_rate and whatever else is swept
-
-
-class BestParams(NamedTuple):
-    """The parameters of the epoch that is best on validation."""
-
-    params: Params
-    loss: Array  # validation loss in nats, the criterion of selection
-    epoch: Array  # int32, counted from 1; 0 before the first epoch
-
-
-class TrainState(NamedTuple):
-    """All that changes while a run trains. Arrays only; in a sweep every leaf has a leading R."""
-
-    params: Params
-    opt_state: Any
-    step: Array  # int32, training steps done
-    diverged_at: Array  # int32, the step whose loss or gradient was first not finite; -1 while alive
-    sums: MetricSums  # of the training split, over the current epoch
-    best: BestParams
-    carry: Carry  # with contiguous batches, the cell's after the last step; else None

@@ -10,7 +10,7 @@ from rnnlab.report import tables
 from rnnlab.report import write as report
 from rnnlab.report.sections import Part, section, text
 from rnnlab.report.tables import Table, label
-from rnnlab.storage import records
+from rnnlab.storage import files
 
 
 class Recorded(NamedTuple):
@@ -24,8 +24,8 @@ class Recorded(NamedTuple):
 
 def read(directory: Path, part: Part) -> Recorded:
     """``part`` is what `report.read_part` gives of the directory. Raises InputError for a file that is not readable."""
-    environment = records.read_json(directory / "env.json")
-    return Recorded(directory, part, environment, records.read_text(directory / "config.json"))
+    environment = files.read_json(directory / "env.json")
+    return Recorded(directory, part, environment, files.read_text(directory / "config.json"))
 
 
 def names(runs: Sequence[Recorded]) -> list[str]:
@@ -136,7 +136,7 @@ def write(runs: Sequence[Recorded], out: Path) -> str:
     for name, run in zip(names(runs), runs, strict=True):
         body += page.heading(name, 3) + page.origin(run.environment, run.config)
     title = "rnnlab: " + ", ".join(dict.fromkeys(part.summary["experiment"] for _, part in found))
-    records.write_whole(out / "report.html", page.page(title, body).encode())
+    files.write_whole(out / "report.html", page.page(title, body).encode())
     return shown
 
 

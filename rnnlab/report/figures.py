@@ -11,7 +11,7 @@ import numpy as np
 
 from rnnlab.stats import mean_interval
 from rnnlab.stats.summary import Group
-from rnnlab.storage.records import DIVERGED_AT
+from rnnlab.storage.metrics import DIVERGED_AT
 
 LAG = re.compile(r"(?P<what>.+)_lag_(?P<lag>\d+)")  # a metric that a probe measures at several lags, by its name
 OF_TASKS = {

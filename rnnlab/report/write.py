@@ -24,8 +24,8 @@ from rnnlab.report.figures import (
 from rnnlab.report.sections import Part, notes, section, text
 from rnnlab.report.tables import Published, table
 from rnnlab.stats.summary import groups
-from rnnlab.storage import records
-from rnnlab.storage.records import DIVERGED_AT
+from rnnlab.storage import files
+from rnnlab.storage.metrics import COLUMNS, DIVERGED_AT, read_metrics
 
 
 def read_summary(directory: Path) -> dict[str, Any]:
@@ -35,7 +35,7 @@ def read_summary(directory: Path) -> dict[str, Any]:
             f"{directory}: no summary.json and no metrics.parquet: it was stopped before the end of an epoch; "
             "accepted: a run that has saved something, or go on with it: resume"
         )
-    summary = records.read_json(directory / "summary.json")
+    summary = files.read_json(directory / "summary.json")
     try:
         whole = {"experiment", "complete", "headline", "success_threshold", "arms", "results"} <= set(summary)
         table(summary)
@@ -55,10 +55,10 @@ def read_part(
     With its ``config`` an unfinished run says what it lacks. Raises InputError if a file is missing or unreadable.
     """
     summary = read_summary(directory)
-    metrics = records.read_metrics(directory / "metrics.parquet")
+    metrics = read_metrics(directory / "metrics.parquet")
     diverged = [
         {"arm": row["arm"], "seed": row["seed"], "step": int(row["value"])}
-        | {name: row[name] for name in row if name not in records.COLUMNS and row[name] is not None}
+        | {name: row[name] for name in row if name not in COLUMNS and row[name] is not None}
         for row in metrics.filter(pc.equal(metrics["metric"], DIVERGED_AT)).to_pylist()
     ]
     return Part(summary, groups(metrics), diverged, hyperparams, curves, verdicts, notes(summary, config))
@@ -83,13 +83,13 @@ def write_report(
     part = read_part(directory, hyperparams, curves, verdicts, config)
     if verdicts and part.summary["complete"]:
         known = {**part.summary, "claims": [verdict._asdict() for verdict in verdicts]}
-        records.write_json(directory / "summary.json", known)
-    environment = records.read_json(directory / "env.json")
-    settings = records.read_text(directory / "config.json")
+        files.write_json(directory / "summary.json", known)
+    environment = files.read_json(directory / "env.json")
+    settings = files.read_text(directory / "config.json")
     drawn = write_figures(part, directory)
     body = section(part) + page.heading("Command and environment") + page.origin(environment, settings)
     whole = page.page(f"rnnlab: {part.summary['experiment']}", body)
-    records.write_whole(directory / "report.html", whole.encode())
+    files.write_whole(directory / "report.html", whole.encode())
     return Report(part.summary, text(part), drawn)
 
 
@@ -108,6 +108,6 @@ def write_figures(part: Part, directory: Path, suffix: str = "") -> list[Path]:
     if beside := published.beside(part.curves, found):
         pictures["published_curves"] = (beside, published.draw(beside, title))
     for name, (rows, picture) in pictures.items():
-        records.write_whole(directory / "figures" / f"{name}{suffix}.csv", csv_text(rows).encode())
-        records.write_whole(directory / "figures" / f"{name}{suffix}.png", picture)
+        files.write_whole(directory / "figures" / f"{name}{suffix}.csv", csv_text(rows).encode())
+        files.write_whole(directory / "figures" / f"{name}{suffix}.png", picture)
     return [directory / "figures" / f"{name}{suffix}.png" for name in pictures]

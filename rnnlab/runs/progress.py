@@ -1,4 +1,4 @@
-"""What a person sees while an experiment runs."""
+"""Progress of a run, on a terminal or anywhere else."""
 
 import time
 from typing import Protocol
@@ -8,7 +8,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
 
 class ProgressMeter(Protocol):
-    """What ``run`` tells: an arm begins, moves on, ends; and single lines."""
+    """What a run reports: an arm begins, advances, ends; and single lines."""
 
     def begin(self, arm: str, runs: int, steps: int, done: int) -> None: ...
     def move(self, done: int, epoch: int, seconds_left: float | None, note: str) -> None: ...
@@ -17,7 +17,7 @@ class ProgressMeter(Protocol):
 
 
 class NoProgressMeter:
-    """Tells nothing."""
+    """Reports nothing."""
 
     def begin(self, arm: str, runs: int, steps: int, done: int) -> None: ...
     def move(self, done: int, epoch: int, seconds_left: float | None, note: str) -> None: ...
@@ -26,7 +26,7 @@ class NoProgressMeter:
 
 
 def duration(seconds: float) -> str:
-    """Seconds as people write them: 8 s, 3 min 05 s, 2 h 04 min."""
+    """Seconds as text: 8 s, 3 min 05 s, 2 h 04 min."""
     whole = round(seconds)
     if whole < 60:
         return f"{whole} s"
@@ -36,7 +36,7 @@ def duration(seconds: float) -> str:
 
 
 class TerminalProgressMeter:
-    """A bar for each arm on a terminal; elsewhere a line every ``every`` seconds. On standard error."""
+    """On standard error: a bar per arm on a terminal, elsewhere a line every ``every`` seconds."""
 
     def __init__(self, every: float = 10.0) -> None:
         self.console = Console(stderr=True, highlight=False)
@@ -47,7 +47,7 @@ class TerminalProgressMeter:
         self.bar: TaskID | None = None
 
     def begin(self, arm: str, runs: int, steps: int, done: int) -> None:
-        """An arm begins (or goes on) with ``done`` of ``steps`` training steps."""
+        """An arm begins, or resumes, with ``done`` of ``steps`` training steps."""
         self.arm, self.runs, self.steps, self.last_line = arm, runs, steps, time.monotonic()
         if not self.console.is_terminal:
             self.line(f"{arm}: {runs} runs x {steps} steps" + (f", from step {done}" if done else ""))
@@ -59,7 +59,7 @@ class TerminalProgressMeter:
         self.bar = self.bars.add_task(f"{arm} ({runs} runs)", total=steps, completed=done, note="compiling")
 
     def move(self, done: int, epoch: int, seconds_left: float | None, note: str) -> None:
-        """``done`` steps are behind us; ``seconds_left`` for this arm, None while unknown."""
+        """``done`` steps are complete; ``seconds_left`` of this arm is None while unknown."""
         left = "" if seconds_left is None else f", {duration(seconds_left)} left"
         text = f"epoch {epoch}{left}{note and f', {note}'}"
         if self.bars is not None and self.bar is not None:
@@ -69,17 +69,17 @@ class TerminalProgressMeter:
             self.line(f"{self.arm}: {100 * done // self.steps} %, {text}")
 
     def end(self, seconds: float) -> None:
-        """The arm is done, after ``seconds`` of training."""
+        """The arm is complete after ``seconds`` of training."""
         if self.bars is not None and self.bar is not None:
             self.bars.update(self.bar, completed=self.steps, note=f"done in {duration(seconds)}")
         else:
             self.line(f"{self.arm}: done in {duration(seconds)}")
 
     def line(self, text: str) -> None:
-        """One line, above the bars."""
+        """Print one line above the bars."""
         self.console.print(text, markup=False, soft_wrap=True)
 
     def close(self) -> None:
-        """Leave the terminal as it was found."""
+        """Restore the terminal."""
         if self.bars is not None:
             self.bars.stop()

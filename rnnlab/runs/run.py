@@ -1,52 +1,77 @@
-"""A run from its first step to its last: into a new directory, or on from where a kill left one."""
+"""A run directory from its first file to its last: started, or continued where it stopped."""
 
 import fcntl
 import os
 import shlex
 import shutil
-from collections.abc import Iterator
+import signal
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import jax
+import numpy as np
 
-from rnnlab.storage import checkpoint
-
-from rnnlab.storage import records
+from rnnlab.cells.registry import count_parameters
 from rnnlab.config.experiment import config_hash, to_json
 from rnnlab.core.errors import InputError
-from rnnlab.runs.loop import Training, stop_on_signal
-from rnnlab.runs.prepare import Prepared, identity
+from rnnlab.runs.arm_trainer import train_arm
 from rnnlab.runs.progress import ProgressMeter
+from rnnlab.runs.validate import Experiment, abstract_state, identity
+from rnnlab.stats.summary import summarize
+from rnnlab.storage import checkpoint, files, environment as run_environment
+from rnnlab.storage.checkpoint import Position
+from rnnlab.storage.metrics import Metrics
+from rnnlab.train.state import TrainState
+from rnnlab.train.tasks import TASKS
+
+
+class Stop:
+    """Whether the user asked the run to stop."""
+
+    requested = False
+
+
+@contextmanager
+def stop_on_signal() -> Iterator[Stop]:
+    """Ctrl-C and SIGTERM set a flag: the run saves and returns. A second one stops it at once."""
+    stop = Stop()
+
+    def request(number: int, frame: Any) -> None:
+        if stop.requested:
+            raise KeyboardInterrupt
+        stop.requested = True
+
+    before = {number: signal.signal(number, request) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def check_new(directory: Path) -> None:
     """Raise InputError unless ``directory`` is new or empty."""
     if (directory / "config.json").exists():
         raise InputError(
-            f"--out: {directory} holds a run; accepted: another directory, or go on with it: "
+            f"--out: {directory} holds a run; choose another directory, or continue it: "
             f"python -m experiments resume {shlex.quote(str(directory))}"
         )
     if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
-        raise InputError(f"--out: {directory} is not empty; accepted: a new or an empty directory")
-
-
-def start(prepared: Prepared, directory: Path, meter: ProgressMeter) -> bool:
-    """Train every arm, from nothing, into a new ``directory``. True when complete, False when interrupted."""
-    directory = create(directory, records.environment(jax.devices(), identity(prepared)), to_json(prepared.config))
-    return _train(prepared, directory, _metrics(prepared), meter)
+        raise InputError(f"--out: {directory} is not empty; choose a new or an empty directory")
 
 
 def create(directory: Path, environment: dict[str, Any], config: str) -> Path:
-    """A new run's directory, absolute, with env.json and config.json in it. Raises InputError unless it is new."""
+    """A new run's directory with env.json and config.json; absolute. Raises InputError if it exists."""
     check_new(directory)
-    # Written beside it and renamed: a kill leaves no directory at all, or one that resume takes.
+    # Written beside it and renamed: after a kill there is no directory, or one that resume accepts.
     directory = directory.resolve()
     draft = directory if directory.exists() else directory.with_name(f".{directory.name}.{os.getpid()}.tmp")
     try:
-        records.write_json(draft / "env.json", environment)
-        records.write_whole(draft / "config.json", config.encode())
+        files.write_json(draft / "env.json", environment)
+        files.write_whole(draft / "config.json", config.encode())
         if draft != directory:
             draft.rename(directory)
     finally:
@@ -55,56 +80,133 @@ def create(directory: Path, environment: dict[str, Any], config: str) -> Path:
     return directory
 
 
-def resume(prepared: Prepared, directory: Path, meter: ProgressMeter) -> bool:
-    """Go on exactly where the last checkpoint of ``directory`` stands. True when complete, False when interrupted."""
-    recorded = records.read_json(directory / "env.json")
-    now = records.environment(jax.devices(), identity(prepared))
-    if not isinstance(recorded, dict) or recorded.get("dataset") != now["dataset"]:
-        raise InputError(
-            f"{directory}: the data or a cell's file is not the one of the run; accepted: the same (env.json)"
+@dataclass
+class ArmRecord:
+    """What summary.json says of an arm beside its metrics."""
+
+    cell: str
+    hidden_size: int
+    layers: int
+    parameters: int
+    seconds: float = 0.0
+
+
+class RunWriter:
+    """The files of a run. Metrics are written before the checkpoint that they belong to: the checkpoint counts."""
+
+    def __init__(self, experiment: Experiment, directory: Path) -> None:
+        config = experiment.config
+        self.experiment, self.directory, self.digest = experiment, directory, config_hash(config)
+        self.runs = {name: experiment.runs(name) for name in config.arms}
+        self.abstract = {name: abstract_state(spec, self.runs[name]) for name, spec in experiment.specs.items()}
+        self.positions = {name: checkpoint.position(directory / "checkpoints" / name) for name in config.arms}
+        for name, position in self.positions.items():
+            if position is not None and position.config != self.digest:
+                raise InputError(f"checkpoint: arm {name} belongs to config {position.config}, not to config.json")
+        self.metrics = Metrics(
+            config.experiment, list(dict.fromkeys(h for g in experiment.grids.values() for h in g))
         )
+        if any(self.positions.values()):
+            self.metrics.read(directory / "metrics.parquet")
+        for name, position in self.positions.items():
+            self.metrics.drop_after(name, position.step if position is not None and position.step else -1)
+        self.arms: dict[str, ArmRecord] = {}
+
+    def begin(self, name: str) -> "ArmWriter":
+        """The writer of one arm, which from now on has a place in summary.json."""
+        spec, count = self.experiment.specs[name], len(self.runs[name].seed)
+        parameters = count_parameters(self.abstract[name].params) // count
+        arm = ArmWriter(self, name)
+        self.arms[name] = ArmRecord(spec.cell, spec.hidden_size, spec.layers, parameters, arm.position.seconds)
+        return arm
+
+    def write_summary(self, *, complete: bool) -> None:
+        """summary.json of everything recorded so far."""
+        config, dataset = self.experiment.config, self.experiment.dataset
+        document = summarize(
+            self.metrics.table,
+            TASKS[dataset.task],
+            {name: asdict(record) for name, record in self.arms.items()},
+            experiment=config.experiment,
+            complete=complete,
+            validation_is_test=dataset.validation_is_test,
+            success_threshold=config.success_threshold,
+        )
+        files.write_json(self.directory / "summary.json", document)
+
+
+class ArmWriter:
+    """The `ArmStore` of one arm in a run's directory."""
+
+    def __init__(self, run: RunWriter, name: str) -> None:
+        self.run, self.name, self.runs = run, name, run.runs[name]
+        self.checkpoints = run.directory / "checkpoints" / name
+        self.position = run.positions[name] or Position(
+            epoch=1, step_in_epoch=0, step=0, seconds=0.0, done=False, config=run.digest
+        )
+
+    def load(self) -> TrainState:
+        """The state of the last checkpoint, on the host."""
+        return checkpoint.load(self.checkpoints, self.run.abstract[self.name])
+
+    def add(self, which: np.ndarray, position: Position, split: str, values: Mapping[str, np.ndarray]) -> None:
+        """Rows of metrics for the runs ``which [R] bool``."""
+        hyperparams = {name: column[which] for name, column in self.runs.hyperparams.items()}
+        self.run.metrics.add(
+            self.name, self.runs.seed[which], hyperparams, position.epoch, position.step, split, values
+        )
+
+    def save(self, position: Position, state: TrainState) -> None:
+        """Write metrics.parquet, the checkpoint and summary.json."""
+        self.run.arms[self.name].seconds = position.seconds
+        self.run.metrics.write(self.run.directory / "metrics.parquet")
+        checkpoint.save(self.checkpoints, state, position)
+        self.run.write_summary(complete=position.done and self.name == list(self.run.experiment.specs)[-1])
+
+    def save_params(self, epoch: int, params: Any) -> None:
+        """Keep the parameters of an epoch."""
+        checkpoint.save_epoch(self.checkpoints, params, epoch)
+
+
+def start(experiment: Experiment, directory: Path, meter: ProgressMeter) -> bool:
+    """Train every arm into a new ``directory``. True when complete, False when interrupted."""
+    environment = run_environment.describe(jax.devices(), identity(experiment))
+    return _train(experiment, create(directory, environment, to_json(experiment.config)), meter)
+
+
+def resume(experiment: Experiment, directory: Path, meter: ProgressMeter) -> bool:
+    """Continue exactly from the last checkpoints in ``directory``. True when complete, False when interrupted."""
+    recorded = files.read_json(directory / "env.json")
+    now = run_environment.describe(jax.devices(), identity(experiment))
+    if not isinstance(recorded, dict) or recorded.get("dataset") != now["dataset"]:
+        raise InputError(f"{directory}: the data or a cell's file changed since the run started (see env.json)")
     different = [key for key in ("python", "packages", "devices") if recorded.get(key) != now[key]]
     if different:
         meter.line(f"warning: {', '.join(different)} differ from env.json: results will be close, not bit-equal")
-    metrics = _metrics(prepared)
-    positions = {name: checkpoint.position(directory / "checkpoints" / name) for name in prepared.config.arms}
-    for name, position in positions.items():
-        if position is not None and position.config != config_hash(prepared.config):
-            raise InputError(
-                f"checkpoint: of arm {name} belongs to config {position.config}; accepted: the one in config.json"
-            )
-    if any(positions.values()):
-        metrics.read(directory / "metrics.parquet")
-    for name, position in positions.items():
-        metrics.forget(name, position.step if position is not None else -1)
-    return _train(prepared, directory, metrics, meter)
+    return _train(experiment, directory, meter)
 
 
-def _train(prepared: Prepared, directory: Path, metrics: records.Metrics, meter: ProgressMeter) -> bool:
-    arms: dict[str, dict[str, Any]] = {}
+def _train(experiment: Experiment, directory: Path, meter: ProgressMeter) -> bool:
+    writer = RunWriter(experiment, directory)
     with _alone(directory), stop_on_signal() as stop:
-        for name in prepared.config.arms:
-            training = Training(prepared, name, directory, metrics, arms, meter, stop)
-            if not training.finish():
+        for name, spec in experiment.specs.items():
+            arm = writer.begin(name)
+            if arm.position.done:
+                checkpoint.tidy(arm.checkpoints)
+            elif not train_arm(spec, arm.runs, experiment.dataset, experiment.config, arm, meter, stop).complete:
                 return False
+        writer.write_summary(complete=True)
     return True
 
 
 @contextmanager
 def _alone(directory: Path) -> Iterator[None]:
-    """One process at a time may write into a run; the lock goes with the process, however it ends."""
+    """A lock that lets one process at a time write into a run. It ends with the process."""
     handle = os.open(directory, os.O_RDONLY)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         yield
     except BlockingIOError as error:
-        raise InputError(
-            f"{directory}: another process is training it; accepted: a run that no one works on"
-        ) from error
+        raise InputError(f"{directory}: another process is training this run") from error
     finally:
         os.close(handle)
-
-
-def _metrics(prepared: Prepared) -> records.Metrics:
-    hyperparams = dict.fromkeys(name for plan in prepared.plans.values() for name in plan.hyperparams)
-    return records.Metrics(prepared.config.experiment, list(hyperparams))

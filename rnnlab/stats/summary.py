@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from rnnlab import stats
 from rnnlab.core.types import Task
-from rnnlab.storage.records import COLUMNS, DIVERGED_AT
+from rnnlab.storage.metrics import COLUMNS, DIVERGED_AT
 
 
 class Group(NamedTuple):
@@ -122,7 +122,7 @@ def summarize(
     experiment: str,
     complete: bool,
     validation_is_test: bool = False,
-    success_threshold: float = 0.0,
+    success_threshold: float | None = None,
 ) -> dict[str, Any]:
     """The document of summary.json. ``arms`` has what is known of each arm beside its metrics (parameters, seconds).
 

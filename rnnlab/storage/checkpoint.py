@@ -1,4 +1,4 @@
-"""The only file that imports orbax: states of an arm on disk, each written whole or not at all."""
+"""States of an arm on disk, written whole or not at all. The only module that imports Orbax."""
 
 import hashlib
 import logging
@@ -9,26 +9,26 @@ from typing import Any, NamedTuple
 import jax
 
 from rnnlab.core.errors import InputError
-from rnnlab.storage import records
+from rnnlab.storage import files
 
 DIGEST = "SHA256"
 
 
 class Position(NamedTuple):
-    """Where an arm's training stands, saved beside its state."""
+    """How far an arm is trained, saved with its state."""
 
-    epoch: int  # counted from 1, the one under way
-    step_in_epoch: int  # steps of it that are done
-    step: int  # training steps done in all
+    epoch: int  # the current one, counted from 1
+    step_in_epoch: int  # training steps done in it
+    step: int  # training steps done in total
     seconds: float  # of training so far
-    done: bool
+    done: bool  # trained to the last epoch
     config: str  # the config's hash
 
 
 def save(directory: Path, state: Any, position: Position) -> None:
-    """Write ``state`` and ``position`` as the arm's last checkpoint, then delete the one before.
+    """Write ``state`` and ``position`` as the last checkpoint in the arm's ``directory``, then delete the previous one.
 
-    ``directory`` is the arm's. Raises OSError if the disk refuses; the checkpoint before is then still there.
+    Raises OSError if the disk refuses; the previous checkpoint is then still there.
     """
     target = directory / f"step_{position.step:08d}"
     _save(target, state, position._asdict())
@@ -36,7 +36,7 @@ def save(directory: Path, state: Any, position: Position) -> None:
 
 
 def tidy(directory: Path) -> None:
-    """Delete all but the arm's last checkpoint and the kept epochs: what a killed save left too."""
+    """Delete everything but the arm's last checkpoint and the kept epochs, leftovers of killed saves included."""
     last = _checkpoints(directory)[-1]
     for old in directory.iterdir():
         if old != last and not (old.name.startswith("epoch_") and old.name[6:].isdigit()):
@@ -51,7 +51,7 @@ def save_epoch(directory: Path, params: Any, epoch: int) -> None:
 
 
 def position(directory: Path) -> Position | None:
-    """Where the arm's last checkpoint stands; None if there is none yet. Raises InputError if it is unreadable."""
+    """The position of the arm's last checkpoint; None if there is none. Raises InputError if it is unreadable."""
     if not (found := _checkpoints(directory)):
         return None
     _verify(found[-1])
@@ -62,23 +62,23 @@ def position(directory: Path) -> Position | None:
 
 
 def load(directory: Path, abstract: Any) -> Any:
-    """The arm's last state, on the first device, as the pytree of shapes ``abstract`` describes.
+    """The arm's last state on the first device, with the structure and shapes of ``abstract``.
 
-    Raises InputError if it is missing, truncated, altered, or of another shape.
+    Raises InputError if it is missing, truncated, altered, or has other shapes.
     """
     found = _checkpoints(directory)
     if not found:
-        raise InputError(f"checkpoint: none in {directory}; accepted: the directory that run wrote")
+        raise InputError(f"checkpoint: none in {directory}")
     return _load(found[-1], abstract)
 
 
 def load_epoch(directory: Path, abstract: Any, epoch: int) -> Any:
-    """Parameters kept at the end of ``epoch``, as ``load``."""
+    """The parameters kept at the end of ``epoch``; errors as in ``load``."""
     return _load(directory / f"epoch_{epoch:06d}", abstract)
 
 
 def kept_epochs(directory: Path) -> list[int]:
-    """The epochs that ``load_epoch`` finds, in their order."""
+    """The epochs that ``load_epoch`` can load, in order."""
     return sorted(int(p.name[6:]) for p in directory.glob("epoch_*") if p.name[6:].isdigit())
 
 
@@ -97,14 +97,14 @@ def _load(path: Path, abstract: Any) -> Any:
 
 
 def _save(target: Path, tree: Any, metadata: dict[str, Any]) -> None:
-    if target.exists():  # a stop right after a save; overwriting would first delete the only checkpoint there is
+    if target.exists():  # stopped right after a save; overwriting would first delete the only checkpoint
         return
     target.parent.mkdir(parents=True, exist_ok=True)
-    _clear_drafts(target.parent)  # of a save that was killed
+    _clear_drafts(target.parent)  # left by a killed save
     draft = target.with_name(f"{target.name}.tmp")
     try:
         _orbax().save(draft.absolute(), tree, custom_metadata=metadata)
-        records.write_whole(draft / DIGEST, _digest(draft).encode())
+        files.write_whole(draft / DIGEST, _digest(draft).encode())
         draft.rename(target)
     except OSError:
         raise
@@ -120,7 +120,7 @@ def _clear_drafts(directory: Path) -> None:
 
 
 def _orbax() -> Any:
-    """Orbax, imported late, without what it and tensorstore log of an error that we say in one line."""
+    """Orbax, imported late, with the logging of errors that we report ourselves silenced."""
     from orbax.checkpoint import v1 as ocp
 
     for name in ("absl", "asyncio", "concurrent.futures"):
@@ -129,12 +129,12 @@ def _orbax() -> Any:
 
 
 def _checkpoints(directory: Path) -> list[Path]:
-    """From the oldest to the last."""
+    """From oldest to newest."""
     return sorted((p for p in directory.glob("step_*") if p.name[5:].isdigit()), key=lambda p: int(p.name[5:]))
 
 
 def _digest(path: Path) -> str:
-    """SHA-256 over the names and contents of a checkpoint's files; orbax would load flipped bits without a word."""
+    """SHA-256 over the names and contents of a checkpoint's files; Orbax does not notice flipped bits."""
     digest = hashlib.sha256()
     for file in sorted(p for p in path.rglob("*") if p.is_file() and p.name != DIGEST):
         digest.update(file.relative_to(path).as_posix().encode() + b"\0" + hashlib.sha256(file.read_bytes()).digest())
@@ -151,7 +151,7 @@ def _verify(path: Path) -> None:
 
 
 def _unreadable(path: Path, reason: str) -> InputError:
-    return InputError(f"checkpoint: {path} is missing, truncated or altered: {reason}; accepted: what run wrote")
+    return InputError(f"checkpoint: {path} is missing, truncated or altered: {reason}")
 
 
 def _first_line(error: Exception) -> str:

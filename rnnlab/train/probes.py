@@ -1,13 +1,15 @@
 """What is measured inside a model after every epoch. Pure functions of (model, task, params, batch)."""
 
+from collections.abc import Callable
+
 import jax
 import jax.numpy as jnp
 
 from rnnlab.cells.cerebral_lstm import CerebralParams
 from rnnlab.cells.wrappers.cerebral import PathParams
-from rnnlab.core.errors import InputError, choose
+from rnnlab.core.errors import InputError
 from rnnlab.core.types import Array, Dataset, Model, Params, Split, Task
-from rnnlab.train.single_run import Probe, target_weights
+from rnnlab.train.batches import target_weights
 
 
 def paths(model: Model, task: Task, params: Params, batch: Split) -> dict[str, Array]:
@@ -47,6 +49,8 @@ def by_path(cell: CerebralParams | PathParams) -> list[Array]:
         leaves = [jnp.moveaxis(leaf, 1, 0) for leaf in (cell.w, cell.u)] + ([] if cell.b is None else [cell.b])
     return [jnp.concatenate([leaf[path].ravel() for leaf in leaves]) for path in range(len(leaves[0]))]
 
+
+Probe = Callable[[Model, Task, Params, Split], dict[str, Array]]
 
 LAGS = (0, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
 
@@ -89,11 +93,6 @@ def log10_norm(jacobian: Array) -> Array:
 
 
 PROBES: dict[str, Probe] = {"paths": paths, "lags": lags}
-
-
-def choose_probes(names: tuple[str, ...]) -> tuple[Probe, ...]:
-    """The probes called ``names``. Raises InputError for an unknown one."""
-    return tuple(PROBES[choose("probes", name, PROBES)] for name in names)
 
 
 def check_probes(names: tuple[str, ...], dataset: Dataset) -> None:

@@ -1,25 +1,27 @@
-"""Many runs at once: the run axis, its devices and its chunks. Pure but for placing arrays on devices."""
+"""All runs of an arm at once: the run axis R, its devices, its compiled programs."""
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from functools import cached_property, partial
 from itertools import product
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
-from rnnlab.core.types import Array, MetricSums, Run, Split, TrainState
-from rnnlab.train import single_run as train
+from rnnlab.core.types import Array, MetricSums, Params, Split
+from rnnlab.train import single_run
+from rnnlab.train.arm_spec import ArmSpec
+from rnnlab.train.batches import batch_indices
+from rnnlab.train.state import Run, TrainState
 
 RUN = "run"
 
 
 def use_all_cores() -> None:
-    """Make every CPU core a device, unless a number is set already (JAX_NUM_CPU_DEVICES). Call it before JAX starts."""
+    """Make every CPU core a device unless JAX_NUM_CPU_DEVICES is set. Must be called before JAX starts."""
     config: Any = jax.config  # its options have no static types
     if config.jax_num_cpu_devices < 0:
         usable = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else range(os.cpu_count() or 1)  # macOS
@@ -27,15 +29,15 @@ def use_all_cores() -> None:
 
 
 def device_mesh(runs: int, devices: Sequence[Any] | None = None) -> Mesh:
-    """A mesh whose one axis spans every device of the process (or the given ones), but no more than ``runs``.
+    """A mesh with one axis over every device of the process (or ``devices``), at most one device per run.
 
-    One run on one CPU device may use all cores; padded over two devices it would be trained twice.
+    A single run padded over two devices would be trained twice.
     """
     return Mesh(np.array((devices or jax.devices())[:runs]), (RUN,))
 
 
 def run_grid(seeds: Sequence[int], hyperparams: Mapping[str, Sequence[float]]) -> Run:
-    """All runs of an arm on the host: seeds x every combination of numbers, leaves ``[R]``, seeds varying fastest."""
+    """All runs of an arm on the host: every combination of hyperparameters x seeds, leaves ``[R]``, seeds fastest."""
     rows = [(combination, seed) for combination in product(*hyperparams.values()) for seed in seeds]
     columns = zip(*(combination for combination, _ in rows), strict=True) if hyperparams else ()
     return Run(
@@ -44,22 +46,24 @@ def run_grid(seeds: Sequence[int], hyperparams: Mapping[str, Sequence[float]]) -
     )
 
 
-def default_chunk(mesh: Mesh, runs: int) -> int:
-    """Runs a device trains side by side: one on a CPU, whose caches hold one run's weights; elsewhere all of them."""
+def default_runs_per_device(mesh: Mesh, runs: int) -> int:
+    """How many runs a device trains at once: one on a CPU, whose caches hold one run's weights; elsewhere all."""
     platform = mesh.devices.flat[0].platform
     return 1 if platform == "cpu" else max(1, -(-runs // mesh.size))
 
 
 def pad_runs(runs: Any, multiple: int) -> Any:
-    """Leaves ``[R, ...]`` with the last run repeated until ``multiple`` divides R. The caller drops the surplus."""
+    """Leaves ``[R, ...]`` with the last run repeated until ``multiple`` divides R."""
     count = len(jax.tree.leaves(runs)[0])
     rows = np.minimum(np.arange(-(-count // multiple) * multiple), count - 1)
     return jax.tree.map(lambda leaf: leaf[rows], runs)
 
 
 def map_runs(function: Callable[..., Any], mesh: Mesh, runs_per_device: int) -> Callable[..., Any]:
-    """``function(one_run, *shared)`` for all runs: leaves of the first argument have a leading R, sharded over the
-    mesh; inside a device ``runs_per_device`` runs are vmapped at a time. There is no communication between devices."""
+    """``function(one_run, *shared)`` over all runs: leaves of the first argument are ``[R, ...]``, sharded by run.
+
+    A device vmaps ``runs_per_device`` runs at a time. Devices do not communicate.
+    """
 
     def on_one_device(per_run: Any, *shared: Any) -> Any:
         def one(item: Any) -> Any:
@@ -76,10 +80,10 @@ def map_runs(function: Callable[..., Any], mesh: Mesh, runs_per_device: int) -> 
 
 
 def map_runs_in_place(function: Callable[..., Any], mesh: Mesh, runs_per_device: int) -> Callable[..., Any]:
-    """``map_runs`` of a ``function(state, one_run, *shared)`` that returns a state: ``(states, per_run, *shared)``.
+    """``map_runs`` of ``function(state, one_run, *shared) -> state`` that writes new states over the old ones.
 
-    ``runs_per_device`` divides the runs of a device. A chunk's new states are written over its old ones: no second array of
-    all states is made, cleared and filled, which takes a tenth of the time where a state is large and its steps few.
+    ``runs_per_device`` must divide the number of runs on a device. Without a second array of all states, a tenth of
+    the time is saved where states are large and steps few.
     """
 
     def on_one_device(states: Any, per_run: Any, *shared: Any) -> Any:
@@ -104,112 +108,144 @@ def map_runs_in_place(function: Callable[..., Any], mesh: Mesh, runs_per_device:
 
 
 def _on_every_device(function: Callable[..., Any], mesh: Mesh, split: int) -> Callable[..., Any]:
-    """``function`` on each device, of its own rows of the first ``split`` arguments and of the whole of the others."""
+    """``function`` on each device: its own rows of the first ``split`` arguments, and all of the others."""
 
     def all_devices(*arguments: Any) -> Any:
         specs = (*[P(RUN)] * split, *[P()] * (len(arguments) - split))
-        # check_vma=False: scans inside start from constant carries, which the check refuses.
+        # check_vma=False: the check rejects scans that start from constant carries
         mapped = jax.shard_map(function, mesh=mesh, in_specs=specs, out_specs=P(RUN), check_vma=False)
         return mapped(*arguments)
 
     return all_devices
 
 
-class Sweep(NamedTuple):
-    """The compiled programs of one arm. Every state and run leaf has a leading axis R, padded and sharded."""
+class Sweep:
+    """The programs of one arm, each compiled once, for all ``runs`` (host, leaves ``[R]``).
 
-    runs: Run
-    num_runs: int  # runs asked for; rows from here on are padding
-    init: Callable[[], TrainState]
-    plan: Callable[[int], Array]  # epoch -> [R, S, B]
-    train: Callable[[TrainState, Array, Split, int, int], TrainState]  # (state, plan, split, start, stop)
-    evaluate: Callable[[TrainState, Split], MetricSums]
-    probe: Callable[[TrainState, Split], dict[str, Array]]
-    update_best: Callable[[TrainState, MetricSums, int], TrainState]
-    compiled_texts: Callable[[Split], dict[str, str]]  # the compiled programs, for those who want to read them
-
-
-def make_sweep(recipe: train.Recipe, runs: Run, mesh: Mesh, runs_per_device: int, examples: int) -> Sweep:
-    """The programs that train all ``runs`` (host, leaves ``[R]``) of one arm on ``examples`` training examples.
-
-    States given to ``train`` and ``update_best`` are donated. ``runs_per_device`` is the number of runs that one device trains
-    side by side; equal seeds, chunk, device kind and versions give bit-equal results.
+    ``splits`` ("train" and the ones to evaluate) are put on every device once. ``runs_per_device`` runs are trained
+    side by side on a device. A state is a `TrainState` on the devices, padded to a multiple of what they hold; results
+    (metric sums, probes, `to_host`) are NumPy arrays ``[R, ...]`` without padding. Equal seeds, ``runs_per_device``,
+    device kind and versions give bit-equal results on any number of devices.
     """
-    runs_per_device = min(runs_per_device, -(-len(runs.seed) // mesh.size))
-    on_host, by_run = pad_runs(runs, mesh.size * runs_per_device), NamedSharding(mesh, P(RUN))
-    padded = jax.device_put(on_host, by_run)
-    mapped = partial(map_runs, mesh=mesh, runs_per_device=runs_per_device)
 
-    # Initial values are drawn on one device, one run at a time: they are the same on any machine size, and LAPACK's
-    # QR, run on two CPU devices at once, can wait for ever for the thread pool that it occupies (BUILD_NOTES).
-    init = jax.jit(lambda runs: jax.lax.map(lambda run: train.init_state(recipe, run), runs))
-    plan = jax.jit(mapped(lambda run, epoch: train.batch_indices(recipe, run, epoch, examples)))
+    def __init__(
+        self,
+        spec: ArmSpec,
+        runs: Run,
+        splits: Mapping[str, Split],
+        *,
+        devices: Sequence[Any] | None = None,
+        runs_per_device: int | None = None,
+    ) -> None:
+        self.spec, self.num_runs = spec, len(runs.seed)
+        mesh = device_mesh(self.num_runs, devices)
+        most = -(-self.num_runs // mesh.size)
+        at_once = min(runs_per_device or default_runs_per_device(mesh, self.num_runs), most)
+        self._mesh, self._by_run = mesh, NamedSharding(mesh, P(RUN))
+        self._host_runs = pad_runs(runs, mesh.size * at_once)
+        self._runs = jax.device_put(self._host_runs, self._by_run)
+        self._splits = jax.device_put(dict(splits), NamedSharding(mesh, P()))
+        self._map = partial(map_runs, mesh=mesh, runs_per_device=at_once)
+        self._map_in_place = partial(map_runs_in_place, mesh=mesh, runs_per_device=at_once)
 
-    @partial(jax.jit, donate_argnums=0)
-    def train_steps(state: TrainState, runs: Run, plan: Array, split: Split, start: Array, stop: Array) -> TrainState:
-        left_out: Any = None  # the best parameters: training does not change them, and need not copy them
+    def init(self) -> TrainState:
+        """The state before the first step."""
+        # On one device, one run at a time: equal on any machine, and LAPACK's QR on two CPU devices at once can wait
+        # forever for the thread pool that it occupies (BUILD_NOTES).
+        init = jax.jit(lambda runs: jax.lax.map(lambda run: single_run.init_state(self.spec, run), runs))
+        first = jax.device_put(self._host_runs, self._mesh.devices.flat[0])
+        return jax.device_put(init(first), self._by_run)
 
-        def one(state: TrainState, item: tuple[Run, Array], split: Split, start: Array, stop: Array) -> TrainState:
-            run, plan = item
-            return train.train_steps(recipe, run, state, plan, split, start, stop)
+    def compile(self) -> None:
+        """Compile every program now, so that no later call is slower than another."""
+        self._programs  # noqa: B018
 
-        update = map_runs_in_place(one, mesh, runs_per_device)
-        after = update(state._replace(best=left_out), (runs, plan), split, start, stop)
-        return after._replace(best=state.best)
+    def batch_indices(self, epoch: int) -> Array:
+        """The examples of every training step of ``epoch``, ``[R, S, B]``, on the devices and padded."""
+        return self._programs["batch_indices"](self._runs, np.int32(epoch))
 
-    @jax.jit
-    def evaluate(state: TrainState, runs: Run, split: Split) -> MetricSums:
-        def one(item: tuple[Any, Run], split: Split) -> MetricSums:
-            params, run = item
-            return train.evaluate(recipe, run, params, split)
+    def train(self, state: TrainState, indices: Array, start: int, stop: int) -> TrainState:
+        """Training steps ``start`` to ``stop`` of an epoch; waits for them. ``state`` is donated."""
+        after = self._programs["train"](
+            state, self._runs, indices, self._splits["train"], np.int32(start), np.int32(stop)
+        )
+        return jax.block_until_ready(after)
 
-        return mapped(one)((state.params, runs), split)
+    def evaluate(self, params: Params, split: str) -> MetricSums:
+        """Metric sums of ``split`` for ``params`` as in a state, on the host."""
+        return self._host(self._programs[f"evaluate {split}"](params, self._runs, self._splits[split]))
 
-    @jax.jit
-    def probe(state: TrainState, runs: Run, split: Split) -> dict[str, Array]:
-        def one(item: tuple[Any, Run], split: Split) -> dict[str, Array]:
-            params, run = item
-            return train.probe(recipe, run, params, split)
+    def update_best(self, state: TrainState, validation: MetricSums, epoch: int) -> TrainState:
+        """The state with its best parameters updated by host sums of the validation split. ``state`` is donated."""
+        return self._programs["update_best"](state, self.to_devices(validation), np.int32(epoch))
 
-        return mapped(one)((state.params, runs), split)
+    def probe(self, params: Params, split: str) -> dict[str, np.ndarray]:
+        """The arm's probes on the first batch of ``split``, on the host."""
+        return self._host(self._programs[f"probe {split}"](params, self._runs, self._splits[split]))
 
-    @partial(jax.jit, donate_argnums=0)
-    def update_best(state: TrainState, validation: MetricSums, epoch: Array) -> TrainState:
-        def one(item: tuple[TrainState, MetricSums], epoch: Array) -> TrainState:
-            state, validation = item
-            return train.update_best(state, validation, epoch)
+    def to_host(self, tree: Any) -> Any:
+        """A state, or part of one, as NumPy arrays without padding."""
+        return self._host(tree)
 
-        return mapped(one)((state, validation), epoch)
+    def to_devices(self, tree: Any) -> Any:
+        """What `to_host` returned, back on the devices."""
+        padded = pad_runs(jax.tree.map(np.asarray, tree), len(self._host_runs.seed))
+        return jax.device_put(padded, self._by_run)
 
-    def compiled_texts(split: Split) -> dict[str, str]:
-        zero = jnp.int32(0)
-        state = jax.eval_shape(init, padded)
-        state = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=by_run), state)
-        order, sums = plan(padded, zero), state.sums
+    def compiled_texts(self) -> dict[str, str]:
+        """The compiled programs as text, for tests of what they contain."""
+        return {name: program.as_text() or "" for name, program in self._programs.items()}
+
+    def _host(self, tree: Any) -> Any:
+        return jax.tree.map(lambda leaf: np.asarray(leaf)[: self.num_runs], tree)
+
+    @cached_property
+    def _programs(self) -> dict[str, Any]:
+        spec, by_run = self.spec, self._by_run
+        train, held_out = self._splits["train"], {n: s for n, s in self._splits.items() if n != "train"}
+        examples = train.targets.shape[0]
+
+        def abstract(tree: Any) -> Any:
+            return jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=by_run), tree)
+
+        def train_steps(
+            state: TrainState, runs: Run, indices: Array, split: Split, start: Array, stop: Array
+        ) -> TrainState:
+            left_out: Any = None  # training does not change the best parameters and need not copy them
+
+            def one(state: TrainState, item: tuple[Run, Array], *shared: Any) -> TrainState:
+                return single_run.train_steps(spec, item[0], state, item[1], *shared)
+
+            after = self._map_in_place(one)(state._replace(best=left_out), (runs, indices), split, start, stop)
+            return after._replace(best=state.best)
+
+        def evaluate(params: Params, runs: Run, split: Split) -> MetricSums:
+            return self._map(lambda item, split: single_run.evaluate(spec, item[1], item[0], split))(
+                (params, runs), split
+            )
+
+        def probe(params: Params, runs: Run, split: Split) -> dict[str, Array]:
+            return self._map(lambda item, split: single_run.probe(spec, item[1], item[0], split))((params, runs), split)
+
+        def update_best(state: TrainState, sums: MetricSums, epoch: Array) -> TrainState:
+            return self._map(lambda item, epoch: single_run.update_best(item[0], item[1], epoch))((state, sums), epoch)
+
+        def indices(runs: Run, epoch: Array) -> Array:
+            return self._map(lambda run, epoch: batch_indices(spec, run.seed, epoch, examples))(runs, epoch)
+
+        def make_state(runs: Run) -> TrainState:
+            return jax.vmap(partial(single_run.init_state, spec))(runs)
+
+        state = abstract(jax.eval_shape(make_state, self._runs))
+        runs, scalar = self._runs, jax.ShapeDtypeStruct((), np.int32)
+        plan = abstract(jax.eval_shape(indices, runs, scalar))
         lowered = {
-            "plan": plan.lower(padded, zero),
-            "train": train_steps.lower(state, padded, order, split, zero, zero),
-            "evaluate": evaluate.lower(state, padded, split),
-            "probe": probe.lower(state, padded, split),
-            "close_epoch": update_best.lower(state, sums, zero),
+            "batch_indices": jax.jit(indices).lower(runs, scalar),
+            "train": jax.jit(train_steps, donate_argnums=0).lower(state, runs, plan, train, scalar, scalar),
+            "update_best": jax.jit(update_best, donate_argnums=0).lower(state, state.sums, scalar),
         }
-        return {name: program.compile().as_text() or "" for name, program in lowered.items()}
-
-    return Sweep(
-        padded,
-        len(runs.seed),
-        init=lambda: jax.device_put(init(jax.device_put(on_host, mesh.devices.flat[0])), by_run),
-        plan=lambda epoch: plan(padded, jnp.int32(epoch)),
-        train=lambda state, order, split, start, stop: train_steps(
-            state, padded, order, split, jnp.int32(start), jnp.int32(stop)
-        ),
-        evaluate=lambda state, split: evaluate(state, padded, split),
-        probe=lambda state, split: probe(state, padded, split),
-        update_best=lambda state, validation, epoch: update_best(state, validation, jnp.int32(epoch)),
-        compiled_texts=compiled_texts,
-    )
-
-
-def replicate(split: Split, mesh: Mesh) -> Split:
-    """A split on every device of the mesh, once."""
-    return jax.device_put(split, NamedSharding(mesh, P()))
+        for name, split in held_out.items():
+            lowered[f"evaluate {name}"] = jax.jit(evaluate).lower(state.params, runs, split)
+            if spec.probes:
+                lowered[f"probe {name}"] = jax.jit(probe).lower(state.params, runs, split)
+        return {name: program.compile() for name, program in lowered.items()}

@@ -1,0 +1,167 @@
+"""The commands ``run`` and ``resume``: from the command line's options to a trained run and its report."""
+
+import argparse
+import shlex
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import experiments
+from experiments.cli import report, untrained
+from rnnlab.config.cell_name import absolute_name, arm_name
+from rnnlab.config.experiment import Arm, Config, from_json, parse_document
+from rnnlab.config.overrides import override, select_arms
+from rnnlab.core.errors import InputError
+
+MOST_SEEDS = 100_000
+PROTOCOL = "protocol="
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of ``run``."""
+    add = parser.add_argument
+    add("name", metavar="NAME", help="an experiment, as `list` shows them")
+    add("--seeds", metavar="N or A:B", help="the first N seeds, or seeds A to B-1")
+    add("--arms", metavar="A,B,...", help="these arms only, in this order")
+    add("--epochs", metavar="N", help="passes over the training split, or over steps_per_epoch steps")
+    add("--data", metavar="NAME", help="another data set that `data` lists, or text:PATH")
+    add(
+        "--cell", metavar="CELL", action="append", default=[],
+        help="one more arm: a cell that `cells` lists, path/to/file.py:function, or either in wrappers, as in "
+        "'bidirectional(cerebral(gru))', which makes an arm bidirectional-cerebral-gru",
+    )  # fmt: skip
+    add("--out", type=Path, metavar="DIR", help="the run's directory (default: runs/NAME/date-time)")
+    add("--quick", action="store_true", help="a check that everything works, in seconds")
+    add(
+        "--set", metavar="PATH=VALUE", nargs="+", action="extend", default=[],
+        help="any field of the configuration, as in hidden_size=64 or arms.lstm.options.forget_bias=0; comma-separated "
+        "numbers define a sweep",
+    )  # fmt: skip
+
+
+def run(options: argparse.Namespace) -> int:
+    """Train every arm of an experiment, all seeds and hyperparameters at once, and write its report."""
+    study = experiments.study(options.name)
+    directory = options.out or Path("runs") / options.name / time.strftime("%Y-%m-%d_%H%M%S")
+    if not hasattr(study, "CONFIG"):
+        return untrained.start(study, untrained.settings(study, options), directory)
+    return _train(configuration(options), directory, new=True)
+
+
+def resume(options: argparse.Namespace) -> int:
+    """Continue a stopped or killed run exactly: the result is that of an uninterrupted run."""
+    config = recorded(options.directory)
+    if not isinstance(config, Config):
+        return report.write(options.directory, config)
+    return _train(config, options.directory, new=False)
+
+
+def configuration(options: argparse.Namespace) -> Config:
+    """The study's configuration with the changes of the command line, from the coarsest to the finest."""
+    study = experiments.study(options.name)
+    config: Config = study.CONFIG
+    chosen = [value for value in options.set if value.startswith(PROTOCOL)]
+    for name in (value.removeprefix(PROTOCOL) for value in chosen):
+        config = experiments.planned(study, name)
+    if options.quick:
+        config = _quick(config, study.QUICK)
+    for cell in options.cell:
+        name = arm_name(cell)
+        if name in config.arms:
+            raise InputError(f"--cell: the experiment already has an arm {name!r}")
+        config = replace(config, arms={**config.arms, name: Arm(cell)})
+    if options.arms is not None:
+        chosen_arms = [arm if arm in config.arms else arm_name(arm) for arm in options.arms.split(",") if arm]
+        config = select_arms(config, chosen_arms)
+    if options.data is not None:
+        config = _with_data(config, options.data)
+    if options.seeds is not None:
+        config = replace(config, seeds=_seeds(options.seeds))
+    if options.epochs is not None:
+        config = override(config, f"epochs={options.epochs}")
+    for assignment in options.set:
+        if assignment not in chosen:
+            config = override(config, assignment)
+    config = _resolve_paths(config)
+    config.check()
+    return config
+
+
+def _quick(config: Config, changes: Mapping[str, Any]) -> Config:
+    """``config`` with a study's QUICK, whose data options are merged with those of a protocol."""
+    if "data" in changes:
+        config = _with_data(config, changes["data"])
+    return replace(config, **{**changes, "data_options": {**config.data_options, **changes.get("data_options", {})}})
+
+
+def _with_data(config: Config, name: str) -> Config:
+    """``config`` on another data set, with the data options that this one also takes."""
+    from rnnlab.data.registry import dataset_options
+
+    accepted = dataset_options(name)
+    kept = {option: value for option, value in config.data_options.items() if option in accepted}
+    complete = len(kept) == len(config.data_options)  # else it is no longer the protocol of that name
+    return replace(config, data=name, data_options=kept, protocol=config.protocol if complete else None)
+
+
+def _resolve_paths(config: Config) -> Config:
+    """``config`` with absolute paths, so that a run can be resumed from any folder."""
+    kind, _, path = config.data.partition(":")
+    data = f"text:{Path(path).expanduser().resolve()}" if kind == "text" and path else config.data
+    arms = {
+        name: replace(arm, cell=absolute_name(arm.cell), decoder=arm.decoder and absolute_name(arm.decoder))
+        for name, arm in config.arms.items()
+    }
+    reference = getattr(config, "reference", "")
+    absolute: Any = {"reference": str(Path(reference).expanduser().resolve())} if reference else {}
+    return replace(config, data=data, arms=arms, **absolute)
+
+
+def _seeds(text: str) -> tuple[int, ...]:
+    first, colon, last = text.partition(":")
+    try:
+        start, stop = (int(first), int(last)) if colon else (0, int(first))
+    except ValueError:
+        start = stop = 0
+    if not 0 < stop - start <= MOST_SEEDS:
+        accepted = f"a whole number from 1 to {MOST_SEEDS}, or A:B with A < B"
+        raise InputError(f"--seeds: {text!r} is not accepted; accepted: {accepted}")
+    return tuple(range(start, stop))
+
+
+def recorded(directory: Path) -> Any:
+    """The configuration of a run, or the settings of a study without training. Raises InputError."""
+    from rnnlab.storage import files
+
+    if not directory.is_dir():
+        raise InputError(f"{directory}: no such directory")
+    text = files.read_text(directory / "config.json")
+    study = experiments.study(str(parse_document(text)["config"].get("experiment")))
+    return from_json(text, type(study.CONFIG if hasattr(study, "CONFIG") else study.SETTINGS))
+
+
+def _train(config: Config, directory: Path, *, new: bool) -> int:
+    from rnnlab.train.sweep import use_all_cores
+
+    use_all_cores()
+    from rnnlab.runs import run as runs
+    from rnnlab.runs.progress import TerminalProgressMeter
+    from rnnlab.runs.validate import validate
+
+    if new:
+        runs.check_new(directory)
+    experiment = validate(config)
+    report.curves(config)  # an unreadable reference is reported before training, not after
+    terminal = TerminalProgressMeter()
+    try:
+        complete = (runs.start if new else runs.resume)(experiment, directory, terminal)
+    finally:
+        terminal.close()
+    if not complete:
+        command = f"python -m experiments resume {shlex.quote(str(directory))}"
+        print(f"stopped and saved; continue with: {command}", file=sys.stderr)
+        return 130
+    return report.write(directory, recorded(directory))

@@ -1,0 +1,165 @@
+"""The static description of an arm, and how its cell, model and optimizer are built from it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import optax
+
+from rnnlab.cells.registry import cell_factory, factory_options, make_cell
+from rnnlab.cells.wrappers.mixed_precision import narrow
+from rnnlab.cells.wrappers.stack import stack
+from rnnlab.config.experiment import Option
+from rnnlab.core.errors import InputError
+from rnnlab.core.types import Array, Cell, Dataset, Key, Model
+from rnnlab.models.recurrent_model import Dropout, make_model
+from rnnlab.models.seq2seq import make_seq2seq
+from rnnlab.train.optimizers import make_optimizer, step_decay
+from rnnlab.train.tasks import TASKS
+
+Options = tuple[tuple[str, Option], ...]
+
+DROPOUT = {"dropout": "inputs", "recurrent_dropout": "recurrent", "readout_dropout": "readout"}
+LAYER_DROPOUT = "layer_dropout"
+OPTIMIZER = "optimizer_"  # prefix of an optimizer's swept options: its eps and a cell's are different columns
+
+
+@dataclass(frozen=True)
+class DataShape:
+    """What a model must know of a data set; see `Dataset` for the fields."""
+
+    name: str
+    task: str
+    input_size: int
+    output_size: int
+    scale: float = 1.0
+    has_token_inputs: bool = False
+    prompt_length: int = 0
+
+    @classmethod
+    def of(cls, dataset: Dataset) -> "DataShape":
+        """The shape of ``dataset``."""
+        return cls(
+            dataset.name, dataset.task, dataset.input_size, dataset.output_size, dataset.scale,
+            dataset.has_token_inputs, dataset.prompt_length,
+        )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class ArmSpec:
+    """What all runs of an arm share: code and shapes. Hashable; hyperparameters are not part of it.
+
+    ``cell`` and ``decoder`` are names as `make_cell` takes them. ``options`` are cell options with one value;
+    ``swept_options`` names those that are hyperparameters. See `Config` for the other fields.
+    """
+
+    data: DataShape
+    cell: str
+    hidden_size: int
+    steps_per_epoch: int
+    batch_size: int = 32
+    eval_batch_size: int = 128
+    batch_sampling: str = "shuffled"
+    layers: int = 1
+    connections: str = "plain"
+    attention: str | None = None
+    decoder: str | None = None
+    options: Options = ()
+    swept_options: tuple[str, ...] = ()
+    compute_dtype: str = "float32"
+    embedding_size: int | None = None
+    embedding_init: str = "glorot_uniform"
+    optimizer: str = "adam"
+    optimizer_options: Options = ()
+    lr_decay: float = 0.1
+    lr_decay_epochs: int | None = None
+    probes: tuple[str, ...] = ()
+
+
+def build_cell(spec: ArmSpec, hyperparams: Mapping[str, Array], key: Key | None = None, *, name: str = "") -> Cell:
+    """The cell of ``spec`` with all its layers; ``key`` in a training step, None in evaluation.
+
+    ``name`` is ``spec.cell`` (default) or ``spec.decoder``; options that only the other cell takes are left out.
+    """
+    name = name or spec.cell
+    accepted = factory_options(cell_factory(name))
+    options: dict[str, Any] = {**dict(spec.options), **{swept: hyperparams[swept] for swept in spec.swept_options}}
+    options = {option: value for option, value in options.items() if option in accepted}
+    keys = [None if key is None else jax.random.fold_in(key, layer) for layer in range(spec.layers)]
+    layers = [narrow(make_cell(name, spec.hidden_size, key=own, **options), spec.compute_dtype) for own in keys]
+    if len(layers) == 1:
+        return layers[0]
+    key = None if key is None else jax.random.fold_in(key, len(layers))  # no layer's own
+    return stack(layers, connections=spec.connections, dropout=hyperparams.get(LAYER_DROPOUT, 0.0), key=key)
+
+
+def build_model(spec: ArmSpec, hyperparams: Mapping[str, Array], key: Key | None = None) -> Model:
+    """The model of ``spec``; ``key`` in a training step, None in evaluation, where nothing is dropped.
+
+    Raises InputError if the cell and the data do not fit together.
+    """
+    rates = {field: hyperparams[name] for name, field in DROPOUT.items() if name in hyperparams}
+    dropout = None
+    if key is not None and rates:
+        key, key_dropout = jax.random.split(key)
+        dropout = Dropout(key_dropout, **rates)
+    if spec.attention is not None:
+        return _build_seq2seq(spec, hyperparams, key, dropout)
+    data, cell = spec.data, build_cell(spec, hyperparams, key)
+    embedding_size = spec.embedding_size if data.has_token_inputs else None
+    if cell.over is not None and (data.prompt_length or data.task == "language_modeling"):
+        raise InputError(
+            f"cell: {spec.cell} is bidirectional and would see its targets in {data.task} (data {data.name}); "
+            "accepted: cells of one direction"
+        )
+    if spec.connections == "dense" and data.has_token_inputs and not embedding_size:
+        raise InputError(
+            "connections: dense cannot pass on one-hot ids; accepted: plain, residual, or an embedding_size"
+        )
+    return make_model(
+        cell,
+        data.input_size,
+        data.output_size,
+        per_step=TASKS[data.task].per_step,
+        embedding_size=embedding_size or 0,
+        embedding_init=spec.embedding_init,
+        scale=data.scale,
+        dropout=dropout,
+    )
+
+
+def _build_seq2seq(spec: ArmSpec, hyperparams: Mapping[str, Array], key: Key | None, dropout: Dropout | None) -> Model:
+    if not spec.data.prompt_length:
+        raise InputError(
+            f"attention: {spec.attention}, but {spec.data.name} has no prompt; accepted: data with "
+            "data_options.teacher_forcing=true, such as reversal or sorting"
+        )
+    decoder_key = None if key is None else jax.random.fold_in(key, spec.layers)
+    return make_seq2seq(
+        build_cell(spec, hyperparams, key),
+        build_cell(spec, hyperparams, decoder_key, name=spec.decoder or spec.cell),
+        spec.data.input_size,
+        spec.data.output_size,
+        prompt_length=spec.data.prompt_length,
+        attention=spec.attention or "none",
+        embedding_size=spec.embedding_size or 0,
+        embedding_init=spec.embedding_init,
+        dropout=dropout,
+    )
+
+
+def build_optimizer(spec: ArmSpec, hyperparams: Mapping[str, Array]) -> optax.GradientTransformation:
+    """The optimizer of ``spec`` with its learning-rate schedule, clipping and weight decay."""
+    swept = {name.removeprefix(OPTIMIZER): v for name, v in hyperparams.items() if name.startswith(OPTIMIZER)}
+    rate: Any = hyperparams["learning_rate"]
+    if spec.lr_decay_epochs is not None:
+        rate = step_decay(rate, spec.lr_decay, spec.lr_decay_epochs * spec.steps_per_epoch)
+    return make_optimizer(
+        spec.optimizer,
+        rate,
+        clip_norm=hyperparams.get("clip_norm"),
+        weight_decay=hyperparams.get("weight_decay"),
+        **dict(spec.optimizer_options),
+        **swept,
+    )
