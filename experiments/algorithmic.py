@@ -1,28 +1,28 @@
-r"""Parity, addition and memorization: which cells solve them, from how many initial values, in how many steps.
+r"""Parity, addition and memorization: which cells solve them, from how many seeds, in how many steps.
 
 Paper:     Kalchbrenner, Danihelka & Graves, Grid long short-term memory, 2015, sections 4.1 to 4.3.
 Claim:     Grid LSTM has "advantages in solving tasks such as parity, addition and memorization" (Ghazi's report).
-           Judged by whose runs solve the task sooner: those of grid, which has more parameters than lstm-stacked, and
-           as a control those of grid-tied, which has fewer.
-Solved:    99 % of the validation strings of parity, or 95 % of the validation examples with every asked symbol right,
-           after some epoch. Beside it: the steps that the runs which solved it needed, and the usual numbers.
-Arms:      every cell of the table that reads symbols, 32 units each (64 in addition), and of three layers:
-           lstm-stacked, grid and grid-tied, whose layers share their weights. They do not have equally many parameters:
-           at as many units a Grid LSTM of L layers has twice those of L LSTMs, tied 2 / L times; the table counts them.
+           Judged by which arm's runs solve the task sooner: grid, which has more parameters than lstm-stacked, and as a
+           control grid-tied, which has fewer.
+Solved:    99 % of the validation strings of parity, or 95 % of the validation examples with every symbol of the answer
+           right, after some epoch. Also reported: the steps that successful runs needed, and the usual metrics.
+Arms:      every cell that reads symbols, with 32 units (64 in addition), and with three layers: lstm-stacked, grid and
+           grid-tied, whose layers share their weights. Parameter counts differ: with equal units a Grid LSTM of L
+           layers has twice those of L LSTMs, tied 2 / L times; the table lists them.
 
-Protocols (--set protocol=NAME), all Adam, gradients clipped to a norm of 1, batch 32:
-  parity         (default) the paper's form: the whole string at once, to networks that are deep and not recurrent in
-                 time. There each bit string goes through one projection to one-dimensional Grids along depth, which
-                 LSTM memory runs through, and to tanh and ReLU networks, with strings of up to 250 bits. Here 10 bits
-                 and 4 layers of 32 units: grid and grid-tied; tanh, relu; lstm-stacked and gru-stacked, which are
-                 gated too, but hand no memory from layer to layer. 12,000 steps.
-  parity_by_bit  6 bits one by one, as a recurrent cell would count them; the answer at the end alone. 10,000 steps.
+Protocols (--set protocol=NAME), all Adam, gradients clipped to a norm of 1, batch size 32:
+  parity         (default) the paper's form: the whole string at once, to networks that are deep rather than recurrent
+                 in time. There one projection of each bit string is the input of one-dimensional Grids along depth,
+                 through which LSTM memory runs, and of tanh and ReLU networks, with strings of up to 250 bits. Here 10
+                 bits and 4 layers of 32 units: grid and grid-tied; tanh, relu; lstm-stacked and gru-stacked, which also
+                 have gates but pass no memory from layer to layer. 12,000 steps.
+  parity_by_bit  6 bits one by one, as a recurrent cell would count them; the answer only at the end. 10,000 steps.
   addition       two integers of 2 digits, then their sum; 15 digits in the paper, and many more units and layers.
   memorization   6 symbols of 8, then the same; 20 of 64 in the paper, and many more units and layers.
-Departures: sizes, layers and steps; Adam at one rate for all arms of a protocol, chosen by short runs of a few arms on
-           two or three seeds; a fixed set of examples (with all strings of 6 or 10 bits in it, and all pairs of 2
-           digits: what is asked is whether training finds the algorithm, not whether it generalizes); the answers of
-           addition and memorization are never fed back.
+Departures: sizes, layers and steps; Adam at one learning rate for all arms of a protocol, chosen by short runs of a few
+           arms on two or three seeds; a fixed set of examples (which contains all strings of 6 or 10 bits, and all
+           pairs of 2 digits: the question is whether training finds the algorithm, not whether it generalizes); no
+           teacher forcing in addition and memorization.
 
 Results:   8 seeds: how many solved it, after how many steps (median).
                              parity         addition       memorization
@@ -30,8 +30,8 @@ Results:   8 seeds: how many solved it, after how many steps (median).
            grid              5 of 8 7,600   8 of 8 1,500   8 of 8   800
            grid-tied         8 of 8 6,200   8 of 8 1,800   8 of 8 1,000
            also parity: relu 3 of 8 after 1,600, tanh and gru-stacked none; memorization: gru 1, lstm 0. So the claim
-           holds in these settings, most of all for parity, and not for want of parameters: grid-tied has fewer than
-           lstm-stacked everywhere (parity 17,346 and 30,530). By bit it is another matter: gru 7 of 8 after 6,000,
+           holds in these settings, most clearly for parity, and not because of parameter counts: grid-tied has fewer
+           than lstm-stacked everywhere (parity 17,346 and 30,530). By bit the order differs: gru 7 of 8 after 6,000,
            grid 5 after 5,200, lstm-stacked 1, and grid-tied, lstm, cerebral and rnn none.
 
 Command:   python -m experiments run algorithmic
@@ -62,7 +62,7 @@ CELLS = {
     "grid-tied": Arm("grid_lstm", options={"layers": LAYERS, "tied": True}),
 }
 
-DEPTH = 4  # layers of what sees a whole string at once
+DEPTH = 4  # layers of networks that read a whole string at once
 DEEP = {
     "tanh": Arm("rnn", layers=DEPTH),
     "relu": Arm("rnn", layers=DEPTH, options={"activation": "relu"}),
@@ -101,7 +101,7 @@ ADDITION: dict[str, Any] = {
     "success_threshold": 0.95,
 }
 
-MEMORISATION: dict[str, Any] = {
+MEMORIZATION: dict[str, Any] = {
     **ADDITION,
     "data": "memorization",
     "data_options": {"length": 6, "alphabet": 8, "examples": 100_000},
@@ -111,7 +111,7 @@ MEMORISATION: dict[str, Any] = {
 }
 
 PROTOCOLS = {
-    "parity": PARITY, "parity_by_bit": PARITY_BY_BIT, "addition": ADDITION, "memorization": MEMORISATION,
+    "parity": PARITY, "parity_by_bit": PARITY_BY_BIT, "addition": ADDITION, "memorization": MEMORIZATION,
 }  # fmt: skip
 
 CONFIG = Config(
@@ -125,12 +125,13 @@ CONFIG = Config(
 )
 
 QUICK = {
-    "seeds": (0, 1), "epochs": 2, "steps_per_epoch": 5, "hidden_size": 8, "data_options": {"examples": 320, "held_out": 64},
+    "seeds": (0, 1), "epochs": 2, "steps_per_epoch": 5, "hidden_size": 8,
+    "data_options": {"examples": 320, "held_out": 64},
 }  # fmt: skip
 
 
 def claims(config: Config) -> "Sequence[Claim]":
-    """The grid's advantage in the protocol's task, with more parameters than the stacked LSTMs and with fewer."""
+    """A Grid LSTM solves the protocol's task sooner, with more and with fewer parameters than stacked LSTMs."""
     from rnnlab.claims import Claim, sooner
 
     def claim(name: str, sentence: str, arm: str) -> "Claim":

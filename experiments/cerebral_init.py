@@ -1,21 +1,23 @@
-r"""What happens to the two paths of a Cerebral LSTM that start alike.
+r"""What happens to the two paths of a Cerebral LSTM that start from identical parameters.
 
 Paper:     Kumar, Cerebral LSTM, 2020, section 4.1.
 Claims:    C3 with identical initial values "early training updates are similar, but divergence may occur over time"; C4
            different values give faster convergence and lower loss.
-Expected:  with identical values both paths compute the same function and get the same gradient, so in exact arithmetic
-           they stay identical for ever, and the cell is an LSTM whose output counts twice. Only rounding can part them.
-Arms:      identical; noise: identical plus Gaussian noise of size eps on every weight of the lower path, eps from 1e-8
-           to 1e-1 (a number that rides the run axis); independent draws; lstm_doubled: one path whose output counts
-           twice, from the very initial values of identical. Its gradient is that of both paths together, twice
-           as large: with Adagrad, whose accumulator starts at 0.1, its first steps are larger than theirs.
+Expected:  with identical values both paths compute the same function and receive the same gradient, so in exact
+           arithmetic they stay identical forever, and the cell is an LSTM whose output counts twice. Only rounding can
+           separate them.
+Arms:      identical; noise: identical plus Gaussian noise of standard deviation noise_std on every weight of the lower
+           path, from 1e-8 to 1e-1 (swept as a hyperparameter); independent draws; lstm_doubled: one path whose output
+           counts twice, from exactly the initial values of identical. Its gradient is the sum over both paths, twice as
+           large: with Adagrad, whose accumulator starts at 0.1, its first steps are larger than theirs.
 Measured:  before training and after every epoch, on a fixed batch of the validation text: param_distance (Euclidean
-           norm of the difference of the paths' parameters), state_distance (root mean square difference of their cell
-           states), gradient_cosine (of the loss with respect to the two paths).
-Judged:    at this size, below. Paths are alike up to 1 % of the distance of independent draws; "faster" is a lower mean
-           of the training loss over all epochs.
-Settings:  the paper's optimizer and rate (Adagrad, 0.05) and initial values (the author's package), smaller: 64 units,
-           on Python's reference text. The paper's: --data moes_tavern --set hidden_size=512 batch_size=128 sequence_length=20.
+           norm of the difference between the paths' parameters), state_distance (root mean square difference between
+           their cell states), gradient_cosine (of the loss with respect to the two paths).
+Judged:    at the size below. Paths are alike up to 1 % of the distance between independent draws; "faster" is a lower
+           mean training loss over all epochs.
+Settings:  the paper's optimizer and learning rate (Adagrad, 0.05) and initial values (the author's package), but
+           smaller: 64 units, on Python's reference text. The paper's:
+           --data moes_tavern --set hidden_size=512 batch_size=128 sequence_length=20.
 
 Command:   python -m experiments run cerebral_init
 """

@@ -1,26 +1,27 @@
 r"""The Cerebral LSTM against one LSTM and two stacked ones, on the characters of Moe's Tavern.
 
 Paper:     Kumar, Cerebral LSTM, 2020, section 5.
-Task:      the next character; Moe's Tavern, 305,190 characters, 89 distinct, in windows of 20 cut end to end.
-Settings:  state size 512, learning rate 0.05, Adagrad, batch 128, 500 epochs, Xavier.
-Numbers:   the paper has the training loss only. Its author published every epoch's (Figs. 12-14): give the folder with
-           single_lstm.txt, 2stack_lstm.txt and proposed_model.txt as --set reference=DIR, and they are drawn and
-           printed beside ours. Here bits per character on held-out text come with it.
-Claims:    C1 Cerebral lies below one LSTM from the start and at 500 epochs; C2 it beats two stacked LSTMs. Both compare
-           unequal parameter counts, so lstm-wide, an LSTM of as many parameters as the Cerebral, is a control: each
-           is judged against it too. Judged under tf1 after 500 epochs; "from the start" is after the first epoch.
+Task:      the next character; Moe's Tavern, 305,190 characters, 89 distinct, in adjacent windows of 20.
+Settings:  state size 512, learning rate 0.05, Adagrad, batch size 128, 500 epochs, Xavier.
+Numbers:   the paper reports only the training loss. Its author published the loss of every epoch (Figs. 12-14): with
+           --set reference=DIR, a folder with single_lstm.txt, 2stack_lstm.txt and proposed_model.txt, these curves are
+           drawn and printed next to ours. We also report bits per character on held-out text.
+Claims:    C1 Cerebral has a lower loss than one LSTM from the start and at 500 epochs; C2 it beats two stacked LSTMs.
+           Both compare unequal parameter counts, so lstm-wide, an LSTM with as many parameters as the Cerebral, is a
+           control: each claim is also judged against it. Judged under tf1 after 500 epochs; "from the start" is after
+           the first epoch.
 
 Protocols (--set protocol=NAME):
-  tf1       (default) what a public TensorFlow-1 tutorial does whose log has the format of the author's, a hypothesis:
+  tf1       (default) follows a public TensorFlow-1 tutorial whose log has the author's format, which is a hypothesis:
             characters embedded in 512 dimensions, Glorot-uniform; an epoch is 100 batches, each drawn anew from the
             windows; the state starts at zero in every window; gates without biases; Xavier limits of a tensor
             [4, 512, 512], half of the per-gate Glorot limit; Adagrad's accumulator starts at 0.1. Its stacked LSTM has
             one tensor for both layers, [2, 4, 512, 512], and adds one bias to c and one to h in each.
-  standard  what one would do today: one-hot characters, the text as 32 streams whose state is handed on (truncated
+  standard  current practice: one-hot characters, the text as 32 streams whose state is carried over (truncated
             backpropagation over 50 characters), Adam 2e-3, gradients clipped to 1, forget bias 1.
-Departures: 90 % of the text is trained on, 5 % validates, 5 % tests; the paper trained on all. The author's log counts
-           epochs from 0, we from 1. The Cerebral LSTM has no biases in tf1, unlike in the author's package: with biases
-           its loss over the first epoch is 3.88, without 4.26, and the author's 4.27.
+Departures: 90 % of the text is for training, 5 % for validation, 5 % for testing; the paper trained on all of it. The
+           author's log counts epochs from 0, we from 1. The Cerebral LSTM has no biases in tf1, unlike in the author's
+           package: with biases its loss over the first epoch is 3.88, without 4.26, and the author's is 4.27.
 
 Command:   python -m experiments run charlm_cerebral --epochs 20 --seeds 2 --set reference=DIR
 """
@@ -45,7 +46,7 @@ FILES = {"lstm": "single_lstm.txt", "lstm-stacked": "2stack_lstm.txt", "cerebral
 
 @dataclass(frozen=True)
 class CharConfig(Config):
-    """A config with the folder of the author's loss curves."""
+    """A configuration with the folder of the author's loss curves."""
 
     reference: str = ""
 
@@ -115,9 +116,9 @@ QUICK = {
 
 
 def published_curves(config: CharConfig) -> Sequence["Curve"]:
-    """The author's training losses from ``config.reference``; none if it is not given.
+    """The author's training losses from ``config.reference``, or none without it.
 
-    Raises InputError for a folder or file that is missing, or a line that is not ``[epoch] loss : number``.
+    InputError for a missing folder or file, and for a line that is not ``[epoch] loss : number``.
     """
     return [_read(Path(config.reference), arm) for arm in FILES if arm in config.arms] if config.reference else []
 
@@ -129,8 +130,8 @@ def _read(folder: Path, arm: str) -> "Curve":
     try:
         lines = path.read_text(encoding="utf-8").split("\n")
     except (OSError, UnicodeDecodeError) as error:
-        wanted = ", ".join(FILES.values())
-        raise InputError(f"reference: {path} cannot be read ({error}); accepted: a folder with {wanted}") from error
+        files = ", ".join(FILES.values())
+        raise InputError(f"reference: {path} cannot be read ({error}); accepted: a folder with {files}") from error
     values = {}
     for number, line in enumerate(lines, 1):
         if not line.strip():
@@ -143,7 +144,7 @@ def _read(folder: Path, arm: str) -> "Curve":
 
 
 def claims(config: Config) -> "Sequence[Claim]":
-    """C1 and C2, each as the paper has it and against an LSTM of as many parameters."""
+    """C1 and C2, each as in the paper and against an LSTM with as many parameters."""
     from rnnlab.claims import Claim, at_epoch, lower
 
     def below_at(arm: str, *epochs: int) -> "Callable[[Evidence], Sequence[Part]]":

@@ -1,27 +1,28 @@
 r"""The biological LSTM against the LSTM and the peephole LSTM on the sentiment of film reviews.
 
 Paper:     Rahman, Mohammed & Azad, A new LSTM model by introducing biological cell state, 2016.
-Task:      IMDB, 25,000 reviews to train on and 25,000 to test; the 2,000 most frequent words, the last 100 of a review,
-           padding in front, read as a word like the others; softmax on the last h.
+Task:      IMDB, 25,000 reviews for training and 25,000 for testing; the 2,000 most frequent words, the last 100 of a
+           review, padding in front, read as an ordinary word; softmax on the last h.
 Settings:  embedding -> 128 units -> 2 classes, 15 epochs, categorical cross-entropy, Keras. Arms: Keras's LSTM (the
            baseline), the peephole LSTM of eq. 1-5, the biological LSTM of eq. 17-21 with delta = 0.001.
-Not given: embedding width, optimizer, batch, dropout. Those of the Keras example that it follows: embedding 128, Adam
-           1e-3, batch 32; its dropout of 0.2 on inputs and recurrence is --set dropout=0.2 recurrent_dropout=0.2.
+Not given: embedding size, optimizer, batch size, dropout. We use those of the Keras example that the paper follows:
+           embedding 128, Adam 1e-3, batch size 32; its dropout of 0.2 on inputs and recurrence is
+           --set dropout=0.2 recurrent_dropout=0.2.
 Numbers:   both models plateau at about 80 % validation accuracy (B1); the LSTM nears 100 % training accuracy, the
            biological one clearly less (B2), with a smaller gap between validation and training loss (B3, metric
            gap) and a validation loss that rises far less (B4).
-Readings:  of the claims, by the rules below: "about" and "almost" allow 2.5 points to either side, "clearly less" is by
-           more than that; a plateau is the mean of the last five epochs; "rises" is by 0.1 nats or more from its
-           lowest, "far less" is less than half of it.
-Protocols (--set protocol=NAME): held_out (default), 2,500 of the training reviews validate; validate_on_test, as the
-           paper does: trains on all 25,000, and its table has no "at best validation".
+Readings:  the claims are judged as follows. "About" and "almost" allow 2.5 points to either side, "clearly less" is by
+           more than that; a plateau is the mean of the last five epochs; "rises" is by 0.1 nats or more from the
+           lowest value, "far less" is less than half of it.
+Protocols (--set protocol=NAME): held_out (default), 2,500 of the training reviews are for validation;
+           validate_on_test, as in the paper: trains on all 25,000, and its table has no "at best validation".
 
-Expected:  4 seeds, mean and half of the 95 % interval. Test accuracy at best validation: LSTM 84.2 ± 0.6 %, peephole
+Expected:  4 seeds, mean ± half-width of the 95 % CI. Test accuracy at best validation: LSTM 84.2 ± 0.6 %, peephole
            85.2 ± 0.1 %, biological 82.6 ± 0.4 %. After 15 epochs the LSTM has 98.3 % training accuracy and a gap of
            0.77, the biological one 91.5 % and 0.22; validation loss has risen from 0.37 to 0.82 and from 0.38 to 0.45.
 
 Command:   python -m experiments run imdb_biological
-Sweeps:    --set arms.biological.options.delta=1e-4,1e-3,1e-2,1e-1,1        the size of a step of the cell state
+Sweeps:    --set arms.biological.options.delta=1e-4,1e-3,1e-2,1e-1,1        the step size of the cell state
            --set arms.biological.options.noise=0.01                        Gaussian noise on it, the paper's future work
 """
 
@@ -73,7 +74,7 @@ PUBLISHED = {("lstm", 1e-3): 0.80, ("biological", 1e-3): 0.80}  # "about 80 %", 
 
 
 def claims(config: Config) -> "Sequence[Claim]":
-    """B1 to B4, under either protocol: "validation" is what validates there."""
+    """B1 to B4 under either protocol; "validation" is the split that the protocol validates on."""
     from rnnlab.claims import HELD_OUT, Claim, about, above, higher, last, lower, mean_over, rise
 
     arms = ["biological", "lstm"]

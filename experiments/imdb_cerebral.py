@@ -1,14 +1,15 @@
-r"""The Cerebral LSTM against the LSTM on film reviews, as its author compares them.
+r"""The Cerebral LSTM against the LSTM on film reviews, as compared by its author.
 
 Source:    the repository of Kumar, Cerebral LSTM, 2020 (the comparison is not in the paper).
 Task:      IMDB, the first 5,000 reviews; 1,000 words without stop words; the first 69 tokens, padding in front.
-Settings:  embedding 10, 16 units, dropout 0.3 before the readout, Adam 1e-3, divided by 10 every 4 epochs, batch 1,
-           gradients clipped to 5.
+Settings:  embedding 10, 16 units, dropout 0.3 before the readout, Adam 1e-3, divided by 10 every 4 epochs, batch size
+           1, gradients clipped to 5.
 Numbers:   validation accuracy 78.64 % (Cerebral) and 78.0 % (LSTM); in the table's column "paper".
-Protocols (--set protocol=NAME): batched (default), batches of 32 at 1e-2; printed, batch 1 at 1e-3, as the author
-           ran it: 32 times as many steps.
-Departures: his 5,000 come from another order of the same reviews; scikit-learn's stop words instead of NLTK's; 500
-           of the 5,000 validate, the first 5,000 test reviews test; a softmax over two classes. Epochs: not given, 8.
+Protocols (--set protocol=NAME): batched (default), batches of 32 at 1e-2; printed, batch size 1 at 1e-3, the author's
+           settings: 32 times as many steps.
+Departures: the author's 5,000 reviews come from another order of the same data; scikit-learn's stop words instead of
+           NLTK's; 500 of the 5,000 are for validation, the first 5,000 test reviews for testing; a softmax over two
+           classes. The number of epochs is not given; we use 8.
 
 Command:   python -m experiments run imdb_cerebral
 """
@@ -65,7 +66,7 @@ PUBLISHED = {(arm, rate): value for arm, value in (("lstm", 0.78), ("cerebral", 
 
 
 def claims(config: Config) -> "Sequence[Claim]":
-    """What the author's two numbers say, of test accuracy at best validation."""
+    """The order of the author's two numbers, for test accuracy at best validation."""
     from rnnlab.claims import Claim, at_best_validation, higher
 
     arms = ["cerebral", "lstm"]

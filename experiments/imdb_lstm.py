@@ -2,20 +2,21 @@ r"""An LSTM on the sentiment of film reviews, and whether regularization, a Grid
 
 Paper:     Ghazi, LSTM project report (IMDB sentiment).
 Task:      IMDB reviews, positive or negative; punctuation stripped, rare words dropped; softmax on the last h.
-Settings:  embedding 100, LSTM, Adam, 10 epochs. Not given: units (128, those of Murthy et al. 2020, whom it compares
-           itself with), length (200), batch (32), how rare is rare (fewer than 10 times in the training part).
-Numbers:   its log of training and test accuracy over epochs 1 to 8 and Murthy et al.'s training accuracy stand
-           beside ours by epoch, in the terminal and in figures/published_curves.
-Claims:    D1 test accuracy peaks near 85 % by epoch 5 and then falls, while training accuracy goes to 99 %. D2 (named
+Settings:  embedding 100, LSTM, Adam, 10 epochs. Not given: units (128, as in Murthy et al. 2020, with whom the report
+           compares itself), length (200), batch size (32), the meaning of rare (fewer than 10 times in the training
+           part).
+Numbers:   the report's log of training and test accuracy over epochs 1 to 8 and Murthy et al.'s training accuracy are
+           shown next to ours by epoch, in the terminal and in figures/published_curves.
+Claims:    D1 test accuracy peaks near 85 % by epoch 5 and then falls, while training accuracy reaches 99 %. D2 (listed
            as future work) regularization improves test accuracy: lstm-dropout, lstm-recurrent, lstm-decay, lstm-all.
            Our readings: near 85 % is 2.5 points to either side, of the best over epochs; "then falls" is from epoch 5
            to the last; 99 % is 98.5 % or more; D2 holds if one of its arms is better, on test at best validation.
-           It names two improvements, Grid LSTM and QRNN; Bradbury et al. 2016 claim that a densely connected QRNN is
-           more accurate on these reviews than a stacked LSTM of the same width.
-Protocols (--set protocol=NAME): held_out (default), 2,500 of the training reviews validate; validate_on_test, as the
-           report does: trains on all 25,000; systems, the same splits as held_out with other arms: lstm, two stacked,
-           two QRNN layers densely connected, a Grid LSTM of two layers, and a bidirectional LSTM; 100 words, padded in
-           front, which lets a QRNN run over a sequence by itself and not step by step.
+           The report suggests two improvements, Grid LSTM and QRNN; Bradbury et al. 2016 claim that a densely connected
+           QRNN is more accurate on these reviews than a stacked LSTM of the same width.
+Protocols (--set protocol=NAME): held_out (default), 2,500 of the training reviews are for validation;
+           validate_on_test, as in the report: trains on all 25,000; systems, the splits of held_out with other arms:
+           lstm, two stacked, two QRNN layers densely connected, a Grid LSTM of two layers, and a bidirectional LSTM;
+           100 words, padded in front, so that a QRNN can process a whole sequence at once instead of step by step.
 Departures: reviews of different lengths are masked, not padded.
 
 Command:   python -m experiments run imdb_lstm
@@ -93,7 +94,7 @@ MURTHY = (0.5614, 0.7591, 0.8813, 0.9344, 0.9616, 0.9767, 0.9859, 0.9911, 0.9936
 
 
 def published_curves(config: Config) -> Sequence["Curve"]:
-    """The report's log, and the accuracies of Murthy et al. that it prints."""
+    """The report's log, and the accuracies of Murthy et al. that it quotes."""
     from rnnlab.core.types import Curve
 
     if "lstm" not in config.arms:

@@ -1,34 +1,36 @@
-r"""How much of the gradient survives a long lag, and who solves the adding problem across it.
+r"""How much of the gradient survives a long lag, and which cells solve the adding problem across it.
 
 Paper:     Hochreiter & Schmidhuber, Long short-term memory, 1997, experiment 4 (the adding problem).
 Claims:    E (Owusu, Sturtz & Chittam) the constant error carousel lets gradients survive long lags; C5 (Kumar, Cerebral
            LSTM, 2020) two paths reduce the risk of vanishing gradients.
-Task:      among `lag` values two are marked, both in the first half; their sum is asked for at the end, so that the
+Task:      two of `lag` values are marked, both in the first half; the target is their sum at the last step, so the
            gradient has to bridge lag / 2 to lag - 1 steps. Mean squared error; 1/6 for the constant answer.
 Measured:  before training and after every epoch, on a fixed batch of validation: the Jacobian of the last h with
-           respect to the input k steps before (rnnlab.train.probes.lags), drawn by lag in figures/lags.png. Then who solves
-           the task, and after how many steps.
+           respect to the input k steps before (rnnlab.train.probes.lags), drawn by lag in figures/lags.png. Then which
+           arms solve the task, and after how many steps.
 Solved:    an absolute error below 0.04 on 99 % of the 1,000 validation examples after some epoch. In the paper: on all
            of the last 2,000 training examples, with a target of half the range, so an error twice as large.
 Arms:      lstm_1997  no forget gate: the carousel itself; lstm, the same with one
-           lstm-plain the LSTM as it starts elsewhere: forget bias 1, input bias 0
+           lstm-plain the LSTM with the usual initialization: forget bias 1, input bias 0
            cerebral   two paths; cerebral-tied, one path whose output counts twice, from the same initial values: their
-                      difference is what the second path adds (C5). cerebral-author: his initial values, forget bias 0
+                      difference is the effect of the second path (C5). cerebral-author: the author's initialization,
+                      forget bias 0
            gru, biological, lstm1, lstm3 with gates from h alone and from a bias alone, and rnn, which has no gate
-Judged:    over the whole lag, before training and after: C5, more gradient in cerebral than in lstm, and as a control
-           than in cerebral-tied; E, more in lstm_1997 than in rnn, before training a hundredth or more of that at the
-           last step, and the task solved sooner.
-Settings:  Adam 5e-3, a tenth of it after ten epochs, gradients clipped to a norm of 1, 32 units, batch 32.
-           Forget gates start at about 1 - 5 / lag (bias 3 at a lag of 100), so that a tenth of the gradient is left
-           over half the lag, and input gates nearly closed (bias -3 at a lag of 100): else c drifts to where tanh is
-           flat before anything is learned, the paper's own reason for a negative bias. Both were chosen on two seeds
+Judged:    over the whole lag, before training and after: C5, a larger gradient in cerebral than in lstm, and as a
+           control than in cerebral-tied; E, a larger one in lstm_1997 than in rnn, before training at least a hundredth
+           of that at the last step, and the task solved sooner.
+Settings:  Adam 5e-3, a tenth of it after ten epochs, gradients clipped to a norm of 1, 32 units, batch size 32.
+           Forget gates start at about 1 - 5 / lag (bias 3 at a lag of 100), so that a tenth of the gradient remains
+           over half the lag, and input gates nearly closed (bias -3 at a lag of 100): otherwise c drifts to where tanh
+           is flat before anything is learned, the paper's own reason for a negative bias. Both were chosen on two seeds
            of lstm at a lag of 100: with an input bias of -3 and a forget bias of 2, 3 or 4 both seeds left the plateau
            within 7, 3 and 3 epochs; with an input bias of 0 not within 12, not within 12, and within 12.
-           GRU, slim and biological cells start as they do elsewhere, but for lstm1's and lstm3's forget bias.
-Departures: full gradients, Adam and 32 units, where the paper had truncated gradients, plain descent and two blocks of
-           two units; 10,000 fixed training examples, where it drew them all its time; those of rnnlab.data.long_lag.
+           GRU, slim and biological cells have their usual initialization, except for lstm1's and lstm3's forget bias.
+Departures: full gradients, Adam and 32 units, where the paper had truncated gradients, plain gradient descent and two
+           blocks of two units; 10,000 fixed training examples, where the paper drew new ones throughout; those of
+           rnnlab.data.long_lag.
 
-Protocols (--set protocol=NAME): lag100 (default), lag500 and lag1000, which differ in lag and biases alone.
+Protocols (--set protocol=NAME): lag100 (default), lag500 and lag1000, which differ only in lag and biases.
 Command:   python -m experiments run long_lag
 Results:   lag100, 8 seeds, 9 min on two busy cores: how many solved it, after how many steps (median), and log10 of the
            gradient at a lag of 99, at initial values and after the last epoch.
@@ -45,9 +47,9 @@ Results:   lag100, 8 seeds, 9 min on two busy cores: how many solved it, after h
            lstm3             0 of 8       -     0.4   -3.9
            rnn               0 of 8       -    -3.3   -8.6
            The carousel does carry a gradient over the lag (E); a second path does not carry more than one path that
-           counts twice (C5). What decides is how the gates start: the same cell solves it always or never. A gradient
-           of 1e-13 at first does not keep the GRU from learning, and one of 2 does not help lstm3, whose gates do not
-           see the input.
+           counts twice (C5). The initialization of the gates is decisive: the same cell solves it always or never. A
+           gradient of 1e-13 at first does not keep the GRU from learning, and one of 2 does not help lstm3, whose gates
+           do not see the input.
 """
 
 from collections.abc import Sequence
@@ -62,7 +64,7 @@ FIELD = {"w_init": "glorot_uniform", "u_init": "orthogonal"}
 
 
 def _protocol(lag: int, forget_bias: float) -> dict[str, Any]:
-    """Arms whose forget gates start at ``s(forget_bias)``, about 1 - 5 / lag, and whose input gates mirror them."""
+    """Arms whose forget gates start at ``s(forget_bias)``, about 1 - 5 / lag, and input gates at one minus that."""
     closed = {"input_bias": -forget_bias}
     both = {"forget_bias": forget_bias, **closed}
     return {

@@ -1,11 +1,11 @@
-"""Four recurrent cells learn English, character by character, from 16 initial values each.
+"""Four recurrent networks learn English, character by character, from 16 seeds each.
 
-A first look at what the lab does, on Python's own reference text, with nothing to download: the LSTM, two stacked
-LSTMs, and the Cerebral LSTM (Kumar 2020) whose two paths start from independent or from identical values. It is no
-replication: the widths are small and the training short.
+A first look at what rnnlab does, on Python's own reference text, without a download: the LSTM, two stacked LSTMs, and
+the Cerebral LSTM (Kumar 2020), whose two paths start from independent or from identical parameters. It is not a
+replication: the networks are small and training is short.
 
 Command:   python -m experiments run quickstart
-Expected:  all arms fall from 4.6 nats to below 2 in training loss; the two Cerebral arms part.
+Expected:  training loss falls from 4.6 to below 2 nats in all arms; the two Cerebral arms differ.
 """
 
 from rnnlab.config.experiment import Arm, Config

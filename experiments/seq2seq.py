@@ -3,23 +3,23 @@ r"""An encoder and a decoder learn to reverse, to sort and to repeat, with and w
 Paper:     Sutskever, Vinyals & Le, Sequence to sequence learning with neural networks, 2014; Bahdanau, Cho & Bengio,
            Neural machine translation by jointly learning to align and translate, 2015 (additive); Luong, Pham &
            Manning, Effective approaches to attention-based neural machine translation, 2015 (dot). Kumar, Cerebral
-           LSTM, 2020, Fig. 6, has the additive one as its background. None of them has these tasks.
-Task:      ten symbols of ten, then the same in another order, under teacher forcing. The table's number, solved, is
-           the fraction of answers right from the first to the last symbol: exactly what greedy decoding achieves.
+           LSTM, 2020, Fig. 6, shows the additive one as background. None of them has these tasks.
+Task:      ten symbols of ten, then the same in another order, with teacher forcing. The table's metric, solved, is the
+           fraction of answers that are right from the first to the last symbol: exactly what greedy decoding achieves.
 Arms:      stream, one LSTM that reads and writes; lstm, an encoder and a decoder that starts from the encoder's last
            carry; lstm-additive and lstm-dot, the same with attention; gru-dot; both-ways, a bidirectional encoder as
-           Bahdanau et al. have it, whose decoder starts from zero. All are 64 units wide, each way.
-Claims:    Bahdanau et al. (section 1): one vector for the whole question is the bottleneck, attention removes it.
-           Sutskever et al. (section 3.3): reading the question backwards makes it easier, since its beginning is then
-           close to the answer's; so without attention reversal should be solved sooner than memorization.
+           in Bahdanau et al., whose decoder starts from zero. All have 64 units, in each direction.
+Claims:    Bahdanau et al. (section 1): one vector for the whole prompt is the bottleneck, and attention removes it.
+           Sutskever et al. (section 3.3): reading the prompt backwards makes the task easier, since its beginning is
+           then close to the answer's; so without attention reversal should be solved sooner than memorization.
 Protocols (--set protocol=NAME): reversal (default), sorting, memorization (the symbols in their own order).
-Measured:  test solved at best validation, 10 epochs, mean over 4 seeds, half of the 95 % interval in brackets:
+Measured:  test solved at best validation, 10 epochs, mean over 4 seeds, half-width of the 95 % CI in parentheses:
                           stream        lstm          lstm-additive lstm-dot      gru-dot       both-ways
            reversal       0.559 (0.184) 0.847 (0.024) 1.000 (0.000) 1.000 (0.000) 1.000 (0.000) 0.939 (0.192)
            sorting        0.997 (0.006) 1.000 (0.000) 1.000 (0.000) 1.000 (0.000) 1.000 (0.000) not run
            memorization   0.460 (0.028) 0.699 (0.073) 1.000 (0.000) 0.728 (0.042) 1.000 (0.000) not run
-           Sorting needs no alignment: how often each symbol came is enough. On memorization the LSTM with dot
-           attention is hardly better than without after these 10 epochs; why is open.
+           Sorting needs no alignment: the count of each symbol is enough. On memorization the LSTM with dot attention
+           is hardly better than without after these 10 epochs; the reason is unknown.
 
 Command:   python -m experiments run seq2seq          three to four minutes on two busy cores
            python -m experiments sample DIR --arm all --beam 4
@@ -27,7 +27,7 @@ Command:   python -m experiments run seq2seq          three to four minutes on t
 
 from rnnlab.config.experiment import Arm, Config, Option
 
-DATA: dict[str, Option] = {"length": 10, "alphabet": 10, "fed": True, "examples": 10_000}
+DATA: dict[str, Option] = {"length": 10, "alphabet": 10, "teacher_forcing": True, "examples": 10_000}
 
 CONFIG = Config(
     experiment="seq2seq",

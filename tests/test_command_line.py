@@ -136,7 +136,7 @@ def test_a_wrong_command(here, capsys, arguments, said):
         ("--data", "", "digits"), ("--data", "digit", "did you mean 'digits'"), ("--data", "mnist", "data mnist"),
         ("--data", "text:", "text:PATH"), ("--data", "text:nowhere.txt", "nowhere.txt"),
         ("--data", "text:empty.txt", "empty"), ("--data", "text:binary.txt", "UTF-8"), ("--data", "text:full", "full"),
-        ("--data", "text:short.txt", "too few"),
+        ("--data", "text:short.txt", "needs at least"),
         ("--cell", "gruu", "did you mean 'gru'"), ("--cell", "", "name"), ("--cell", ":", "name"),
         ("--cell", "lstm", "lstm"), ("--cell", "x:y", "cell"), ("--cell", "nowhere.py:f", "nowhere.py"),
         ("--cell", "cells.py:", "name"), ("--cell", "cells.py:fien", "did you mean 'fine'"),

@@ -1,4 +1,4 @@
-"""Generated data sets: every answer recomputed from its question, splits, weights, and what asks for an answer."""
+"""Generated data sets: answers recomputed from prompts, splits, options, pixels; weighted metrics and training."""
 
 import json
 import math
@@ -9,28 +9,29 @@ import jax.numpy as jnp
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from rnnlab.runs.prepare import prepare
 
 from experiments import quickstart
+from rnnlab import data
 from rnnlab.cells.registry import make_cell
 from rnnlab.config.experiment import Arm
-from rnnlab.core.errors import InputError
 from rnnlab.core.types import MetricSums
 from rnnlab.data import generated, pixel_sequence
-from rnnlab.data import registry as data
 from rnnlab.models.recurrent_model import make_model
 from rnnlab.report import write as report
 from rnnlab.runs import run
 from rnnlab.runs.progress import NoProgressMeter
-from rnnlab.train.optimizers import make_optimizer
+from rnnlab.runs.validate import validate
+from rnnlab.train.arm_spec import ArmSpec, DataShape, build_model
+from rnnlab.train.batches import batch_indices
 from rnnlab.train.probes import paths
-from rnnlab.train.single_run import Recipe, batch_indices, evaluate, init_state, train_steps
+from rnnlab.train.single_run import evaluate, init_state, train_steps
 from rnnlab.train.state import Run
 from rnnlab.train.tasks import TASKS
+from tests.helpers.data import error_of
 
 SMALL = {"examples": 300, "held_out": 60}
 GENERATED = ["adding", "addition", "copying", "memorization", "parity", "reversal", "sorting", "temporal_order"]
-SYMBOLS = {"memorization": list, "reversal": lambda q: q[::-1], "sorting": sorted}
+SYMBOLS = {"memorization": list, "reversal": lambda symbols: symbols[::-1], "sorting": sorted}
 ANSWERED = ["addition", "copying", *SYMBOLS]
 LABELLING, REGRESSION = TASKS["sequence_labeling"], TASKS["regression"]
 
@@ -40,53 +41,46 @@ def load(name, **options):
 
 
 def examples_of(dataset):
-    """Every example of the three splits, as a Split of lists and numbers."""
+    """Yields every example of the three splits as a Split of lists and numbers."""
     for split in (dataset.train, dataset.validation, dataset.test):
         for row in range(len(split.targets)):
             yield jax.tree.map(lambda leaf, row=row: np.asarray(leaf[row]).tolist(), split)
-
-
-def error_of(call, *args, **kwargs) -> str:
-    with pytest.raises(InputError) as caught:
-        call(*args, **kwargs)
-    assert "\n" not in str(caught.value)
-    return str(caught.value)
 
 
 # answers
 
 
 @pytest.mark.parametrize("length", [1, 2, 15])
-def test_parity_is_whether_the_number_of_ones_is_odd(length):
+def test_parity_is_1_if_the_number_of_ones_is_odd(length):
     dataset = load("parity", length=length)
-    seen = set()
+    answers = set()
     for each in examples_of(dataset):
         bits = [bit for (bit,) in each.inputs]
         assert len(bits) == length
         assert set(bits) <= {0.0, 1.0}
         assert each.targets == bits.count(1.0) % 2
-        seen.add(each.targets)
-    assert seen == {0, 1}
+        answers.add(each.targets)
+    assert answers == {0, 1}
     assert dataset.train.inputs.dtype == np.float32
     assert abs(dataset.train.inputs.mean() - 0.5) < 0.1  # 300 bits or more: 3.4 standard deviations at least
 
 
-def test_parity_at_once_is_the_same_strings_in_one_step():
-    apart, whole = load("parity", length=9), load("parity", length=9, at_once=True)
+def test_parity_at_once_has_the_same_strings_in_one_step():
+    by_bit, at_once = load("parity", length=9), load("parity", length=9, at_once=True)
     for name in ("train", "validation", "test"):
-        bits, strings = getattr(apart, name), getattr(whole, name)
+        bits, strings = getattr(by_bit, name), getattr(at_once, name)
         assert strings.inputs.shape == (len(bits.targets), 1, 9)
         np.testing.assert_array_equal(strings.inputs[:, 0], bits.inputs[:, :, 0])
         np.testing.assert_array_equal(strings.targets, bits.targets)
-    assert (apart.input_size, whole.input_size) == (1, 9)
-    assert "at_once" not in apart.source["generator"]
-    assert whole.source["generator"]["at_once"] is True
+    assert (by_bit.input_size, at_once.input_size) == (1, 9)
+    assert "at_once" not in by_bit.source["generator"]
+    assert at_once.source["generator"]["at_once"] is True
 
 
 @pytest.mark.parametrize("length", [1, 2, 7, 15, 40])
 def test_addition_is_the_sum_of_the_two_integers(length):
     dataset = load("addition", digits=length)
-    carried = set()
+    first_digits = set()
     for each in examples_of(dataset):
         text = "".join("0123456789-"[i] for i in each.inputs)
         first, second, *rest = text.split("-")
@@ -95,38 +89,38 @@ def test_addition_is_the_sum_of_the_two_integers(length):
         assert first[0] != "0" != second[0]
         answer = "".join("0123456789-"[i] for i in each.targets)
         assert answer == "-" * (2 * length + 2) + str(int(first) + int(second)).zfill(length + 1)
-        carried.add(answer[2 * length + 2])
-    assert carried == {"0", "1"}
+        first_digits.add(answer[2 * length + 2])
+    assert first_digits == {"0", "1"}
 
 
 @pytest.mark.parametrize("name", SYMBOLS)
 @pytest.mark.parametrize(("length", "alphabet"), [(1, 2), (6, 5), (20, 64)])
-def test_symbols_are_reproduced_reversed_or_sorted(name, length, alphabet):
+def test_the_answer_is_the_symbols_repeated_reversed_or_sorted(name, length, alphabet):
     dataset = load(name, length=length, alphabet=alphabet)
-    seen = set()
+    symbols = set()
     for each in examples_of(dataset):
-        question = each.inputs[:length]
-        seen |= set(question)
+        prompt = each.inputs[:length]
+        symbols |= set(prompt)
         assert each.inputs[length:] == [alphabet + 1] + [alphabet] * length
-        assert each.targets == [alphabet] * (length + 1) + list(SYMBOLS[name](question))
-    assert seen == set(range(alphabet))
+        assert each.targets == [alphabet] * (length + 1) + list(SYMBOLS[name](prompt))
+    assert symbols == set(range(alphabet))
     assert dataset.input_size == dataset.output_size == alphabet + 2
 
 
 @pytest.mark.parametrize("lag", [1, 2, 30])
-def test_copying_is_laid_out_as_arjovsky_et_al_have_it(lag):
-    seen = set()
+def test_copying_has_the_layout_of_arjovsky_et_al(lag):
+    symbols = set()
     for each in examples_of(load("copying", lag=lag)):
-        seen |= set(each.inputs[:10])
+        symbols |= set(each.inputs[:10])
         assert each.inputs[10:] == [8] * (lag - 1) + [9] + [8] * 10
         assert each.targets == [8] * (lag + 10) + each.inputs[:10]
-    assert seen == set(range(8))
+    assert symbols == set(range(8))
 
 
 @pytest.mark.parametrize("lag", [4, 5, 20, 100])
 def test_adding_is_the_sum_of_the_two_marked_values(lag):
     dataset = load("adding", lag=lag)
-    places = []
+    positions = []
     for each in examples_of(dataset):
         marked = [t for t, (_, mark) in enumerate(each.inputs) if mark == 1]
         assert {mark for _, mark in each.inputs} <= {0.0, 1.0}
@@ -135,12 +129,12 @@ def test_adding_is_the_sum_of_the_two_marked_values(lag):
         assert marked[1] < lag // 2
         assert all(0 <= value <= 1 for value, _ in each.inputs)
         assert each.targets == pytest.approx(sum(each.inputs[t][0] for t in marked), abs=1e-6)
-        places += marked
-    assert set(places) == set(range(lag // 2))  # 420 examples leave none of them out
+        positions += marked
+    assert set(positions) == set(range(lag // 2))  # 420 examples cover them all
     assert dataset.train.targets.dtype == dataset.train.inputs.dtype == np.float32
 
 
-def test_a_constant_answer_has_the_variance_of_two_uniforms():
+def test_the_targets_of_adding_have_the_mean_and_variance_of_two_uniforms():
     targets = data.load_dataset("adding", lag=20).train.targets.astype(np.float64)
     # the standard error over 10,000 examples is 0.002: E(s - 1)^4 is 1/15
     assert np.mean((targets - 1) ** 2) == pytest.approx(1 / 6, abs=0.006)
@@ -148,8 +142,8 @@ def test_a_constant_answer_has_the_variance_of_two_uniforms():
 
 
 @pytest.mark.parametrize("lag", [10, 15, 57, 100])
-def test_temporal_order_is_told_by_the_two_symbols_in_their_places(lag):
-    seen, lengths, places = set(), set(), (set(), set())
+def test_the_class_of_temporal_order_is_that_of_its_two_symbols(lag):
+    letters, lengths, positions = set(), set(), (set(), set())
     for each in examples_of(load("temporal_order", lag=lag)):
         word = "".join("abcdXYEB"[i] for i in each.inputs)
         assert word[0] == "E"
@@ -159,21 +153,21 @@ def test_temporal_order_is_told_by_the_two_symbols_in_their_places(lag):
         assert not set("EB") & set(inner)
         first, second = (t + 1 for t, letter in enumerate(inner) if letter in "XY")
         assert ["XX", "XY", "YX", "YY"][each.targets] == word[first] + word[second]
-        places[0].add(first)
-        places[1].add(second)
+        positions[0].add(first)
+        positions[1].add(second)
         lengths.add(each.lengths)
-        seen |= set(word)
+        letters |= set(word)
     assert lengths == set(range(lag, lag + lag // 10 + 1))
-    assert places[0] == set(range(lag // 10, lag // 5 + 1))
-    assert places[1] == set(range(lag // 2, 6 * lag // 10 + 1))
-    assert seen == set("abcdXYEB")
+    assert positions[0] == set(range(lag // 10, lag // 5 + 1))
+    assert positions[1] == set(range(lag // 2, 6 * lag // 10 + 1))
+    assert letters == set("abcdXYEB")
 
 
 # splits and options
 
 
 @pytest.mark.parametrize("name", GENERATED)
-def test_splits_are_sized_as_asked_and_share_no_example(name):
+def test_splits_have_the_given_sizes_and_share_no_example(name):
     wide = {"parity": {"length": 60}}.get(name, {})
     dataset = load(name, **wide)
     splits = (dataset.train, dataset.validation, dataset.test)
@@ -187,15 +181,15 @@ def test_splits_are_sized_as_asked_and_share_no_example(name):
     assert json.loads(json.dumps(dataset.source)) == dataset.source
     assert dataset.source == load(name, **wide).source
     assert dataset.source["sha256"] != more.source["sha256"]
-    assert {told: status for told, _, status in data.describe()}[name] == "embedded"
-    assert data.prepare(name, None) == f"{name}: nothing is to be prepared"
+    assert {row[0]: row[2] for row in data.describe()}[name] == "embedded"
+    assert data.prepare(name, None) == f"{name}: nothing to prepare"
 
 
-def test_short_strings_come_up_again_no_more_often_than_by_chance():
+def test_short_strings_recur_no_more_often_than_by_chance():
     dataset = load("parity", length=12)
-    known = {row.tobytes() for row in dataset.train.inputs}
-    again = sum(row.tobytes() in known for row in dataset.test.inputs)
-    assert again <= 15  # expected 60 * 300 / 4096 = 4.4, standard deviation 2
+    train = {row.tobytes() for row in dataset.train.inputs}
+    recurring = sum(row.tobytes() in train for row in dataset.test.inputs)
+    assert recurring <= 15  # expected 60 * 300 / 4096 = 4.4, standard deviation 2
 
 
 PINNED = {
@@ -211,18 +205,22 @@ PINNED = {
 
 
 @pytest.mark.parametrize("name", GENERATED)
-def test_what_is_generated_is_pinned(name):
-    """Numbers are compared across machines and years: the examples must be these."""
+def test_examples_are_pinned_so_that_results_compare_across_machines_and_years(name):
     assert load(name).source["sha256"][:16] == PINNED[name]
 
 
 @pytest.mark.parametrize("name", GENERATED)
-def test_no_room_for_examples_is_told(name):
-    for option in ("examples", "held_out"):
-        assert f"data_options.{option}: 0 is out of range; accepted: 1 to " in error_of(load, name, **{option: 0})
-        assert "2.5 is wrong; accepted: a whole number" in error_of(load, name, **{option: 2.5})
-    assert "data_options.examples: 268435457 is out of range" in error_of(load, name, examples=2**28 + 1)
-    assert "unknown value 'sise'" in error_of(load, name, sise=3)
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"examples": 0}, "data_options.examples: 0 is out of range; accepted: 1 to "),
+        ({"held_out": 0}, "data_options.held_out: 0 is out of range; accepted: 1 to "),
+        ({"examples": 2**28 + 1}, "data_options.examples: 268435457 is out of range"),
+        ({"examples": 2.5}, "data_options.examples: 2.5 is not valid; accepted: an integer"),
+    ],
+)
+def test_numbers_of_examples_out_of_range_are_refused(name, options, message):
+    assert message in error_of(load, name, **options)
 
 
 @pytest.mark.parametrize(
@@ -233,51 +231,45 @@ def test_no_room_for_examples_is_told(name):
         *[(name, "alphabet", 2) for name in SYMBOLS],
     ],
 )  # fmt: skip
-def test_sizes_out_of_range_are_told(name, option, least):
+def test_sizes_out_of_range_are_refused(name, option, least):
     load(name, **{option: least})
-    assert f"data_options.{option}: {least - 1} is out of range; accepted: {least} to" in error_of(
-        load, name, **{option: least - 1}
-    )
-    assert f"data_options.{option}: True is wrong" in error_of(load, name, **{option: True})
-    assert f"data_options.{option}: 1000000 is out of range" in error_of(load, name, **{option: 1_000_000})
+    for value in (least - 1, 1_000_000):
+        line = error_of(load, name, **{option: value})
+        assert f"data_options.{option}: {value} is out of range; accepted: {least} to" in line
 
 
 # pixels
 
 
-def test_pixels_are_those_of_the_rows_and_permuted_ones_of_a_fixed_order():
-    rows, plain, mixed = (
+def test_pixels_are_the_rows_flattened_and_permuted_pixels_a_fixed_order_of_them():
+    rows, pixels, permuted = (
         data.load_dataset("digits", **options) for options in ({}, {"pixels": True}, {"pixels": True, "permuted": True})
     )
-    order = pixel_sequence.order_of(64)
+    order = pixel_sequence.pixel_order(64)
     assert sorted(order) == list(range(64))
     for part in ("train", "validation", "test"):
-        images, steps, shuffled = (getattr(each, part) for each in (rows, plain, mixed))
+        images, steps, shuffled = (getattr(each, part) for each in (rows, pixels, permuted))
         assert steps.inputs.shape == (len(images.inputs), 64, 1)
         for t in range(64):
             np.testing.assert_array_equal(steps.inputs[:, t, 0], images.inputs[:, t // 8, t % 8])
             np.testing.assert_array_equal(shuffled.inputs[:, t], steps.inputs[:, order[t]])
         np.testing.assert_array_equal(shuffled.targets, images.targets)
-    assert (plain.input_size, plain.scale, plain.train.inputs.dtype) == (1, 1 / 16, np.uint8)
+    assert (pixels.input_size, pixels.scale, pixels.train.inputs.dtype) == (1, 1 / 16, np.uint8)
     assert "steps" not in rows.source
-    assert plain.source["steps"] != mixed.source["steps"]
-    assert pixel_sequence.order_of(784)[:5].tolist() == PIXELS_784
-
-
-PIXELS_784 = [124, 90, 280, 353, 270]
+    assert pixels.source["steps"] != permuted.source["steps"]
+    assert pixel_sequence.pixel_order(784)[:5].tolist() == [124, 90, 280, 353, 270]
 
 
 @pytest.mark.parametrize("name", ["digits", "mnist"])
-def test_an_order_of_rows_is_refused(name):
-    assert "data_options.permuted: true orders pixels" in error_of(data.load_dataset, name, permuted=True)
-    assert "data_options.pixels: 1 is wrong; accepted: true or false" in error_of(data.load_dataset, name, pixels=1)
+def test_permuted_requires_pixels(name):
+    assert "data_options.permuted: true requires" in error_of(data.load_dataset, name, permuted=True)
 
 
-# what is asked for
+# weighted steps
 
 
 @pytest.mark.parametrize("name", ANSWERED)
-def test_weights_are_one_at_the_answer_and_zero_elsewhere(name):
+def test_weights_are_1_at_the_answer_and_0_elsewhere(name):
     dataset = load(name)
     blank = {"addition": 10, "copying": 8, "memorization": 64}.get(name, 10)
     for split in (dataset.train, dataset.validation, dataset.test):
@@ -290,54 +282,52 @@ def test_weights_are_one_at_the_answer_and_zero_elsewhere(name):
     assert float(sums.count) == np.sum(dataset.test.weights)
 
 
-def recipe(task, inputs, outputs, *, cell="lstm", batch_size=8, eval_batch_size=7):
-    def model(hyperparams, key):
-        return make_model(make_cell(cell, 6, key=key), inputs, outputs, per_step=task.per_step)
-
-    return Recipe(model, lambda n: make_optimizer("adam", n["learning_rate"]), task, batch_size, 2, eval_batch_size)
+def spec_on(dataset) -> ArmSpec:
+    return ArmSpec(DataShape.of(dataset), "lstm", 6, steps_per_epoch=2, batch_size=8, eval_batch_size=7)
 
 
 ONE_RUN = Run(jnp.uint32(3), {"learning_rate": jnp.float32(1e-2)})
 
 
 def by_hand(logits, split):
-    """loss, correct, count and solved of weighted steps, example by example in float64."""
-    found = np.zeros(4)
+    """Loss, correct, count and solved of the weighted steps, example by example in float64."""
+    sums = np.zeros(4)
     for each, targets, weights in zip(np.asarray(logits, np.float64), split.targets, split.weights, strict=True):
-        asked = np.flatnonzero(weights)
+        answer = np.flatnonzero(weights)
         nats = np.log(np.exp(each).sum(-1)) - each[np.arange(len(each)), targets]
         right = each.argmax(-1) == targets
-        found += [nats[asked].sum(), right[asked].sum(), len(asked), len(asked) * right[asked].all()]
-    return found
+        sums += [nats[answer].sum(), right[answer].sum(), len(answer), len(answer) * right[answer].all()]
+    return sums
 
 
 @pytest.mark.slow
-def test_a_weighted_evaluation_and_a_weighted_step_count_the_answers_alone():
-    """23 examples in batches of 7: the padding of the last weighs nothing."""
-    split = jax.tree.map(jnp.asarray, load("sorting", length=3, alphabet=2, examples=23).train)
-    made = recipe(LABELLING, 4, 4)
-    state = init_state(made, ONE_RUN)
+def test_evaluation_and_training_count_the_answers_alone():
+    """23 examples in batches of 7, so that the last is padded."""
+    dataset = load("sorting", length=3, alphabet=2, examples=23)
+    split, spec = jax.tree.map(jnp.asarray, dataset.train), spec_on(dataset)
+    model = build_model(spec, ONE_RUN.hyperparams)
+    state = init_state(spec, ONE_RUN)
     wide = state.params._replace(w=6 * state.params.w)
-    _, logits = made.make_model({}, None).apply(wide, split.inputs, None, None)
+    _, logits = model.apply(wide, split.inputs, None, None)
     expected = by_hand(logits, split)
     assert expected[2] == 69
-    np.testing.assert_allclose([float(part) for part in evaluate(made, ONE_RUN, wide, split)], expected, rtol=1e-5)
+    np.testing.assert_allclose([float(part) for part in evaluate(spec, ONE_RUN, wide, split)], expected, rtol=1e-5)
 
-    plan = batch_indices(made, ONE_RUN, 1, 23)
-    trained = train_steps(made, ONE_RUN, state, plan[:1], split, 0, 1)
-    batch = jax.tree.map(lambda leaf: leaf[np.asarray(plan[0])], split)
-    _, logits = made.make_model({}, None).apply(state.params, batch.inputs, None, None)
+    indices = batch_indices(spec, ONE_RUN.seed, 1, 23)
+    trained = train_steps(spec, ONE_RUN, state, indices[:1], split, 0, 1)
+    batch = jax.tree.map(lambda leaf: leaf[np.asarray(indices[0])], split)
+    _, logits = model.apply(state.params, batch.inputs, None, None)
     np.testing.assert_allclose([float(part) for part in trained.sums], by_hand(logits, batch), rtol=1e-5)
 
     other = split._replace(targets=jnp.where(split.weights > 0, split.targets, 1))
-    again = train_steps(made, ONE_RUN, state, plan[:1], other, 0, 1)
+    again = train_steps(spec, ONE_RUN, state, indices[:1], other, 0, 1)
     assert all(np.array_equal(a, b) for a, b in zip(jax.tree.leaves(trained), jax.tree.leaves(again), strict=True))
 
 
-def test_solved_is_the_fraction_of_examples_right_throughout():
+def test_solved_is_the_fraction_of_examples_with_the_whole_answer_right():
     targets = np.array([[0, 0, 1, 2], [0, 0, 2, 2], [0, 0, 1, 1]])
     weights = np.float32([[0, 0, 1, 1]] * 3)
-    answers = np.array([[2, 1, 1, 2], [2, 2, 2, 1], [1, 2, 1, 1]])  # the unasked steps are all wrong
+    answers = np.array([[2, 1, 1, 2], [2, 2, 2, 1], [1, 2, 1, 1]])  # all steps without weight are wrong
     sums = LABELLING.sums(jnp.eye(3)[answers], targets, weights)
     metrics = LABELLING.metrics(sums)
     assert set(metrics) == {"loss", "accuracy", "solved"}
@@ -349,21 +339,21 @@ def test_solved_is_the_fraction_of_examples_right_throughout():
 
 
 @pytest.mark.slow
-def test_probes_weigh_the_steps_too():
+def test_probes_use_the_weights_of_the_steps():
     split = load("memorization", length=3, alphabet=4, examples=8).train
     model = make_model(make_cell("cerebral_lstm", 5), 6, 6, per_step=True)
     params = model.init(jax.random.key(1))
     other = split._replace(targets=np.where(split.weights > 0, split.targets, 1).astype(np.int32))
-    found = [float(paths(model, LABELLING, params, each)["gradient_cosine"]) for each in (split, other)]
+    cosines = [float(paths(model, LABELLING, params, each)["gradient_cosine"]) for each in (split, other)]
     unweighted = float(paths(model, LABELLING, params, split._replace(weights=None))["gradient_cosine"])
-    assert found[0] == found[1]
-    assert abs(found[0] - unweighted) > 1e-3
+    assert cosines[0] == cosines[1]
+    assert abs(cosines[0] - unweighted) > 1e-3
 
 
 # regression
 
 
-def test_regression_metrics_are_the_mean_squared_error_and_the_papers_criterion():
+def test_regression_reports_the_mean_squared_error_and_the_criterion_of_the_paper():
     targets = np.float32([1.0, 0.5, 1.5, 0.2, 0.0])
     logits = np.float32([[1.03], [0.55], [1.47], [0.2], [np.nan]])
     sums = REGRESSION.sums(jnp.asarray(logits), targets, np.float32([1, 1, 1, 1, 0]))
@@ -374,20 +364,20 @@ def test_regression_metrics_are_the_mean_squared_error_and_the_papers_criterion(
     assert REGRESSION.sums(jnp.asarray(logits, jnp.bfloat16), targets, np.ones(5, np.float32)).loss.dtype == jnp.float32
 
 
-def test_an_evaluated_regression_is_the_formula():
-    split = jax.tree.map(jnp.asarray, load("adding", lag=10, examples=23).train)
-    made = recipe(REGRESSION, 2, 1)
-    params = init_state(made, ONE_RUN).params
+def test_evaluation_of_a_regression_is_the_formula():
+    dataset = load("adding", lag=10, examples=23)
+    split, spec = jax.tree.map(jnp.asarray, dataset.train), spec_on(dataset)
+    params = init_state(spec, ONE_RUN).params
     params = params._replace(b=params.b + 1)
-    _, logits = made.make_model({}, None).apply(params, split.inputs, None, None)
+    _, logits = build_model(spec, ONE_RUN.hyperparams).apply(params, split.inputs, None, None)
     error = np.asarray(logits, np.float64)[:, 0] - split.targets
-    sums = evaluate(made, ONE_RUN, params, split)
+    sums = evaluate(spec, ONE_RUN, params, split)
     np.testing.assert_allclose(sums.loss, np.sum(error**2), rtol=1e-5)
     assert (float(sums.correct), float(sums.count)) == (np.sum(np.abs(error) < 0.04), 23)
     assert sums.solved is None
 
 
-# in a run
+# runs
 
 
 @pytest.mark.slow
@@ -397,27 +387,27 @@ def test_a_run_records_the_metrics_of_its_task(tmp_path, name, options):
         quickstart.CONFIG, arms={"plain": Arm("rnn")}, data=name, data_options={**options, **SMALL}, seeds=(0, 1),
         epochs=2, steps_per_epoch=3, batch_size=16, hidden_size=4, learning_rate=(1e-2,), probes=(),
     )  # fmt: skip
-    run.start(prepare(config), tmp_path / "run", NoProgressMeter())
+    run.start(validate(config), tmp_path / "run", NoProgressMeter())
     table = pq.read_table(tmp_path / "run" / "metrics.parquet").to_pylist()
-    told = {
+    expected = {
         "reversal": ({"loss", "accuracy", "solved"}, "test_accuracy_at_best_validation"),
         "adding": ({"loss", "solved"}, "test_loss_at_best_validation"),
     }
-    assert {row["metric"] for row in table if row["split"] == "test"} == told[name][0]
+    assert {row["metric"] for row in table if row["split"] == "test"} == expected[name][0]
     assert all(0 <= row["value"] <= 1 for row in table if row["metric"] in ("accuracy", "solved"))
     summary = json.loads((tmp_path / "run" / "summary.json").read_text())
-    assert summary["headline"] == told[name][1]
+    assert summary["headline"] == expected[name][1]
     assert len(report.table(summary)[1]) == 1
 
 
-def test_texts_alone_are_read_on_from_batch_to_batch():
+def test_contiguous_batches_require_a_text():
     config = replace(
         quickstart.CONFIG, arms={"plain": Arm("rnn")}, data="reversal", data_options=SMALL, batch_sampling="contiguous",
-        steps_per_epoch=0, batch_size=16,
+        steps_per_epoch=None, batch_size=16,
     )  # fmt: skip
-    assert "batch_sampling: contiguous, but reversal is no text" in error_of(prepare, config)
+    assert error_of(validate, config).startswith("batch_sampling: contiguous")
 
 
-def test_streams_of_the_splits_differ():
-    drawn = [generated.stream(split).random_sample(50) for split in generated.SPLITS]
-    assert len(np.unique(drawn)) == 150
+def test_random_streams_of_the_splits_differ():
+    draws = [generated.split_rng(split).random_sample(50) for split in generated.SPLITS]
+    assert len(np.unique(draws)) == 150

@@ -1,4 +1,4 @@
-"""What the README says is so: its generated parts are current, its own cell works as printed."""
+"""The README is current: generated tables, the list of studies, and the custom cell, which works as printed."""
 
 import importlib.util
 import json
@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+import experiments
 from experiments.cli.main import main
 from rnnlab.report.write import read_summary
 
@@ -23,17 +24,20 @@ def generator():
     return module
 
 
-def test_the_table_of_cells_is_the_one_that_is_generated(generator):
+def test_the_table_of_cells_is_the_generated_one(generator):
     from experiments.cli.cells import table
 
     assert generator.fill(README, "cells", table(markdown=True)) == README
-
-
-def test_a_stale_table_would_be_seen(generator):
     assert generator.fill(README, "cells", "old") != README
 
 
-def test_a_bench_becomes_a_table(generator, tmp_path):
+def test_every_study_is_listed():
+    first_cells = re.findall(r"^\| `(\w+)` \|", README, re.MULTILINE)
+    assert [name for name in experiments.names() if name not in first_cells] == []
+    assert "cli" not in experiments.names()
+
+
+def test_bench_results_become_a_table(generator, tmp_path):
     def record(ms, ratio):
         return {"chars": {"8": {"ms_per_step_per_run": ms, "ratio": ratio, "of_matrix_product": 0.856}}}
 
@@ -49,13 +53,13 @@ def test_a_bench_becomes_a_table(generator, tmp_path):
     assert row == "| chars (T20 B128 V89 H512, adagrad) | 0.86 | 67.9 | 80 (1.18x) |"
 
 
-def test_the_picture_is_there():
+def test_the_figure_exists():
     (name,) = re.findall(r"!\[.*?\]\((.*?)\)", README)
     assert (ROOT / name).read_bytes().startswith(b"\x89PNG")
 
 
 @pytest.mark.slow
-def test_the_cell_of_your_own_works_as_printed(tmp_path, monkeypatch):
+def test_the_custom_cell_works_as_printed(tmp_path, monkeypatch):
     source = next(text for text in re.findall(r"```python\n(.*?)```", README, re.DOTALL) if "-> Cell" in text)
     assert len([line for line in source.splitlines() if line.strip()]) <= 20
     command = re.search(r"^python -m experiments run.*my_cell\.py(?:.*\\\n)*.*$", README, re.MULTILINE)[0]
@@ -74,7 +78,7 @@ def test_the_cell_of_your_own_works_as_printed(tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
-def test_the_cell_of_your_own_reads_characters_too(tmp_path, monkeypatch):
+def test_the_custom_cell_also_reads_characters(tmp_path, monkeypatch):
     source = next(text for text in re.findall(r"```python\n(.*?)```", README, re.DOTALL) if "-> Cell" in text)
     (tmp_path / "my_cell.py").write_text(source)
     monkeypatch.chdir(tmp_path)

@@ -227,7 +227,7 @@ def test_a_cell_that_was_edited(tmp_path, decoder):
     config = replace(CONFIG, arms={"own": Arm(f"{cell}:own")}, data="digits", batch_sampling="shuffled")
     if decoder:
         arms = {"own": Arm("rnn", decoder=f"{cell}:own", attention="none")}
-        config = replace(config, arms=arms, data="reversal", data_options={"fed": True, "examples": 40})
+        config = replace(config, arms=arms, data="reversal", data_options={"teacher_forcing": True, "examples": 40})
     saved = untrained(tmp_path, config, identity(validate(config)))
     saved.model("own")
     cell.write_text(cell.read_text() + "# edited\n")
@@ -238,8 +238,9 @@ def test_a_cell_that_was_edited(tmp_path, decoder):
 def test_of_sequence_to_sequence_there_is_no_one_cell(tmp_path):
     arms = {"pair": Arm("rnn", decoder="lstm", attention="dot")}
     config = replace(
-        CONFIG, arms=arms, data="reversal", data_options={"fed": True, "examples": 40}, batch_sampling="shuffled"
-    )
+        CONFIG, arms=arms, data="reversal", data_options={"teacher_forcing": True, "examples": 40},
+        batch_sampling="shuffled",
+    )  # fmt: skip
     with pytest.raises(InputError, match="accepted: an arm of one cell"):
         untrained(tmp_path, config, identity(validate(config))).cell("pair")
 

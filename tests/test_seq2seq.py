@@ -388,10 +388,10 @@ def test_solved_counts_the_answers_that_greedy_decoding_writes():
 )  # fmt: skip
 def test_the_answer_is_fed_back_one_step_late(name, options, question):
     sizes = {"examples": 50, "held_out": 20}
-    blank, fed = (data.load_dataset(name, **options, **sizes, fed=fed) for fed in (False, True))
+    blank, fed = (data.load_dataset(name, **options, **sizes, teacher_forcing=fed) for fed in (False, True))
     assert (blank.prompt_length, fed.prompt_length) == (0, question)
     assert (blank.task, fed.task) == ("sequence_labeling", "sequence_to_sequence")
-    assert fed.source["generator"]["fed"]
+    assert fed.source["generator"]["teacher_forcing"]
     for one, other in ((blank.train, fed.train), (blank.validation, fed.validation), (blank.test, fed.test)):
         np.testing.assert_array_equal(other.inputs[:, : question + 1], one.inputs[:, : question + 1])
         np.testing.assert_array_equal(other.targets[:, question:], one.targets[:, question + 1 :])
@@ -405,7 +405,7 @@ def test_the_answer_is_fed_back_one_step_late(name, options, question):
 
 TINY = replace(
     study.CONFIG, arms={"dot": Arm("lstm", attention="dot")}, seeds=(3, 4), epochs=2, steps_per_epoch=4, hidden_size=4,
-    batch_size=16, data_options={"length": 3, "alphabet": 3, "fed": True, "examples": 80, "held_out": 30},
+    batch_size=16, data_options={"length": 3, "alphabet": 3, "teacher_forcing": True, "examples": 80, "held_out": 30},
 )  # fmt: skip
 
 

@@ -35,33 +35,33 @@ class Cell(NamedTuple):
 
 
 class Split(NamedTuple):
-    """One part of a data set, on the host or on the device."""
+    """One split of a data set, on the host or on the device."""
 
     inputs: Array  # [N, T, D] uint8 or float32 features, or [N, T] int32 ids
     targets: Array  # [N] int32 classes, [N, T] int32 ids, or [N] float32 values
-    lengths: Array | None = None  # [N] int32 number of valid steps; None: all T
-    weights: Array | None = None  # [N, T] float32, 0 where no answer is asked for; None: all 1
+    lengths: Array | None = None  # [N] int32 valid steps; None: all T
+    weights: Array | None = None  # [N, T] float32 loss weights, 0 where there is no target; None: all 1
 
 
 class Dataset(NamedTuple):
-    """A data set: always three splits, fixed, and what identifies its source."""
+    """A data set: three fixed splits and what identifies them."""
 
     name: str
-    task: str  # a row of rnnlab.train.tasks.TASKS
-    input_size: int  # D, or V where inputs are ids
-    output_size: int  # C, V, or 1 where a value is asked for
+    task: str  # a key of rnnlab.train.tasks.TASKS
+    input_size: int  # D, or V if the inputs are ids
+    output_size: int  # C, V, or 1 for regression
     train: Split
     validation: Split
     test: Split
-    source: Mapping[str, Any]  # what identifies the data: hashes of the source, how it was split
-    scale: float = 1.0  # features are multiplied by this on the device (1/255 for bytes)
+    source: Mapping[str, Any]  # hashes of the data, how it was generated and split
+    scale: float = 1.0  # multiplies the features on the device (1/255 for bytes)
     vocabulary: Sequence[str] | None = None  # characters or words in the order of their ids
-    validation_is_test: bool = False  # a paper's protocol: what validates is the official test split
-    prompt_length: int = 0  # Q: the first steps of the inputs, before an answer that is fed back; 0: none is
+    validation_is_test: bool = False  # a paper's protocol: validation is the official test split
+    prompt_length: int = 0  # Q: steps before an answer under teacher forcing; 0 for other data sets
 
     @property
     def has_token_inputs(self) -> bool:
-        """Whether inputs are ids, which can be embedded, and not features."""
+        """Whether the inputs are ids, which can be embedded, rather than features."""
         return self.vocabulary is not None or getattr(self.train.inputs, "ndim", 3) == 2
 
 

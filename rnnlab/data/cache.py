@@ -1,4 +1,4 @@
-"""Data sets that TFDS prepares once into ``data_dir()``: from the user's own files, or by download."""
+"""Data sets that are stored once in ``data_dir()``, through TFDS, from the user's own files or by download."""
 
 import contextlib
 import shutil
@@ -9,125 +9,124 @@ from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from rnnlab.core.errors import InputError
-from rnnlab.data.files import check_files, data_dir, first_line, unreachable
+from rnnlab.data.files import check_files, data_dir, first_line, unreachable_reason
 
 VERSION = "1.0.0"
 
 
-class Kept(NamedTuple):
-    """What tells one such data set from another. ``check`` answers before anything is written, with InputError."""
+class CachedDataset(NamedTuple):
+    """How one data set is obtained, stored and read. Its content is any value that compares with ``==``."""
 
     name: str
     url: str  # of the folder that holds ``files``
     files: Mapping[str, str]  # official file name -> SHA-256
-    needs: str  # what a user gives as ``place``, in words
-    place: str  # the word for it after --from
-    check: Callable[[Path], Any]  # the user's path, or the folder of a download -> what ``write`` takes
-    write: Callable[[Any, Path], None]  # (what ``check`` gave, a scratch folder)
-    read: Callable[[], Any]  # the content; any exception where it is not what was written
-    same: Callable[[Any, Any], bool] = lambda content, checked: True  # (of ``read``, of ``check``)
+    source_name: str  # placeholder of the --from argument in messages
+    source_help: str  # what that argument should be
+    read_source: Callable[[Path], Any]  # the user's path or a download folder -> content; InputError if not accepted
+    to_stored: Callable[[Any], tuple[Mapping[str, Any], Mapping[str, str]]]  # content -> examples by split, metadata
+    from_stored: Callable[[Mapping[str, Any], Mapping[str, str]], Any]  # the inverse; any exception if altered
 
     @property
     def folder(self) -> Path:
-        """Where TFDS keeps the prepared files."""
+        """Where TFDS stores the prepared files."""
         return data_dir() / f"rnnlab_{self.name}" / VERSION
 
     @property
     def command(self) -> str:
-        """What a user types to prepare it."""
+        """The command that prepares it."""
         return f"python -m experiments data {self.name}"
 
 
-def is_prepared(kept: Kept) -> bool:
-    """Whether a preparation has come to its end here; TFDS moves a whole folder into place as its last act."""
-    return (kept.folder / "dataset_info.json").is_file()
+def is_prepared(dataset: CachedDataset) -> bool:
+    """Whether a preparation has been completed: TFDS moves the finished folder into place as its last step."""
+    return (dataset.folder / "dataset_info.json").is_file()
 
 
-def prepare(kept: Kept, source: Path | None) -> str:
-    """Prepares from the user's ``source``, or downloads; returns a line that says what was done.
+def prepare(dataset: CachedDataset, source: Path | None) -> str:
+    """Prepare from the user's ``source``, or by download if None; returns a one-line report.
 
-    InputError for files that are missing or altered and for a host that cannot be reached, before anything is written.
-    OSError (a full disk, no permission) passes through; nothing that looks prepared is left behind.
+    InputError for missing or altered files and for an unreachable host, before anything is written.
+    OSError (disk full, no permission) passes through and leaves nothing that looks prepared.
     """
-    checked = None if source is None else kept.check(source)
-    if _is_sound(kept, checked):
-        return f"{kept.name}: already prepared in {kept.folder}"
-    if source is None and (reason := unreachable(kept.url + next(iter(kept.files)))):
-        raise _no_download(kept, reason)
-    kept.folder.parent.mkdir(parents=True, exist_ok=True)
+    content = None if source is None else dataset.read_source(source)
+    if _is_intact(dataset, content):
+        return f"{dataset.name}: already prepared in {dataset.folder}"
+    if source is None and (reason := unreachable_reason(dataset.url + next(iter(dataset.files)))):
+        raise _not_downloadable(dataset, reason)
+    dataset.folder.parent.mkdir(parents=True, exist_ok=True)
     try:
-        with tempfile.TemporaryDirectory(prefix="incomplete.", dir=kept.folder.parent) as scratch:
+        with tempfile.TemporaryDirectory(prefix="incomplete.", dir=dataset.folder.parent) as scratch:
             if source is None:
-                checked = _download(kept, Path(scratch))
-            _build(kept, checked, Path(scratch))
+                content = _download(dataset, Path(scratch))
+            _store(dataset, content, Path(scratch))
     except Exception:
-        if not _is_sound(kept, checked):  # else another process has done the same meanwhile, and its work stays
+        if not _is_intact(dataset, content):  # otherwise another process has prepared it in the meantime
             raise
-    for left in kept.folder.parent.glob("incomplete.*"):  # of preparations that were killed
-        shutil.rmtree(left, ignore_errors=True)
-    return f"{kept.name}: prepared in {kept.folder} from {kept.url if source is None else source}"
+    for leftover in dataset.folder.parent.glob("incomplete.*"):  # of killed preparations
+        shutil.rmtree(leftover, ignore_errors=True)
+    return f"{dataset.name}: prepared in {dataset.folder} from {dataset.url if source is None else source}"
 
 
-def load(kept: Kept) -> Any:
-    """The content as ``kept.read`` gives it; downloads where nothing is prepared.
-
-    InputError where that fails or what is prepared is damaged.
-    """
-    if not is_prepared(kept):
-        prepare(kept, None)
-    return _read(kept)
+def load(dataset: CachedDataset) -> Any:
+    """The content, downloaded if not prepared. InputError if the download fails or the stored files are damaged."""
+    if not is_prepared(dataset):
+        prepare(dataset, None)
+    return _read(dataset)
 
 
-def _no_download(kept: Kept, reason: str) -> InputError:
+def _not_downloadable(dataset: CachedDataset, reason: str) -> InputError:
     return InputError(
-        f"data: {kept.name} is not prepared in {data_dir()} and cannot be downloaded from "
-        f"{urlsplit(kept.url).hostname} ({reason}); with {kept.needs}, run: {kept.command} --from {kept.place}"
+        f"data: {dataset.name} is not prepared in {data_dir()} and cannot be downloaded from "
+        f"{urlsplit(dataset.url).hostname} ({reason}); to use {dataset.source_help}, run: "
+        f"{dataset.command} --from {dataset.source_name}"
     )
 
 
-def _read(kept: Kept) -> Any:
+def _read(dataset: CachedDataset) -> Any:
+    from rnnlab.data import tfds_store
+
     try:
-        return kept.read()
+        return dataset.from_stored(*tfds_store.read(dataset.folder))
     except (ImportError, MemoryError):
         raise
-    except Exception as error:  # array_record, protobuf and TFDS each raise their own kinds for a damaged file
+    except Exception as error:  # array_record, protobuf and TFDS raise different exceptions for a damaged file
         raise InputError(
-            f"data: {kept.name} in {kept.folder} is damaged ({first_line(error)}); prepare it anew: {kept.command}, "
-            f"or {kept.command} --from {kept.place} with {kept.needs}"
+            f"data: {dataset.name} in {dataset.folder} is damaged ({first_line(error)}); to prepare it again, run: "
+            f"{dataset.command}, or {dataset.command} --from {dataset.source_name} with {dataset.source_help}"
         ) from error
 
 
-def _is_sound(kept: Kept, checked: Any) -> bool:
-    """Whether what is prepared can be read, and is what ``kept.check`` gave (None: whatever it is)."""
+def _is_intact(dataset: CachedDataset, content: Any) -> bool:
+    """Whether the stored files can be read and hold ``content`` (None: any valid content)."""
     with contextlib.suppress(InputError):
-        if is_prepared(kept):
-            content = _read(kept)
-            return checked is None or kept.same(content, checked)
+        return is_prepared(dataset) and (_read(dataset) == content or content is None)
     return False
 
 
-def _download(kept: Kept, target: Path) -> Any:
-    """Fetches the official files into ``target``; returns what ``kept.check`` makes of them."""
-    from rnnlab.data import tfds_files
+def _download(dataset: CachedDataset, folder: Path) -> Any:
+    """Download the official files into ``folder`` and check them; returns the content."""
+    from rnnlab.data import tfds_store
 
     try:
-        tfds_files.fetch(kept.url, kept.files, target)
-        check_files(kept.name, target, dict(kept.files))
+        tfds_store.download(dataset.url, dataset.files, folder)
+        check_files(dataset.name, folder, dataset.files)
     except Exception as error:
         if isinstance(error, OSError) and error.errno is not None:
-            raise  # the disk's: what the network layer raises carries no errno
-        raise _no_download(kept, first_line(error)) from error
-    return kept.check(target)
+            raise  # from the disk: exceptions of the network layer have no errno
+        raise _not_downloadable(dataset, first_line(error)) from error
+    return dataset.read_source(folder)
 
 
-def _build(kept: Kept, checked: Any, scratch: Path) -> None:
-    """Writes what has been checked, and reads back what was written."""
-    if kept.folder.exists() and not _is_sound(kept, checked):
-        shutil.rmtree(kept.folder)  # TFDS would take any folder of this name for its own finished work
+def _store(dataset: CachedDataset, content: Any, scratch: Path) -> None:
+    """Write ``content`` and read it back."""
+    from rnnlab.data import tfds_store
+
+    if dataset.folder.exists() and not _is_intact(dataset, content):
+        shutil.rmtree(dataset.folder)  # TFDS would take any folder of this name for finished work
     try:
-        kept.write(checked, scratch)
-    except RuntimeError as error:  # array_record's word for a full disk
+        tfds_store.write(f"rnnlab_{dataset.name}", data_dir(), *dataset.to_stored(content), scratch)
+    except RuntimeError as error:  # what array_record raises when the disk is full
         raise OSError(first_line(error)) from error
-    if not _is_sound(kept, checked):
-        shutil.rmtree(kept.folder, ignore_errors=True)
-        raise OSError(f"what was written to {kept.folder} cannot be read back; is the disk failing?")
+    if not _is_intact(dataset, content):
+        shutil.rmtree(dataset.folder, ignore_errors=True)
+        raise OSError(f"the files written to {dataset.folder} cannot be read back; is the disk failing?")

@@ -1,37 +1,37 @@
-"""scikit-learn's handwritten digits: 1,797 images of 8x8, inside the package, no download."""
+"""scikit-learn's handwritten digits: 1,797 images of 8x8 pixels, part of the package, no download."""
 
 import numpy as np
 
 from rnnlab.core.types import Dataset, Split
-from rnnlab.data import pixel_sequence as pixel_steps
+from rnnlab.data import pixel_sequence
 from rnnlab.data.files import sha256
 
 SEED = 1797
-HELD_OUT = 0.15  # of each class, for validation and again for test
+HELD_OUT_FRACTION = 0.15  # of each class, for validation and again for test
 
 
 def split_indices(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Train, validation and test indices, ascending: 70/15/15 % of each class of ``labels [N]``, by ``SEED``."""
-    # RandomState: its stream is frozen by numpy's compatibility policy, that of default_rng is not.
-    draw = np.random.RandomState(SEED)
+    # RandomState: numpy guarantees its stream for ever, unlike that of default_rng.
+    rng = np.random.RandomState(SEED)
     parts: tuple[list[np.ndarray], ...] = ([], [], [])
     for label in np.unique(labels):
-        members = draw.permutation(np.flatnonzero(labels == label))
-        held = round(HELD_OUT * len(members))
-        for part, some in zip(
-            parts, np.split(members[::-1], [len(members) - 2 * held, len(members) - held]), strict=True
-        ):
-            part.append(some)
+        members = rng.permutation(np.flatnonzero(labels == label))
+        held_out = round(HELD_OUT_FRACTION * len(members))
+        cuts = [len(members) - 2 * held_out, len(members) - held_out]
+        for part, indices in zip(parts, np.split(members[::-1], cuts), strict=True):
+            part.append(indices)
     train, validation, test = (np.sort(np.concatenate(part)) for part in parts)
     return train, validation, test
 
 
 def load(*, pixels: bool = False, permuted: bool = False) -> Dataset:
-    """Inputs ``[N, 8, 8]`` uint8 in 0..16, rows of an image as steps; targets ``[N]`` int32.
+    """Inputs ``[N, 8, 8]`` uint8 in 0..16, one image row per step; targets ``[N]`` int32.
 
-    ``pixels``: inputs ``[N, 64, 1]``, row by row; ``permuted``: in one random order for all images. InputError for an
-    order without pixels.
+    ``pixels``: inputs ``[N, 64, 1]``, row by row. ``permuted``: the same random pixel order for all images; InputError
+    without ``pixels``.
     """
+    pixel_sequence.check(pixels=pixels, permuted=permuted)
     from sklearn.datasets import load_digits
 
     bunch = load_digits()
@@ -52,4 +52,4 @@ def load(*, pixels: bool = False, permuted: bool = False) -> Dataset:
         },
         scale=1 / 16,
     )
-    return pixel_steps.as_asked(dataset, pixels=pixels, permuted=permuted)
+    return pixel_sequence.to_pixels(dataset, permuted=permuted) if pixels else dataset

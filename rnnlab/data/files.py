@@ -1,4 +1,4 @@
-"""Where prepared data lives, and what is checked before anything is fetched or written."""
+"""The folder of prepared data, file hashes, and a quick check that a host can be reached."""
 
 import hashlib
 import os
@@ -6,21 +6,22 @@ import ssl
 import threading
 import urllib.error
 import urllib.request
+from collections.abc import Mapping
 from http.client import HTTPException
 from pathlib import Path
 
 from rnnlab.core.errors import InputError
 
-PATIENCE = 5.0  # seconds; a dead name server alone can hold the calling thread for far longer
+PROBE_TIMEOUT_S = 5.0  # a dead name server alone can block the calling thread for far longer
 
 
 def data_dir() -> Path:
-    """The folder of prepared data: the environment variable RNNLAB_DATA, else ~/.cache/rnnlab. Need not exist."""
+    """The folder of prepared data: the environment variable RNNLAB_DATA, else ~/.cache/rnnlab. It may not exist yet."""
     return Path(os.environ.get("RNNLAB_DATA") or "~/.cache/rnnlab").expanduser()
 
 
 def sha256(*parts: bytes | memoryview) -> str:
-    """The SHA-256 of the parts one after another, in hexadecimal."""
+    """The hexadecimal SHA-256 of the concatenated parts."""
     digest = hashlib.sha256()
     for part in parts:
         digest.update(part)
@@ -28,30 +29,31 @@ def sha256(*parts: bytes | memoryview) -> str:
 
 
 def first_line(error: Exception) -> str:
-    """The first line of what ``error`` says, for use inside a message of one line."""
+    """The first line of the error's message, or its class if there is none."""
     return (str(error).splitlines() or [type(error).__name__])[0]
 
 
-def check_files(name: str, folder: Path, wanted: dict[str, str]) -> None:
-    """InputError unless ``folder`` holds every file of ``wanted`` (file name -> SHA-256), whole and unaltered."""
-    needs = f"wanted are the {len(wanted)} official files {', '.join(wanted)}"
+def check_files(name: str, folder: Path, hashes: Mapping[str, str]) -> None:
+    """InputError unless ``folder`` holds every file of ``hashes`` (file name -> SHA-256) unaltered."""
+    required = f"required: the official {', '.join(hashes)}"
     if not folder.is_dir():
-        raise InputError(f"data: {name}: no such folder: {str(folder)!r}; {needs}")
-    missing = [file for file in wanted if not (folder / file).is_file()]
+        raise InputError(f"data: {name}: no such folder: {str(folder)!r}; {required}")
+    missing = [file for file in hashes if not (folder / file).is_file()]
     if missing:
-        raise InputError(f"data: {name}: missing in {str(folder)!r}: {', '.join(missing)}; {needs}")
-    for file, right in wanted.items():
-        found = sha256((folder / file).read_bytes())
-        if found != right:
+        raise InputError(f"data: {name}: missing in {str(folder)!r}: {', '.join(missing)}; {required}")
+    for file, expected in hashes.items():
+        actual = sha256((folder / file).read_bytes())
+        if actual != expected:
             raise InputError(
-                f"data: {name}: {file} in {str(folder)!r} is truncated or altered: SHA-256 {found}, wanted {right}"
+                f"data: {name}: {file} in {str(folder)!r} is truncated or altered: SHA-256 {actual}, "
+                f"expected {expected}"
             )
 
 
-def unreachable(url: str) -> str | None:
-    """Why ``url`` cannot be fetched, known within ``PATIENCE`` seconds; None where it can.
+def unreachable_reason(url: str) -> str | None:
+    """Why ``url`` cannot be fetched, or None if it can; decided within ``PROBE_TIMEOUT_S`` seconds.
 
-    One HEAD request through the user's proxies, if any: a proxy that refuses the host counts as no network.
+    Sends one HEAD request through the user's proxies, if any: a proxy that refuses the host counts as no network.
     """
     outcome: list[str | None] = []
 
@@ -60,7 +62,7 @@ def unreachable(url: str) -> str | None:
             with urllib.request.urlopen(urllib.request.Request(url, method="HEAD"), timeout=3):
                 outcome.append(None)
         except urllib.error.URLError as error:
-            # The host answers; TFDS brings certificates of its own, and what it fetches is checked by its hash.
+            # A certificate error still means that the host answers: TFDS brings its own certificates.
             answers = isinstance(error.reason, ssl.SSLCertVerificationError)
             outcome.append(None if answers else str(error.reason))
         except (OSError, HTTPException, ValueError) as error:
@@ -68,5 +70,5 @@ def unreachable(url: str) -> str | None:
 
     thread = threading.Thread(target=probe, daemon=True)
     thread.start()
-    thread.join(PATIENCE)
-    return outcome[0] if outcome else f"no answer within {PATIENCE:g} s"
+    thread.join(PROBE_TIMEOUT_S)
+    return outcome[0] if outcome else f"no answer within {PROBE_TIMEOUT_S:g} s"

@@ -1,4 +1,4 @@
-"""What all generated data sets share: three streams of random numbers, three splits, a stream of ids with an answer."""
+"""Shared by all generated data sets: random streams, three splits, and prompt-and-answer sequences of ids."""
 
 from collections.abc import Callable
 
@@ -10,20 +10,20 @@ from rnnlab.data.options import check_range
 
 SEED = 1997
 SPLITS = ("train", "validation", "test")
-MOST_STEPS = 100_000
-MOST_CELLS = 2**28  # steps of all examples of a split; at 12 bytes each 3 GiB
+MAX_STEPS = 100_000
+MAX_TOTAL_STEPS = 2**28  # of all examples of a split; at 12 bytes each 3 GiB
 
-Draw = np.random.RandomState  # its stream is frozen by numpy's compatibility policy, that of default_rng is not
+Rng = np.random.RandomState  # numpy guarantees its stream for ever, unlike that of default_rng
 
 
-def stream(split: str) -> Draw:
-    """The random numbers that one split is drawn from, the same for every data set and every option."""
-    return Draw([SEED, SPLITS.index(split)])
+def split_rng(split: str) -> Rng:
+    """The random stream of one split, the same for every data set and all options."""
+    return Rng([SEED, SPLITS.index(split)])
 
 
 def generate(
     name: str,
-    make: Callable[[Draw, int], Split],
+    make: Callable[[Rng, int], Split],
     *,
     task: str,
     input_size: int,
@@ -34,17 +34,17 @@ def generate(
     prompt_length: int = 0,
     **options: int,
 ) -> Dataset:
-    """The data set of ``make(draw, N)``: ``examples`` to train on, ``held_out`` for validation, as many again for test.
+    """The data set of ``make(rng, N)`` with ``examples`` for training and ``held_out`` each for validation and test.
 
-    ``steps`` is T, which bounds their number; ``prompt_length`` is the data set's.
-    Splits have streams of their own, so one's size does not change another's examples; the same example may come up
-    twice, by chance, where there are few different ones. ``source`` holds the options and the SHA-256 of all arrays.
-    InputError for sizes out of range.
+    ``steps`` is T, which limits N. Each split has its own stream, so its examples do not depend on the sizes of the
+    others; where few different examples exist, some occur in two splits by chance. ``source`` holds the options and
+    the SHA-256 of all arrays. InputError for sizes out of range.
     """
-    most = MOST_CELLS // steps
-    check_range(examples=(examples, 1, most), held_out=(held_out, 1, most))
+    most = MAX_TOTAL_STEPS // steps
+    check_range("examples", examples, 1, most)
+    check_range("held_out", held_out, 1, most)
     train, validation, test = (
-        make(stream(split), size) for split, size in zip(SPLITS, (examples, held_out, held_out), strict=True)
+        make(split_rng(split), size) for split, size in zip(SPLITS, (examples, held_out, held_out), strict=True)
     )
     arrays = [np.ascontiguousarray(leaf) for split in (train, validation, test) for leaf in split if leaf is not None]
     return Dataset(
@@ -64,18 +64,21 @@ def generate(
     )
 
 
-def ask(question: np.ndarray, answer: np.ndarray, *, blank: int, marker: int, fed: bool = False) -> Split:
-    """One stream of ids: ``question [N, Q]``, the marker, a blank for each step of ``answer [N, A]``, T = Q + 1 + A.
+def prompt_and_answer(
+    prompt: np.ndarray, answer: np.ndarray, *, blank: int, marker: int, teacher_forcing: bool = False
+) -> Split:
+    """Ids: ``prompt [N, Q]``, the marker, then a blank per step of ``answer [N, A]``; T = Q + 1 + A.
 
-    The answer is asked for at the blanks, where weights are 1; elsewhere the target is a blank that weighs nothing.
-    With ``fed`` (teacher forcing) the answer itself, one step late, stands where the blanks are: the question, the
-    marker, where the first id is asked for, and all of the answer but its last id, T = Q + A.
+    The targets at the blanks are the answer, with weight 1; all other targets are blanks with weight 0. With
+    ``teacher_forcing`` the answer delayed by one step replaces the blanks: the prompt, the marker, whose target is the
+    first id of the answer, and the answer without its last id; T = Q + A.
     """
-    count, asked = answer.shape
-    marked = np.full((count, 1), marker)
-    inputs = np.concatenate([question, marked, answer[:, :-1] if fed else np.full((count, asked), blank)], axis=1)
-    unasked = np.full((count, inputs.shape[1] - asked), blank)
-    targets = np.concatenate([unasked, answer], axis=1)
+    count, answer_length = answer.shape
+    markers = np.full((count, 1), marker)
+    rest = answer[:, :-1] if teacher_forcing else np.full(answer.shape, blank)
+    inputs = np.concatenate([prompt, markers, rest], axis=1)
+    unweighted = np.full((count, inputs.shape[1] - answer_length), blank)
+    targets = np.concatenate([unweighted, answer], axis=1)
     weights = np.zeros(inputs.shape, np.float32)
-    weights[:, -asked:] = 1
+    weights[:, -answer_length:] = 1
     return Split(inputs.astype(np.int32), targets.astype(np.int32), weights=weights)

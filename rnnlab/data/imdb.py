@@ -1,33 +1,22 @@
-"""IMDB: 50,000 labelled film reviews (Maas et al. 2011), prepared once through TFDS, read as word_vocabulary."""
+"""IMDB: 50,000 labeled film reviews (Maas et al. 2011), cached through TFDS, as sequences of words."""
 
-from pathlib import Path
-from typing import Literal
+from collections.abc import Mapping
+from typing import Any, Literal
 
 import numpy as np
 
-from rnnlab.core.errors import InputError
 from rnnlab.core.types import Dataset, Split
 from rnnlab.data import cache, imdb_archive, word_vocabulary
-from rnnlab.data.files import data_dir
 from rnnlab.data.imdb_archive import Reviews
+from rnnlab.data.options import check_range
 
-URL = "http://ai.stanford.edu/~amaas/data/sentiment/"  # the address in TFDS's own imdb_reviews builder
+URL = "http://ai.stanford.edu/~amaas/data/sentiment/"  # as in TFDS's own imdb_reviews builder
 FILES = {"aclImdb_v1.tar.gz": "c40f74a18d3b61f90feba1e17730e0d38e8b97c05fde7008942e91923d1658fe"}
-# Of the 50,000 labelled reviews in the official layout. Another content is accepted and recorded as what it is.
+# Of the 50,000 official labeled reviews. Other content is accepted, and ``source["official"]`` is then False.
 OFFICIAL = "f99c0d08466b24a7289b35fd86f7b5104d3a040c7a666b52cf8d7d7c219a8c67"
 SEED = 2011
-SHARE = 20  # one training review in twenty of each class validates: 10 % together
-FEWEST = 20  # examples
-
-
-def is_prepared() -> bool:
-    """Whether it can be loaded without a download."""
-    return cache.is_prepared(_kept())
-
-
-def prepare(source: Path | None) -> str:
-    """Prepares from ``source`` (see ``imdb_archive.read_reviews``), or downloads; see ``cache.prepare``."""
-    return cache.prepare(_kept(), source)
+VALIDATION_DIVISOR = 20  # one twentieth of all training reviews from either class: 10 % together
+MIN_EXAMPLES = 20
 
 
 def load(
@@ -40,53 +29,52 @@ def load(
     stop_words: bool = True,
     start: bool = True,
     unknown: Literal["id", "drop"] = "id",
-    examples: int = 0,
+    examples: int | Literal["all"] = "all",
     validation: Literal["train", "test"] = "train",
 ) -> Dataset:
-    """Inputs ``[N, length]`` int32 ids of words, targets ``[N]`` int32: 0 negative, 1 positive.
+    """Inputs ``[N, length]`` int32 word ids, targets ``[N]`` int32: 0 negative, 1 positive.
 
-    Words are found as Keras's Tokenizer does. Ids: 0 padding, 1 start, 2 unknown, from 3 on words by descending
+    Words are split as by Keras's Tokenizer. Ids: 0 padding, 1 start, 2 unknown, then the words from 3 on by descending
     frequency in the training part alone, ties in alphabetical order.
 
-    ``vocabulary``: how many ids there are, the reserved three among them; "all": one for every word.
-    ``min_count``: words that the training part has less often are unknown.
-    ``stop_words=False``: English stop words go before anything else is done (scikit-learn's list; that of NLTK, which
-    the author of the Cerebral LSTM took, needs a download). ``start``: id 1 in front of every review.
-    ``unknown="drop"``: unknown words leave the text. Then ``keep``: which tokens of a review longer than ``length``.
-    ``padding``: "front" and "back" are read as token 0; "masked" is behind and ``Split.lengths`` says where it begins.
+    ``vocabulary``: number of ids including the three reserved ones; "all": one per word.
+    ``min_count``: words that are rarer in the training part are unknown.
+    ``stop_words=False``: removes English stop words first (scikit-learn's list; NLTK's, which the author of the
+    Cerebral LSTM used, needs a download). ``start``: every review begins with id 1.
+    ``unknown="drop"``: removes unknown words. ``keep``: which tokens of a review longer than ``length`` remain.
+    ``padding``: "front" and "back" are read as token 0; "masked" is at the end, and ``Split.lengths`` excludes it.
 
-    Splits: every official split is shuffled once, and with ``examples`` cut to its first so many. Then a tenth of
-    training, half of it of each class, validates; with ``validation="test"`` nothing is taken out, and what
-    validates is the test split itself. Downloads where nothing is cache. InputError where that fails, where what is
-    prepared is damaged, and for an option out of range.
+    Splits: each official split is shuffled once and cut to its first ``examples``. A tenth of train, half of it from
+    each class, becomes validation; with ``validation="test"`` train stays whole and validation is the test split.
+    Downloads if not prepared. InputError if that fails, if the prepared files are damaged, and for an option out of
+    range.
     """
-    most = 2 * imdb_archive.REVIEWS
-    if examples != 0 and not FEWEST <= examples <= most:
-        raise InputError(
-            f"data_options.examples: {examples} is out of range; accepted: {FEWEST} to {most:,}, or 0 for all"
-        )
+    if examples != "all":
+        check_range("examples", examples, MIN_EXAMPLES, 2 * imdb_archive.REVIEWS_PER_FOLDER, "or 'all'")
     options = word_vocabulary.Options(vocabulary, length, padding, keep, min_count, stop_words, start, unknown)
-    reviews: Reviews = cache.load(_kept())
+    reviews: Reviews = cache.load(cached())
     texts, labels = _shuffled(reviews, "train", examples)
     test_texts, test_labels = _shuffled(reviews, "test", examples)
-    chosen = _held_out(labels) if validation == "train" else np.zeros(len(labels), bool)
-    training = [texts[index] for index in np.flatnonzero(~chosen)]
-    held = [texts[index] for index in np.flatnonzero(chosen)]
-    encoded = word_vocabulary.encode_reviews(training, [held, test_texts], options)
-    first, second, third = encoded.parts
-    test = Split(third.inputs, test_labels, third.lengths)
+    held_out = _held_out(labels) if validation == "train" else np.zeros(len(labels), bool)
+    train_texts = [texts[index] for index in np.flatnonzero(~held_out)]
+    validation_texts = [texts[index] for index in np.flatnonzero(held_out)]
+    encoded = word_vocabulary.encode_reviews(train_texts, [validation_texts, test_texts], options)
+    train_rows, validation_rows, test_rows = encoded.parts
+    test = Split(test_rows.inputs, test_labels, test_rows.lengths)
     return Dataset(
         name="imdb",
         task="classification",
         input_size=len(encoded.words),
         output_size=2,
-        train=Split(first.inputs, labels[~chosen], first.lengths),
-        validation=Split(second.inputs, labels[chosen], second.lengths) if validation == "train" else test,
+        train=Split(train_rows.inputs, labels[~held_out], train_rows.lengths),
+        validation=(
+            Split(validation_rows.inputs, labels[held_out], validation_rows.lengths) if validation == "train" else test
+        ),
         test=test,
         source={
             "sha256": reviews.sha256,
             "official": reviews.sha256 == OFFICIAL,
-            "split": _told(validation, int(chosen.sum())),
+            "split": _split_text(validation, int(held_out.sum())),
             "distinct_words": encoded.distinct,
             "options": {**options._asdict(), "examples": examples, "validation": validation},
         },
@@ -95,52 +83,54 @@ def load(
     )
 
 
-def _shuffled(reviews: Reviews, split: str, examples: int) -> tuple[list[str], np.ndarray]:
-    """Texts and labels ``[N]`` int32 of an official split in the fixed order, the first ``examples`` (0: all)."""
+def cached() -> cache.CachedDataset:
+    """How the reviews are obtained, stored and read. The content is a ``Reviews``."""
+    return cache.CachedDataset(
+        name="imdb",
+        url=URL,
+        files=FILES,
+        source_name="PATH",
+        source_help="your copy of the official archive (aclImdb_v1.tar.gz), or of its folder (aclImdb), at PATH",
+        read_source=imdb_archive.read_reviews,
+        to_stored=_to_stored,
+        from_stored=_from_stored,
+    )
+
+
+def _to_stored(reviews: Reviews) -> tuple[dict[str, Any], dict[str, str]]:
+    splits: dict[str, list[dict[str, str]]] = {"train": [], "test": []}
+    for key, text in reviews.texts.items():
+        splits[key.split("/")[0]].append({"id": key, "text": text})
+    return splits, {"sha256": reviews.sha256}
+
+
+def _from_stored(splits: Mapping[str, Any], metadata: Mapping[str, str]) -> Reviews:
+    texts = {row["id"].decode(): row["text"].decode() for rows in splits.values() for row in rows}
+    if imdb_archive.digest(texts) != metadata["sha256"]:
+        raise ValueError("the reviews have been altered")
+    return Reviews(texts, metadata["sha256"])
+
+
+def _shuffled(reviews: Reviews, split: str, examples: int | Literal["all"]) -> tuple[list[str], np.ndarray]:
+    """Texts and labels ``[N]`` int32 of an official split in a fixed random order, the first ``examples`` of them."""
     keys = [key for key in reviews.texts if key.startswith(f"{split}/")]
     keys.sort(key=lambda key: (key.split("/")[1], int(key.split("/")[2].split("_")[0])))  # neg 0, neg 1, ... pos 0
-    # RandomState: its stream is frozen by numpy's compatibility policy, that of default_rng is not.
-    order = np.random.RandomState(SEED).permutation(len(keys))[: examples or None]
+    # RandomState: numpy guarantees its stream for ever, unlike that of default_rng.
+    order = np.random.RandomState(SEED).permutation(len(keys))[: None if examples == "all" else examples]
     keys = [keys[index] for index in order]
     return [reviews.texts[key] for key in keys], np.array([key.split("/")[1] == "pos" for key in keys], np.int32)
 
 
 def _held_out(labels: np.ndarray) -> np.ndarray:
-    """Which of the training reviews validate, ``[N]`` bool: one in ``SHARE`` from each class."""
-    draw = np.random.RandomState(SEED)
-    chosen = np.zeros(len(labels), bool)
+    """Which training reviews become validation, ``[N]`` bool, equally many from each class."""
+    rng = np.random.RandomState(SEED)
+    held_out = np.zeros(len(labels), bool)
     for label in (0, 1):
-        chosen[draw.permutation(np.flatnonzero(labels == label))[: len(labels) // SHARE]] = True
-    return chosen
+        held_out[rng.permutation(np.flatnonzero(labels == label))[: len(labels) // VALIDATION_DIVISOR]] = True
+    return held_out
 
 
-def _told(validation: str, held: int) -> str:
+def _split_text(validation: str, held_out: int) -> str:
     if validation == "test":
-        return f"train: the official one, shuffled by RandomState({SEED}); validation and test: the official test"
-    return f"validation: {held} of the official train, half of each class, by RandomState({SEED}); test: the official"
-
-
-def _kept() -> cache.Kept:
-    return cache.Kept(
-        name="imdb",
-        url=URL,
-        files=FILES,
-        needs="its official archive (aclImdb_v1.tar.gz), or the folder extracted from it (aclImdb), as PATH",
-        place="PATH",
-        check=imdb_archive.read_reviews,
-        write=_write,
-        read=_read,
-        same=lambda content, checked: content.sha256 == checked.sha256,
-    )
-
-
-def _write(reviews: Reviews, scratch: Path) -> None:
-    from rnnlab.data import tfds_imdb
-
-    tfds_imdb.write(data_dir(), reviews, scratch)
-
-
-def _read() -> Reviews:
-    from rnnlab.data import tfds_imdb
-
-    return tfds_imdb.read(data_dir())
+        return f"train: official, shuffled by RandomState({SEED}); validation and test: the official test"
+    return f"validation: {held_out} of the official train, half from each class, by RandomState({SEED}); test: official"

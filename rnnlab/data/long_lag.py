@@ -1,14 +1,14 @@
-"""Generated tasks with a long lag between what matters and the answer: copying, adding, temporal order.
+"""Generated tasks with a long lag between the relevant inputs and the answer: copying, adding, temporal order.
 
 From Hochreiter & Schmidhuber 1997, Long Short-Term Memory, experiments 4 and 6a, and Arjovsky, Shah & Bengio 2016,
-Unitary Evolution Recurrent Neural Networks (copying). Every loader takes ``examples`` (to train on) and ``held_out``
+Unitary Evolution Recurrent Neural Networks (copying). Every loader takes ``examples`` (for training) and ``held_out``
 (for validation, and again for test).
 """
 
 import numpy as np
 
 from rnnlab.core.types import Dataset, Split
-from rnnlab.data.generated import MOST_STEPS, Draw, ask, generate
+from rnnlab.data.generated import MAX_STEPS, Rng, generate, prompt_and_answer
 from rnnlab.data.options import check_range
 
 COPIED, COPIED_ALPHABET = 10, 8
@@ -17,20 +17,20 @@ X, Y, START, TRIGGER = 4, 5, 6, 7  # ids of temporal order; 0 to 3 are the distr
 
 
 def load_copying(*, lag: int = 100, examples: int = 10_000, held_out: int = 1_000) -> Dataset:
-    """Ten uniform symbols of eight, ``lag - 1`` blanks, a marker, and the ten asked for in their order.
+    """Ten uniform random symbols out of eight, ``lag - 1`` blanks, a marker, then the ten symbols as the answer.
 
     Ids: symbols 0..7, blank 8, marker 9; V = 10 in and out. Inputs, targets and weights ``[N, lag + 20]``.
 
-    Departures: Arjovsky et al. ask for a blank at every step before the answer and average over all of them; here those
-    steps weigh nothing. Guessing among the eight symbols costs ln 8 = 2.08 nats here, 10 ln 8 / (lag + 20) there.
-    InputError for a size out of range.
+    Departures: Arjovsky et al. also train on a blank at every step before the answer and average over all steps; here
+    these steps have weight 0. Guessing among the eight symbols costs ln 8 = 2.08 nats here, 10 ln 8 / (lag + 20)
+    there. InputError for a size out of range.
     """
-    check_range(lag=(lag, 1, MOST_STEPS))
+    check_range("lag", lag, 1, MAX_STEPS)
 
-    def make(draw: Draw, count: int) -> Split:
-        symbols = draw.randint(0, COPIED_ALPHABET, (count, COPIED), np.int32)
-        question = np.concatenate([symbols, np.full((count, lag - 1), BLANK)], axis=1)
-        return ask(question, symbols, blank=BLANK, marker=MARKER)
+    def make(rng: Rng, count: int) -> Split:
+        symbols = rng.randint(0, COPIED_ALPHABET, (count, COPIED), np.int32)
+        prompt = np.concatenate([symbols, np.full((count, lag - 1), BLANK)], axis=1)
+        return prompt_and_answer(prompt, symbols, blank=BLANK, marker=MARKER)
 
     return generate(
         "copying", make, task="sequence_labeling", input_size=10, output_size=10, steps=lag + 20,
@@ -39,25 +39,25 @@ def load_copying(*, lag: int = 100, examples: int = 10_000, held_out: int = 1_00
 
 
 def load_adding(*, lag: int = 100, examples: int = 10_000, held_out: int = 1_000) -> Dataset:
-    """Inputs ``[N, lag, 2]`` float32: a uniform value in [0, 1] and a mark, 1 at two steps, else 0.
+    """Inputs ``[N, lag, 2]`` float32: a uniform value in [0, 1] and a mark, which is 1 at two steps and else 0.
 
-    Targets ``[N]`` float32: the sum of the two marked values. As in the paper one mark is on one of the first ten
-    steps, the other on one of the first ``lag / 2 - 1`` steps without a mark, and may come before it. (Below a lag of
-    20 both are in the first half.) Always answering 1 has a mean squared error of 1/6, the variance of a sum of two
+    Targets ``[N]`` float32: the sum of the two marked values. As in the paper, one mark is at one of the first ten
+    steps and the other at one of the first ``lag / 2 - 1`` unmarked steps, possibly before it. (Below a lag of 20 both
+    are in the first half.) The constant answer 1 has a mean squared error of 1/6, the variance of the sum of two
     uniforms.
 
     Departures: the paper's values lie in [-1, 1], its target is 0.5 + sum / 4, its first and last step are marked -1,
-    its lengths vary from ``lag`` to 1.1 ``lag``; the form here is that of later work. An absolute error below 0.04
-    counts as solved in both, here of a target with twice the range. InputError for a size out of range.
+    and its lengths vary from ``lag`` to 1.1 ``lag``; this form is that of later work. An absolute error below 0.04
+    counts as solved in both, but the range of our target is twice as large. InputError for a size out of range.
     """
-    check_range(lag=(lag, 4, MOST_STEPS))
+    check_range("lag", lag, 4, MAX_STEPS)
 
-    def make(draw: Draw, count: int) -> Split:
+    def make(rng: Rng, count: int) -> Split:
         rows = np.arange(count)
-        values = draw.random_sample((count, lag)).astype(np.float32)
-        first = draw.randint(0, min(10, lag // 2), count, np.int32)
-        second = draw.randint(0, lag // 2 - 1, count, np.int32)
-        second += second >= first  # counted among the steps without a mark
+        values = rng.random_sample((count, lag)).astype(np.float32)
+        first = rng.randint(0, min(10, lag // 2), count, np.int32)
+        second = rng.randint(0, lag // 2 - 1, count, np.int32)
+        second += second >= first  # counted among the unmarked steps
         marks = np.zeros((count, lag), np.float32)
         marks[rows, first] = marks[rows, second] = 1
         return Split(np.stack([values, marks], axis=-1), values[rows, first] + values[rows, second])
@@ -69,25 +69,25 @@ def load_adding(*, lag: int = 100, examples: int = 10_000, held_out: int = 1_000
 
 
 def load_temporal_order(*, lag: int = 100, examples: int = 10_000, held_out: int = 1_000) -> Dataset:
-    """Ids of ``abcdXYEB``: E, then uniform a, b, c, d but for an X or Y at t1 and at t2, and B at the last step.
+    """Ids of ``abcdXYEB``: E, then uniform random a, b, c, d except X or Y at t1 and at t2, and B at the last step.
 
     Inputs ``[N, lag + lag // 10]``, lengths ``[N]`` uniform from ``lag`` to that; steps past the end hold a. Counted
     from 0, t1 is uniform from lag / 10 to lag / 5 and t2 from lag / 2 to 6 lag / 10, all rounded down. Targets ``[N]``
-    int32 by what stands at t1 and t2: 0 for X X, 1 for X Y, 2 for Y X, 3 for Y Y. A lag of 100 gives experiment 6a.
+    int32 for the symbols at t1 and t2: 0 for X X, 1 for X Y, 2 for Y X, 3 for Y Y. A lag of 100 is experiment 6a.
 
-    Departures: cross-entropy and accuracy in place of the paper's criterion, every output unit within 0.3 of its
-    target; a fixed set of examples where the paper draws them while it trains. InputError for a size out of range.
+    Departures: cross-entropy and accuracy instead of the paper's criterion, every output unit within 0.3 of its
+    target; a fixed set of examples where the paper draws new ones during training. InputError for a size out of range.
     """
-    check_range(lag=(lag, 10, MOST_STEPS))
+    check_range("lag", lag, 10, MAX_STEPS)
 
-    def make(draw: Draw, count: int) -> Split:
+    def make(rng: Rng, count: int) -> Split:
         rows = np.arange(count)
         longest = lag + lag // 10
-        ids = draw.randint(0, 4, (count, longest), np.int32)
-        lengths = draw.randint(lag, longest + 1, count, np.int32)
-        t1 = draw.randint(lag // 10, lag // 5 + 1, count, np.int32)
-        t2 = draw.randint(lag // 2, 6 * lag // 10 + 1, count, np.int32)
-        one, two = draw.randint(0, 2, (2, count), np.int32)
+        ids = rng.randint(0, 4, (count, longest), np.int32)
+        lengths = rng.randint(lag, longest + 1, count, np.int32)
+        t1 = rng.randint(lag // 10, lag // 5 + 1, count, np.int32)
+        t2 = rng.randint(lag // 2, 6 * lag // 10 + 1, count, np.int32)
+        one, two = rng.randint(0, 2, (2, count), np.int32)
         ids[np.arange(longest) >= lengths[:, None]] = 0
         ids[:, 0], ids[rows, lengths - 1] = START, TRIGGER
         ids[rows, t1], ids[rows, t2] = np.where(one, Y, X), np.where(two, Y, X)

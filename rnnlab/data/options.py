@@ -1,10 +1,12 @@
-"""The options of a data set: the keyword-only parameters of its loader, checked against them."""
+"""The options of a data set are the keyword-only parameters of its loader, checked against their annotations."""
 
 import inspect
 from collections.abc import Callable, Mapping
 from typing import Any, Literal, get_args, get_origin
 
 from rnnlab.core.errors import InputError, unknown
+
+TYPE_NAMES = {int: "an integer", bool: "true or false"}
 
 
 def options_of(load: Callable[..., Any]) -> dict[str, inspect.Parameter]:
@@ -14,37 +16,35 @@ def options_of(load: Callable[..., Any]) -> dict[str, inspect.Parameter]:
 
 
 def check_options(name: str, load: Callable[..., Any], options: Mapping[str, Any]) -> None:
-    """InputError unless ``load`` of data set ``name`` takes every one of ``options``, with a value of that kind.
-
-    The default tells the type; what is spelled out in the annotation (``Literal``) tells the words.
-    """
+    """InputError unless ``load`` of data set ``name`` takes every one of ``options``, with values of its types."""
     accepted = options_of(load)
     for option, value in options.items():
         if option not in accepted:
             raise unknown(f"data_options: option of data {name}", option, accepted)
-        _check_kind(f"data_options.{option}", value, accepted[option])
+        _check_type(f"data_options.{option}", value, accepted[option].annotation)
 
 
-def check_range(**ranges: tuple[int, int, int]) -> None:
-    """InputError unless every option, given as ``name=(value, least, most)``, lies in its range, both ends included."""
-    for option, (value, least, most) in ranges.items():
-        if not least <= value <= most:
-            raise InputError(f"data_options.{option}: {value} is out of range; accepted: {least} to {most:,}")
+def check_range(option: str, value: int, least: int, most: int | None = None, also: str = "") -> None:
+    """InputError unless ``least <= value <= most``; ``also`` names another accepted value in the message."""
+    if value < least or (most is not None and value > most):
+        accepted = f"{least} or more" if most is None else f"{least} to {most:,}"
+        raise InputError(f"data_options.{option}: {value} is out of range; accepted: {accepted} {also}".rstrip())
 
 
-def _check_kind(field: str, value: Any, parameter: inspect.Parameter) -> None:
-    kind, words = type(parameter.default), _words(parameter.annotation)
-    if isinstance(value, str) and value in words:
+def _check_type(field: str, value: Any, annotation: Any) -> None:
+    """``annotation`` is int, bool, a ``Literal`` of words, or a union of int and such a ``Literal``."""
+    types = [kind for kind in (int, bool) if kind in (annotation, *get_args(annotation))]
+    words = _words(annotation)
+    if type(value) in types or (isinstance(value, str) and value in words):
         return
-    if kind is str and words:
+    if not types:
         raise unknown(field, value, words)
-    if type(value) is not kind:
-        called = {int: "a whole number", bool: "true or false", str: "a text"}[kind]
-        raise InputError(f"{field}: {value!r} is wrong; accepted: " + " or ".join([called, *map(repr, words)]))
+    accepted = " or ".join([*(TYPE_NAMES[kind] for kind in types), *map(repr, words)])
+    raise InputError(f"{field}: {value!r} is not valid; accepted: {accepted}")
 
 
 def _words(annotation: Any) -> tuple[str, ...]:
-    """All words of the ``Literal`` that the annotation is or has among its alternatives."""
+    """All words of the ``Literal`` that the annotation is or contains."""
     if get_origin(annotation) is Literal:
         return get_args(annotation)
     return tuple(word for part in get_args(annotation) for word in _words(part))

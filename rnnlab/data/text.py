@@ -1,6 +1,5 @@
-"""Texts as sequences of characters: the reference text inside Python, and any UTF-8 file."""
+"""Texts as sequences of characters: Python's own reference text, and any UTF-8 file."""
 
-import os
 from pathlib import Path
 
 import numpy as np
@@ -8,49 +7,49 @@ import numpy as np
 from rnnlab.core.errors import InputError
 from rnnlab.core.types import Dataset, Split
 from rnnlab.data.files import sha256
+from rnnlab.data.options import check_range
 
-HELD_OUT = 20  # one character in twenty at the end for test, as many before them for validation
+HELD_OUT_DIVISOR = 20  # validation and test are one twentieth of the text each
 
 
 def windows(ids: np.ndarray, sequence_length: int) -> Split:
-    """``ids [n]`` cut end to end: inputs and targets ``[(n - 1) // window, window]``, a target the next id.
+    """``ids [n]`` cut into windows: inputs and targets ``[(n - 1) // T, T]``, T = ``sequence_length``.
 
-    Windows start ``sequence_length`` characters apart and do not overlap; the ragged tail is dropped.
+    The target is the next id. Windows do not overlap; an incomplete last one is dropped.
     """
     used = (len(ids) - 1) // sequence_length * sequence_length
     return Split(ids[:used].reshape(-1, sequence_length), ids[1 : used + 1].reshape(-1, sequence_length))
 
 
 def from_text(name: str, text: str, digest: str, sequence_length: int) -> Dataset:
-    """The first 90 % of ``text`` to train on, the next 5 % for validation, the last 5 % for test, each in windows.
+    """Inputs and targets ``[N, sequence_length]`` int32: train on the first 90 %, then 5 % validation, then 5 % test.
 
-    The vocabulary is every distinct character of the whole text, sorted: an alphabet, known before any reading and
-    free of statistics, so a character that occurs in the test part alone has an id and no probability is lost on it.
-    InputError for a window below 1, a text of one distinct character, and one too short for a window in every part.
+    The vocabulary is every distinct character of the whole text, sorted. It holds no statistics, and a character that
+    occurs only in the test part has an id without costing probability elsewhere. InputError for ``sequence_length``
+    below 1, a text of one distinct character, and a text too short for one window in every part.
     """
-    if sequence_length < 1:
-        raise InputError(f"data_options.sequence_length: {sequence_length} characters; accepted: 1 or more")
-    needed = HELD_OUT * (sequence_length + 1)
-    if len(text) < needed:
+    check_range("sequence_length", sequence_length, 1)
+    required = HELD_OUT_DIVISOR * (sequence_length + 1)
+    if len(text) < required:
         raise InputError(
-            f"data: {name}: {len(text):,} characters are too few for windows of {sequence_length:,}: its validation "
-            f"and test parts (5 % each) need {sequence_length + 1:,} characters, so the text {needed:,}"
+            f"data: {name}: the text has {len(text):,} characters, but sequence_length={sequence_length} needs at "
+            f"least {required:,}: {sequence_length + 1:,} each in the validation and test parts (5 % each)"
         )
-    points, ids = np.unique(np.frombuffer(text.encode("utf-32-le"), dtype="<u4"), return_inverse=True)
-    if len(points) < 2:
-        raise InputError(f"data: {name}: only one distinct character, {text[0]!r}; accepted: a text of two or more")
+    characters, ids = np.unique(np.frombuffer(text.encode("utf-32-le"), dtype="<u4"), return_inverse=True)
+    if len(characters) < 2:
+        raise InputError(f"data: {name}: the only character in this text is {text[0]!r}; at least two are needed")
     ids = ids.astype(np.int32)
-    held = len(ids) // HELD_OUT
+    held_out = len(ids) // HELD_OUT_DIVISOR
     return Dataset(
         name=name,
         task="language_modeling",
-        input_size=len(points),
-        output_size=len(points),
-        train=windows(ids[: -2 * held], sequence_length),
-        validation=windows(ids[-2 * held : -held], sequence_length),
-        test=windows(ids[-held:], sequence_length),
+        input_size=len(characters),
+        output_size=len(characters),
+        train=windows(ids[: -2 * held_out], sequence_length),
+        validation=windows(ids[-2 * held_out : -held_out], sequence_length),
+        test=windows(ids[-held_out:], sequence_length),
         source={"sha256": digest, "characters": len(text), "split": "contiguous 90/5/5"},
-        vocabulary="".join(map(chr, points)),
+        vocabulary="".join(map(chr, characters)),
     )
 
 
@@ -63,24 +62,24 @@ def load_pydoc(*, sequence_length: int = 32) -> Dataset:
 
 
 def load_file(name: str, *, sequence_length: int = 32) -> Dataset:
-    """The text file of ``name``, which is ``text:PATH``. ``source["sha256"]`` is of the file's bytes.
+    """The text file PATH of ``name``, which is ``text:PATH``. ``source["sha256"]`` is the hash of the file.
 
     A byte order mark is dropped and CRLF becomes LF. InputError for a file that is missing, empty or not UTF-8 text.
     """
-    path = Path(os.path.expanduser(name.removeprefix("text:")))
+    path = Path(name.removeprefix("text:")).expanduser()
     if name == "text:" or not path.exists():
         raise InputError(f"data: {name}: no such file: {str(path)!r}; accepted: text:PATH with the path of a text file")
     if not path.is_file():
-        raise InputError(f"data: {name}: not a regular file: {str(path)!r}; accepted: the path of a text file")
+        raise InputError(f"data: {name}: not a regular file: {str(path)!r}")
     try:
         raw = path.read_bytes()
         text = raw.decode("utf-8-sig").replace("\r\n", "\n")
     except OSError as error:
         raise InputError(f"data: {name}: cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
-        raise InputError(f"data: {name}: not a text file: no UTF-8 at byte {error.start:,}") from error
+        raise InputError(f"data: {name}: not a text file: invalid UTF-8 at byte {error.start:,}") from error
     if "\0" in text:
-        raise InputError(f"data: {name}: not a text file: it holds NUL bytes")
+        raise InputError(f"data: {name}: not a text file: it contains NUL bytes")
     if not text:
-        raise InputError(f"data: {name}: the file is empty; accepted: a text file")
+        raise InputError(f"data: {name}: the file is empty")
     return from_text(name, text, sha256(raw), sequence_length)
