@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import experiments
+from experiments.cli import run
 from experiments.cli.main import main
 from rnnlab.config.experiment import FORMAT
 from rnnlab.runs import progress
@@ -457,3 +458,17 @@ def test_a_reader_who_leaves_is_no_error(runs):
     done = subprocess.run(command, cwd=ROOT, stdout=write, stderr=subprocess.PIPE, text=True, check=False)
     os.close(write)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_two_runs_begun_in_the_same_second_get_two_directories(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(run.time, "strftime", lambda form: "now")
+    names = [run._new_directory("probe").name for _ in range(3)]
+    assert names == ["now", "now_2", "now_3"]
+
+
+def test_resume_with_fewer_epochs_is_refused(mine, capsys):
+    before = {path: path.read_bytes() for path in mine.rglob("*") if path.is_file()}
+    assert main(["resume", str(mine), "--epochs", "1"]) == 2
+    assert "--epochs: 1 is less than" in capsys.readouterr().err
+    assert before == {path: path.read_bytes() for path in mine.rglob("*") if path.is_file()}

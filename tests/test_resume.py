@@ -197,6 +197,19 @@ def test_a_kill_while_a_finished_run_is_resumed_leaves_it_finished(two, tmp_path
     assert files(directory) == before
 
 
+@pytest.mark.slow
+def test_a_finished_run_continued_for_more_epochs_equals_a_longer_run(tmp_path):
+    """Of two arms, the first of which goes on after the second has ended."""
+    longer = replace(TWO, epochs=3)
+    reference = whole(longer, tmp_path / "longer")
+    directory = tmp_path / "run"
+    assert run.start(validate(TWO), directory, NoProgressMeter())
+    with pytest.raises(Killed):
+        run.resume(validate(longer), directory, At(3, kill))
+    assert run.resume(validate(longer), directory, NoProgressMeter())
+    expect(reference, longer, directory)
+
+
 LIMITED = """
 import resource, sys
 from experiments.cli.main import main

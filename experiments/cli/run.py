@@ -1,6 +1,7 @@
 """The commands ``run`` and ``resume``: from the command line's options to a trained run and its report."""
 
 import argparse
+import itertools
 import shlex
 import sys
 import time
@@ -45,10 +46,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Train every arm of an experiment, all seeds and hyperparameters at once, and write its report."""
     study = experiments.study(options.name)
-    directory = options.out or Path("runs") / options.name / time.strftime("%Y-%m-%d_%H%M%S")
     if not hasattr(study, "CONFIG"):
-        return untrained.start(study, untrained.settings(study, options), directory)
-    return _train(configuration(options), directory, new=True)
+        settings = untrained.settings(study, options)
+        return untrained.start(study, settings, options.out or _new_directory(options.name))
+    return _train(configuration(options), options.out, new=True)
 
 
 def resume(options: argparse.Namespace) -> int:
@@ -56,7 +57,26 @@ def resume(options: argparse.Namespace) -> int:
     config = recorded(options.directory)
     if not isinstance(config, Config):
         return report.write(options.directory, config)
+    if options.epochs is not None:
+        longer = override(config, f"epochs={options.epochs}")
+        if longer.epochs < config.epochs:
+            raise InputError(f"--epochs: {longer.epochs} is less than the {config.epochs} of the run")
+        longer.check()
+        config = longer
     return _train(config, options.directory, new=False)
+
+
+def _new_directory(name: str) -> Path:
+    """An empty directory named after the time, with a number if another run began in the same second."""
+    now = time.strftime("%Y-%m-%d_%H%M%S")
+    for number in itertools.count(1):
+        directory = Path("runs") / name / (now if number == 1 else f"{now}_{number}")
+        try:
+            directory.mkdir(parents=True)
+            return directory
+        except FileExistsError:
+            continue
+    raise AssertionError
 
 
 def configuration(options: argparse.Namespace) -> Config:
@@ -143,7 +163,7 @@ def recorded(directory: Path) -> Any:
     return from_json(text, type(study.CONFIG if hasattr(study, "CONFIG") else study.SETTINGS))
 
 
-def _train(config: Config, directory: Path, *, new: bool) -> int:
+def _train(config: Config, directory: Path | None, *, new: bool) -> int:
     from rnnlab.train.sweep import use_all_cores
 
     use_all_cores()
@@ -151,10 +171,11 @@ def _train(config: Config, directory: Path, *, new: bool) -> int:
     from rnnlab.runs.progress import TerminalProgressMeter
     from rnnlab.runs.validate import validate
 
-    if new:
+    if new and directory is not None:
         runs.check_new(directory)
     experiment = validate(config)
     report.curves(config)  # an unreadable reference is reported before training, not after
+    directory = directory or _new_directory(config.experiment)
     terminal = TerminalProgressMeter()
     try:
         complete = (runs.start if new else runs.resume)(experiment, directory, terminal)

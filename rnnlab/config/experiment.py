@@ -41,7 +41,7 @@ class Arm:
 
 @dataclass(frozen=True)
 class Config:
-    """An experiment. Any field is overas_float32 by its path, as in ``arms.lstm.options.forget_bias=0``."""
+    """An experiment. Any field is overridden by its path, as in ``arms.lstm.options.forget_bias=0``."""
 
     experiment: str
     arms: Mapping[str, Arm]
@@ -187,6 +187,11 @@ def config_hash(config: Config) -> str:
     return _digest(dataclasses.asdict(config))
 
 
+def training_hash(config: Config) -> str:
+    """As `config_hash`, without the number of epochs: a run may be continued for more of them."""
+    return _digest({**dataclasses.asdict(config), "epochs": None})
+
+
 def _digest(values: Mapping[str, Any]) -> str:
     canonical = json.dumps(values)  # order matters: arms are trained and shown in it
     return hashlib.sha256(canonical.encode()).hexdigest()[:16]
@@ -205,7 +210,7 @@ def from_json(text: str, kind: type[AnyConfig]) -> AnyConfig:
 
 
 def base_from_json(text: str) -> tuple[Config, str]:
-    """The fields of `Config` in a config that ``to_json`` wrote, without its study's own, and the hash of all.
+    """The fields of `Config` in a config that ``to_json`` wrote, without its study's own, and its `training_hash`.
 
     Raises InputError as ``from_json``.
     """
@@ -214,7 +219,7 @@ def base_from_json(text: str) -> tuple[Config, str]:
     _check_hash(document, _digest(values))
     if missing := sorted(set(names) - set(values)):
         raise InputError(f"config.json: missing fields {', '.join(missing)}")
-    return _build({name: values[name] for name in names}, Config), document["hash"]
+    return _build({name: values[name] for name in names}, Config), _digest({**values, "epochs": None})
 
 
 def _check_hash(document: Mapping[str, Any], digest: str) -> None:

@@ -15,7 +15,7 @@ import jax
 import numpy as np
 
 from rnnlab.cells.registry import count_parameters
-from rnnlab.config.experiment import config_hash, to_json
+from rnnlab.config.experiment import to_json, training_hash
 from rnnlab.core.errors import InputError
 from rnnlab.runs.arm_trainer import train_arm
 from rnnlab.runs.progress import ProgressMeter
@@ -96,16 +96,14 @@ class RunWriter:
 
     def __init__(self, experiment: Experiment, directory: Path) -> None:
         config = experiment.config
-        self.experiment, self.directory, self.digest = experiment, directory, config_hash(config)
+        self.experiment, self.directory, self.digest = experiment, directory, training_hash(config)
         self.runs = {name: experiment.runs(name) for name in config.arms}
         self.abstract = {name: abstract_state(spec, self.runs[name]) for name, spec in experiment.specs.items()}
         self.positions = {name: checkpoint.position(directory / "checkpoints" / name) for name in config.arms}
         for name, position in self.positions.items():
             if position is not None and position.config != self.digest:
                 raise InputError(f"checkpoint: arm {name} belongs to config {position.config}, not to config.json")
-        self.metrics = Metrics(
-            config.experiment, list(dict.fromkeys(h for g in experiment.grids.values() for h in g))
-        )
+        self.metrics = Metrics(config.experiment, list(dict.fromkeys(h for g in experiment.grids.values() for h in g)))
         if any(self.positions.values()):
             self.metrics.read(directory / "metrics.parquet")
         for name, position in self.positions.items():
@@ -141,9 +139,9 @@ class ArmWriter:
     def __init__(self, run: RunWriter, name: str) -> None:
         self.run, self.name, self.runs = run, name, run.runs[name]
         self.checkpoints = run.directory / "checkpoints" / name
-        self.position = run.positions[name] or Position(
-            epoch=1, step_in_epoch=0, step=0, seconds=0.0, done=False, config=run.digest
-        )
+        start = Position(epoch=1, step_in_epoch=0, step=0, seconds=0.0, done=False, config=run.digest)
+        position = run.positions[name] or start
+        self.position = position._replace(done=position.epoch > run.experiment.config.epochs)
 
     def load(self) -> TrainState:
         """The state of the last checkpoint, on the host."""
@@ -183,6 +181,7 @@ def resume(experiment: Experiment, directory: Path, meter: ProgressMeter) -> boo
     different = [key for key in ("python", "packages", "devices") if recorded.get(key) != now[key]]
     if different:
         meter.line(f"warning: {', '.join(different)} differ from env.json: results will be close, not bit-equal")
+    files.write_whole(directory / "config.json", to_json(experiment.config).encode())  # it may have more epochs now
     return _train(experiment, directory, meter)
 
 

@@ -32,10 +32,10 @@ class SavedRun:
     vocabulary of the data set, without examples.
     """
 
-    def __init__(self, directory: Path, config: Config, digest: str, environment: Mapping[str, Any]) -> None:
+    def __init__(self, directory: Path, config: Config, training_hash: str, environment: Mapping[str, Any]) -> None:
         self.directory, self.config, self.environment = directory, config, environment
         self.dataset = _dataset(directory, environment)
-        self._digest = digest
+        self._training_hash = training_hash
         self._specs: dict[str, ArmSpec] = {}
         self._initial: dict[str, Callable[[Run], Params]] = {}
 
@@ -62,7 +62,7 @@ class SavedRun:
         """Whether the arm has a checkpoint. Raises InputError if it is altered or belongs to another config."""
         choose("arm", arm, self.config.arms)
         position = checkpoint.position(self._checkpoints(arm))
-        if position is not None and position.config != self._digest:
+        if position is not None and position.config != self._training_hash:
             raise InputError(f"checkpoint: arm {arm} belongs to config {position.config}, not to config.json")
         return position is not None
 
@@ -166,8 +166,8 @@ def load_run(directory: str | Path) -> SavedRun:
     directory = Path(directory)
     if not directory.is_dir():
         raise InputError(f"{directory}: no such directory")
-    config, digest = base_from_json(files.read_text(directory / "config.json"))
-    return SavedRun(directory, config, digest, files.read_json(directory / "env.json"))
+    config, training_hash = base_from_json(files.read_text(directory / "config.json"))
+    return SavedRun(directory, config, training_hash, files.read_json(directory / "env.json"))
 
 
 def _dataset(directory: Path, environment: Any) -> Dataset:

@@ -22,7 +22,7 @@ class Position(NamedTuple):
     step: int  # training steps done in total
     seconds: float  # of training so far
     done: bool  # trained to the last epoch
-    config: str  # the config's hash
+    config: str  # `training_hash` of the config
 
 
 def save(directory: Path, state: Any, position: Position) -> None:

@@ -72,8 +72,9 @@ class Metrics:
 
     def write(self, path: Path) -> None:
         """Write the table as Parquet, whole or not at all. Raises OSError."""
+        table = _by_arm(self.table)
         sink = pa.BufferOutputStream()
-        pq.write_table(self.table, sink, compression="zstd", write_page_checksum=True)
+        pq.write_table(table, sink, compression="zstd", write_page_checksum=True)
         write_whole(path, sink.getvalue().to_pybytes())
 
     def read(self, path: Path) -> None:
@@ -82,6 +83,16 @@ class Metrics:
         if table.schema != self.schema:
             raise InputError(f"{path}: columns {table.schema.names}; config.json requires {self.schema.names}")
         self._built, self._added = table, []
+
+
+def _by_arm(table: pa.Table) -> pa.Table:
+    """``table`` with the rows of each arm together, as an uninterrupted run writes them; arms as they first appear."""
+    if not table.num_rows:
+        return table
+    codes = table["arm"].combine_chunks().indices.to_numpy()
+    _, first, arm = np.unique(codes, return_index=True, return_inverse=True)
+    rank = first[arm]
+    return table if (np.diff(rank) >= 0).all() else table.take(np.argsort(rank, kind="stable"))
 
 
 def read_metrics(path: Path) -> pa.Table:
