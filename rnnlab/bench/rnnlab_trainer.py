@@ -12,7 +12,7 @@ from rnnlab.bench.flops import program_flops
 from rnnlab.bench.trainer import Trainer, jax_device, jax_peak
 from rnnlab.bench.workloads import LEARNING_RATE, Work, random_batches
 from rnnlab.cells.registry import count_parameters, make_cell
-from rnnlab.cells.wrappers.mixed_precision import narrow
+from rnnlab.cells.wrappers.mixed_precision import mixed_precision
 from rnnlab.core.types import Array, Key, Model, Split
 from rnnlab.models.recurrent_model import make_model
 from rnnlab.train.optimizers import make_optimizer
@@ -30,7 +30,7 @@ def make_recipe(work: Work) -> Recipe:
     task = TASKS["language_modeling" if work.per_step else "classification"]
 
     def model(hyperparams: Mapping[str, Array], key: Key | None) -> Model:
-        cell = narrow(make_cell(work.cell, work.H, key=key), work.compute_dtype)
+        cell = mixed_precision(make_cell(work.cell, work.H, key=key), work.compute_dtype)
         return make_model(cell, work.D, work.C, per_step=work.per_step, embedding_size=work.embedding_size)
 
     def optimizer(hyperparams: Mapping[str, Array]) -> Any:

@@ -15,23 +15,32 @@ Params = Any  # a pytree of arrays
 Carry = Any  # a pytree of float32 arrays with leading batch axes
 
 
+Step = Callable[[Params, Carry, Array], tuple[Carry, Array]]  # (params, carry, x) -> (carry, h [..., H])
+# (params, carry, xs [T, B, ...], lengths [B] or None, reverse) -> (carry, hs [T, B, H]); the contract of ``unroll``
+Scan = Callable[[Params, Carry, Array, Array | None, bool], tuple[Carry, Array]]
+
+
 class Cell(NamedTuple):
     """A recurrent cell: pure functions of (params, carry, x). Any number of leading batch axes, written ``...``.
 
-    ``x`` is ``[..., D]`` float, or ``[...]`` integer ids that stand for one-hot rows of width D.
+    ``x`` is ``[..., D]`` float, or ``[...]`` integer ids that stand for one-hot rows of width D. A cell has a ``step``,
+    a ``scan`` over whole sequences, or both, which then agree; ``unroll`` prefers ``scan``.
     """
 
     init: Callable[[Key, int], Params]  # (key, D) -> params
     initial_carry: Callable[[Params, tuple[int, ...]], Carry]  # leading batch axes -> carry
-    step: Callable[[Params, Carry, Array], tuple[Carry, Array]]  # -> (carry, h [..., H])
-    sequence: Callable[[Params, Carry, Array], tuple[Carry, Array]] | None = None  # xs [T, ..., D] -> hs [T, ..., H]
+    step: Step | None
+    hidden_size: int  # H, the width of h
+    scan: Scan | None = None
     gates: Callable[[Params, Carry, Array], Any] | None = None  # -> NamedTuple of gate values, for analysis
-    hidden_size: int = 0  # width of h
-    # For a cell that needs the whole sequence; ``unroll`` calls it where there is one, and ``step`` raises.
-    # (params, carry, xs [T, B, ...], lengths [B] or None, reverse) -> (carry, hs [T, B, H])
-    over: Callable[[Params, Carry, Array, Array | None, bool], tuple[Carry, Array]] | None = None
-    # (hs [T, B, H], lengths [B] or None) -> [B, H] that has seen all; None: h of the last valid step
+    # (hs [T, B, H], lengths [B] or None) -> [B, H], the summary of the sequence; None: h of the last valid step
     last_output: Callable[[Array, Array | None], Array] | None = None
+    layers: "tuple[Cell, ...] | None" = None  # of a stack: params, carry and gates are tuples with an entry per layer
+    # What the cell declares about itself:
+    paths: Callable[[Params], list[Array]] | None = None  # all parameters of each parallel path, as one vector per path
+    retention: Callable[[Any], Mapping[str, Array]] | None = None  # gates -> by gate, the factor that multiplies memory
+    no_decay: Callable[[Params], Any] | None = None  # -> tree of bools, True where weight decay spares the leaf;
+    # None: it spares leaves of one dimension or less
 
 
 class Split(NamedTuple):
@@ -112,6 +121,8 @@ class Model(NamedTuple):
     decode_step: Callable[[Params, Any, Carry, Array], tuple[Carry, Array]] | None = None
     # (params, inputs [B, T(, D)]) -> what the cell reads, time-major: xs [T, B, D], or ids [T, B] without an embedding
     embed: Callable[[Params, Array], Array] | None = None
+    paths: Callable[[Params], list[Array]] | None = None  # of the cell's parameters, as ``Cell.paths``
+    no_decay: Callable[[Params], Any] | None = None  # of the model's parameters, as ``Cell.no_decay``
 
 
 class Run(NamedTuple):

@@ -11,7 +11,7 @@ import jax
 from rnnlab.cells.registry import stack
 
 from rnnlab.cells.registry import cell_factory, factory_options, make_cell
-from rnnlab.cells.wrappers.mixed_precision import narrow
+from rnnlab.cells.wrappers.mixed_precision import mixed_precision
 from rnnlab.config.experiment import HYPERPARAMS, Arm, Config, Option, check_hyperparams
 from rnnlab.core.errors import InputError, choose, unknown
 from rnnlab.models.recurrent_model import EMBEDDING_INITIALIZERS
@@ -173,14 +173,19 @@ def arm_cell(plan: Plan, name: str, hyperparams: Mapping[str, Array], key: Key |
     options: dict[str, Any] = {**plan.fixed, **{swept: hyperparams[swept] for swept in plan.swept}}
     options = {option: value for option, value in options.items() if option in accepted}
     keys = [None if key is None else jax.random.fold_in(key, layer) for layer in range(plan.arm.layers)]
-    layers = [narrow(make_cell(name, plan.hidden_size, key=layer_key, **options), plan.compute_dtype) for layer_key in keys]
+    layers = [
+        mixed_precision(make_cell(name, plan.hidden_size, key=layer_key, **options), plan.compute_dtype)
+        for layer_key in keys
+    ]
     if len(layers) == 1:
         return layers[0]
     key = None if key is None else jax.random.fold_in(key, len(layers))  # no layer's own
     return stack(layers, connections=plan.arm.connections, dropout=hyperparams.get(LAYER_DROPOUT, 0.0), key=key)
 
 
-def arm_optimizer(config: Config, plan: Plan, hyperparams: Mapping[str, Array], steps: int) -> Any:
+def arm_optimizer(
+    config: Config, plan: Plan, hyperparams: Mapping[str, Array], steps: int, no_decay: Any = None
+) -> Any:
     swept = {name.removeprefix(OPTIMIZER): v for name, v in hyperparams.items() if name.startswith(OPTIMIZER)}
     rate: Any = hyperparams["learning_rate"]
     return make_optimizer(
@@ -188,6 +193,7 @@ def arm_optimizer(config: Config, plan: Plan, hyperparams: Mapping[str, Array], 
         step_decay(rate, config.lr_decay, config.lr_decay_epochs * steps) if config.lr_decay_epochs else rate,
         clip_norm=hyperparams.get("clip_norm"),
         weight_decay=hyperparams.get("weight_decay"),
+        no_decay=no_decay,
         **plan.optimizer_fixed,
         **swept,
     )

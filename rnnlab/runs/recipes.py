@@ -30,7 +30,7 @@ def arm_model(config: Config, plan: Plan, dataset: Dataset, hyperparams: Mapping
     if plan.arm.attention:
         return _seq2seq(config, plan, dataset, hyperparams, key, dropout)
     cell, embedding_size = arm_cell(plan, plan.arm.cell, hyperparams, key), config.embedding_size if dataset.has_token_inputs else 0
-    if cell.over is not None and (dataset.prompt_length or dataset.task == "language_modeling"):
+    if cell.step is None and (dataset.prompt_length or dataset.task == "language_modeling"):
         raise InputError(
             f"cell: {plan.arm.cell} reads the text both ways, and so what is asked for; "
             f"accepted for {dataset.task} (data {dataset.name}): cells of one direction"
@@ -102,7 +102,9 @@ def make_recipe(config: Config, plan: Plan, dataset: Dataset) -> Recipe:
     steps = config.steps_per_epoch or most
     return Recipe(
         lambda hyperparams, key: arm_model(config, plan, dataset, hyperparams, key),
-        lambda hyperparams: arm_optimizer(config, plan, hyperparams, steps),
+        lambda hyperparams: arm_optimizer(
+            config, plan, hyperparams, steps, arm_model(config, plan, dataset, hyperparams, None).no_decay
+        ),
         task,
         config.batch_size,
         steps,
