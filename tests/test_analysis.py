@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from cases import filled, generator
+from helpers.cases import filled, generator
 
 from experiments.cli.analyze import NAMES
 from experiments.cli.main import main
@@ -28,7 +28,7 @@ from rnnlab.analysis import (
     visited,
 )  # fmt: skip
 from rnnlab.analysis.trajectories import from_vector, to_vector
-from rnnlab.cells.registry import make_cell, stack
+from rnnlab.cells import make_cell, stack
 from rnnlab.config.experiment import Arm, Config, config_hash, to_json
 from rnnlab.core.errors import InputError
 from rnnlab.core.types import Cell

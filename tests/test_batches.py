@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import test_resume
-from cases import assert_trees_close, assert_trees_equal
+from helpers.cases import assert_trees_close, assert_trees_equal
 
 from rnnlab.cells.registry import make_cell
 from rnnlab.config.experiment import Arm

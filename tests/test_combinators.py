@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from cases import (
+from helpers.cases import (
     D,
     H,
     assert_trees_close,
@@ -20,8 +20,8 @@ from cases import (
 )
 
 from experiments.cli.main import main
+from rnnlab.cells import CELLS, bidirectional, cell_factory, cerebral, factory_options, make_cell, stack
 from rnnlab.cells.lstm import lstm
-from rnnlab.cells.registry import CELLS, bidirectional, cell_factory, cerebral, factory_options, make_cell, stack
 from rnnlab.cells.unroll import unroll
 from rnnlab.cells.wrappers.cerebral import PathParams
 from rnnlab.cells.wrappers.recurrent_dropout import dropout_mask
@@ -143,7 +143,7 @@ def test_a_combined_cell_has_the_options_of_both(combinator):
     name = f"{combinator}(biological_lstm)"
     own = ["paths", "noise_std"] if combinator == "cerebral" else []
     options = factory_options(cell_factory(name))
-    assert list(options) == [*factory_options(CELLS["biological_lstm"]), *own]
+    assert list(options) == [*factory_options(CELLS["biological_lstm"].factory), *own]
     assert options["delta"].default == 1e-3
     cell = make_cell(name, 3, delta=0.5)
     nothing = jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), jax.eval_shape(lambda: cell.init(KEY, D)))
@@ -207,7 +207,8 @@ def test_a_cell_of_ones_own_is_combined(file):
 @pytest.mark.parametrize(
     ("function", "parts"),
     [
-        ("other", ("both have options called noise_std",)), ("nothing", ("takes no size",)), ("wrong", ("returned str",)),
+        ("other", ("both have options called noise_std",)),
+        ("nothing", ("takes no size",)), ("wrong", ("returned str",)),
         ("fails", ("not today",)), ("bare", ("has no such record",)), ("mein", ("did you mean 'mine'",)),
     ],
 )  # fmt: skip

@@ -7,9 +7,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from cases import D, H, assert_trees_close, assert_trees_equal, filled, generator, random_inputs
+from helpers.cases import D, H, assert_trees_close, assert_trees_equal, filled, generator, random_inputs
 
-from rnnlab.cells.registry import make_cell, stack
+from rnnlab.cells import make_cell, stack
 from rnnlab.cells.wrappers.recurrent_dropout import drop_recurrent, dropout_mask
 from rnnlab.config.experiment import Arm, Config
 from rnnlab.core.errors import InputError

@@ -3,8 +3,8 @@
 import jax
 import numpy as np
 import pytest
-import transcriptions as paper
-from cases import H, assert_trees_close, generator, random_carry, random_inputs, random_params
+from helpers import transcriptions as paper
+from helpers.cases import H, assert_trees_close, generator, random_carry, random_inputs, random_params
 
 from rnnlab.cells.grid_block import GridCarry, GridParams
 from rnnlab.cells.registry import make_cell

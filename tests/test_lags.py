@@ -8,10 +8,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from cases import filled, generator, random_inputs
+from helpers.cases import filled, generator, random_inputs
 
 from experiments import quickstart
-from rnnlab.cells.registry import make_cell, stack
+from rnnlab.cells import make_cell, stack
 from rnnlab.config.experiment import Arm
 from rnnlab.core.errors import InputError
 from rnnlab.core.types import Cell, Split
@@ -115,7 +115,8 @@ def test_the_readout_and_the_targets_take_no_part():
 
 def config_on(data, **options):
     return replace(
-        quickstart.CONFIG, arms={"a": Arm("rnn")}, data=data, data_options=options, probes=("lags",), hidden_size=3, batch_size=8,
+        quickstart.CONFIG, arms={"a": Arm("rnn")}, data=data, data_options=options, probes=("lags",), hidden_size=3,
+        batch_size=8,
         steps_per_epoch=0,
     )  # fmt: skip
 

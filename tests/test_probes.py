@@ -5,11 +5,11 @@ import jax.numpy as jnp
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from cases import filled, generator, random_inputs
+from helpers.cases import filled, generator, random_inputs
 
 from experiments.cli.main import main
+from rnnlab.cells import make_cell, stack
 from rnnlab.cells.cerebral_lstm import CerebralParams
-from rnnlab.cells.registry import make_cell, stack
 from rnnlab.core.types import Split
 from rnnlab.models.recurrent_model import make_model
 from rnnlab.report import write as report
@@ -120,8 +120,8 @@ def test_probes_are_rows_of_the_metrics_from_epoch_0_on_for_living_runs(tmp_path
     """An arm with paths, one without, and a learning rate that kills in the first epoch."""
     directory = tmp_path / "run"
     arguments = ["run", "quickstart", "--data", "digits", "--arms", "cerebral-identical,lstm", "--seeds", "1",
-                 "--epochs", "2", "--out", str(directory), "--set", "probes=paths", "hidden_size=3", "steps_per_epoch=3",
-                 "batch_size=8", "optimizer=sgd", "arms.lstm.options.u_init=glorot_uniform",
+                 "--epochs", "2", "--out", str(directory), "--set", "probes=paths", "hidden_size=3",
+                 "steps_per_epoch=3", "batch_size=8", "optimizer=sgd", "arms.lstm.options.u_init=glorot_uniform",
                  "arms.lstm.cell=rnn", "options.activation=relu", "clip_norm=",
                  "arms.cerebral-identical.hyperparams.learning_rate=1e-2,1e30"]  # fmt: skip
     assert main(arguments) == 0

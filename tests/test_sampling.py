@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from experiments.cli.main import main
-from rnnlab.cells.registry import make_cell, stack
+from rnnlab.cells import make_cell, stack
 from rnnlab.core.types import Model
 from rnnlab.models.recurrent_model import make_model
 from rnnlab.models.sampling import generate
@@ -121,7 +121,8 @@ def folder(tmp_path_factory):
         patch.setattr("experiments.cli.main._write_report", lambda directory: 0)
         common = ["run", "quickstart", "--quick", "--arms", "lstm", "--out"]
         assert main([*common, f"{folder}/run", "--data", f"text:{folder}/text.txt", "--seeds", "3:5", "--epochs", "8",
-                     "--set", "arms.lstm.layers=2", "arms.lstm.cell=rnn", "sequence_length=9", "learning_rate=0.03,1e-5",
+                     "--set", "arms.lstm.layers=2", "arms.lstm.cell=rnn", "sequence_length=9",
+                     "learning_rate=0.03,1e-5",
                      *small]) == 0  # fmt: skip
     (folder / "text.txt").unlink()
     return folder

@@ -10,12 +10,12 @@ import jax.numpy as jnp
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-import transcriptions as paper
-from cases import generator
+from helpers import transcriptions as paper
+from helpers.cases import generator
 
 import experiments.seq2seq as study
 from experiments.cli.main import _configuration, _parser, main
-from rnnlab.cells.registry import count_parameters, make_cell, stack
+from rnnlab.cells import count_parameters, make_cell, stack
 from rnnlab.cells.unroll import unroll
 from rnnlab.cells.wrappers.recurrent_dropout import dropout_mask
 from rnnlab.config.experiment import Arm, from_json, to_json
@@ -233,7 +233,7 @@ def test_what_cannot_be_put_together_is_told():
     with pytest.raises(InputError, match=r"^attention: unknown value 'dott'; did you mean 'dot'"):
         make_seq2seq(make_cell("rnn", H), make_cell("rnn", H), V, V, prompt_length=Q, attention="dott")
     with pytest.raises(InputError, match=r"^decoder: it reads the whole answer"):
-        make_seq2seq(make_cell("rnn", H), SimpleNamespace(hidden_size=H, over=print), V, V, prompt_length=Q)
+        make_seq2seq(make_cell("rnn", H), SimpleNamespace(hidden_size=H, step=None), V, V, prompt_length=Q)
 
 
 # decoding

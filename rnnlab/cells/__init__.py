@@ -5,7 +5,10 @@ here and one row of ``registry``; ``wrappers`` makes cells of cells. Imports cor
 """
 
 from rnnlab.cells.ops import dot, leaves_named
-from rnnlab.cells.registry import CELLS, COMBINATORS, bidirectional, cell_factory, cerebral, make_cell, stack
+from rnnlab.cells.registry import CELLS, COMBINATORS, cell_factory, count_parameters, factory_options, make_cell
+from rnnlab.cells.wrappers.bidirectional import bidirectional
+from rnnlab.cells.wrappers.cerebral import cerebral
+from rnnlab.cells.wrappers.stack import stack
 from rnnlab.core.types import Cell
 
 __all__ = [
@@ -15,7 +18,9 @@ __all__ = [
     "bidirectional",
     "cell_factory",
     "cerebral",
+    "count_parameters",
     "dot",
+    "factory_options",
     "leaves_named",
     "make_cell",
     "stack",

@@ -42,9 +42,9 @@ class GridParams(NamedTuple):
     """Gates in the order i, f, c~, o; dimensions in the order time, those inside a step, depth; L is 1 when tied.
 
     Of N dimensions, M have LSTM memory. ``w [D, 2, H]`` projects the input of a block to h and m of depth, or
-    ``[D, 1, H]`` to h when depth is feed-forward, or with ``dims=1`` ``[D, 4, H]`` to the gates. ``u [L, N*H, M, 4, H]``
-    reads the h of all dimensions; ``b [L, M, 4, H]``. ``v [L, N*H, H]`` and ``b_v [L, H]`` belong to a feed-forward
-    depth, else None.
+    ``[D, 1, H]`` to h when depth is feed-forward, or with ``dims=1`` ``[D, 4, H]`` to the gates.
+    ``u [L, N*H, M, 4, H]`` reads the h of all dimensions; ``b [L, M, 4, H]``. ``v [L, N*H, H]`` and ``b_v [L, H]``
+    belong to a feed-forward depth, else None.
     """
 
     w: Array

@@ -14,7 +14,7 @@ from rnnlab.core.types import Array, Cell, Key
 
 class GRUParams(NamedTuple):
     """Gates in the order r, z, n: ``w [D, 3, H]``, ``u [H, 3, H]``, ``b [3, H]``; ``b_n [H]`` is the candidate's
-    recurrent bias (``reset="after"``, else None). ``variant="printed"``: ``w [D, 2, H]``, ``u [H, 2, H]``, no biases."""
+    recurrent bias (``reset="after"``, else None). Printed: ``w [D, 2, H]``, ``u [H, 2, H]``, no biases."""
 
     w: Array
     u: Array

@@ -70,7 +70,7 @@ def qrnn(
     scan: str = "auto",
     w_init: str = "glorot_uniform",
 ) -> Cell:
-    """Quasi-recurrent network: no product involves the state, so a sequence needs one (Bradbury et al. 2016, section 2).
+    """Quasi-recurrent network: no product involves the state, so a sequence needs one (Bradbury et al. 2016, sec. 2).
 
         z = act(x_t W_0 + x_{t-1} W_1 + ... + x_{t-K+1} W_{K-1} + b)      f, o, i = s(the same), K = window
         h_t = f * h_{t-1} + (1 - f) * z                          pooling="f"

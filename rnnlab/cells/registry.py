@@ -21,7 +21,6 @@ from rnnlab.cells.user_file import load_factory, one_line
 from rnnlab.cells.wrappers.bidirectional import bidirectional
 from rnnlab.cells.wrappers.cerebral import cerebral
 from rnnlab.cells.wrappers.combinator import combined
-from rnnlab.cells.wrappers.stack import stack
 from rnnlab.config.cell_name import is_file_cell, parse_name
 from rnnlab.core.errors import InputError, check_count, unknown
 from rnnlab.core.types import Cell, Key, Params
@@ -127,7 +126,7 @@ COMBINATORS: dict[str, CellEntry] = {
 def cell_factory(name: str) -> Callable[..., Cell]:
     """The function ``(hidden_size, **options) -> Cell`` called ``name``.
 
-    ``name`` is a row of CELLS, ``path/to/file.py:function``, or either in combinators: ``bidirectional(cerebral(gru))``.
+    A row of CELLS, ``path/to/file.py:function``, or either in combinators: ``bidirectional(cerebral(gru))``.
     """
     combinators, cell = parse_name(name)
     for combinator in combinators:

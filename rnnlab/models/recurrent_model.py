@@ -54,9 +54,9 @@ def make_model(
     """A model of batch-major inputs: features ``[B, T, D]`` or ids ``[B, T]``.
 
     Outputs are logits ``[B, T, C]`` with ``per_step``, else ``[B, C]`` from the last valid step (or the cell's
-    ``last_output``). Ids are embedded in ``embedding_size`` dimensions, or with 0 enter the cell as one-hot rows (a gather,
-    not a product). Features are multiplied by ``scale``. The readout starts Glorot-uniform with zero bias, as in Keras's
-    Dense. ``dropout`` is given in training, not in evaluation.
+    ``last_output``). Ids are embedded in ``embedding_size`` dimensions, or with 0 enter the cell as one-hot rows (a
+    gather, not a product). Features are multiplied by ``scale``. The readout starts Glorot-uniform with zero bias, as
+    in Keras's Dense. ``dropout`` is given in training, not in evaluation.
     """
     init_table = EMBEDDING_INITIALIZERS[choose("embedding_init", embedding_init, EMBEDDING_INITIALIZERS)]
     init_readout = jax.nn.initializers.glorot_uniform()

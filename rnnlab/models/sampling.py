@@ -12,8 +12,8 @@ def generate(
     """Ids ``[length] int32`` that continue ``prompt_ids [N] int32``, N >= 1, by a model with per-step outputs.
 
     The logits are divided by ``temperature >= 0``; 0 takes the most likely id (the lowest of equals). ``top_k`` above
-    0 draws among the k most likely ids only, k <= V. The t-th id is drawn with ``fold_in(key, t)``: equal keys give equal
-    texts, and a shorter text is a prefix of a longer one.
+    0 draws among the k most likely ids only, k <= V. The t-th id is drawn with ``fold_in(key, t)``: equal keys give
+    equal texts, and a shorter text is a prefix of a longer one.
     """
     divisor = min(max(temperature, float(jnp.finfo(jnp.float32).tiny)), float(jnp.finfo(jnp.float32).max))
 

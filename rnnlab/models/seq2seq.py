@@ -64,15 +64,15 @@ def make_seq2seq(
         logits_t = tanh([c_t, q_t] W) W_out + b             without attention q_t W_out + b
 
     ``apply`` is teacher forcing: it reads ``inputs[:, Q:]`` regardless of its own predictions. Its logits
-    ``[B, Q + A, V]`` are zero over the prompt. ``lengths [B]`` are those of the prompts, padded at the end; the carry it
-    takes is the encoder's, the carry it returns the decoder's. ``encode`` and ``decode_step`` do the same step by step
-    (``rnnlab.models.decoding``).
+    ``[B, Q + A, V]`` are zero over the prompt. ``lengths [B]`` are those of the prompts, padded at the end; the carry
+    it takes is the encoder's, the carry it returns the decoder's. ``encode`` and ``decode_step`` do the same step by
+    step (``rnnlab.models.decoding``).
 
     The decoder starts from the encoder's last carry where both carries have the same structure and sizes. Otherwise it
     starts from its own initial carry and sees the prompt through attention alone; without attention that is an
     InputError. The encoder may be any cell; the decoder needs a ``step``. Prompt and answer share one embedding; with
-    size 0 they enter the cells as one-hot rows. ``dropout`` as in ``make_model``, with one mask of the inputs for prompt
-    and answer.
+    size 0 they enter the cells as one-hot rows. ``dropout`` as in ``make_model``, with one mask of the inputs for
+    prompt and answer.
 
     Paper: Sutskever, Vinyals & Le, Sequence to sequence learning with neural networks, 2014; the additive score from
         Bahdanau, Cho & Bengio, Neural machine translation by jointly learning to align and translate, 2015; the dot

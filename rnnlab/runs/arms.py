@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import jax
 
-from rnnlab.cells.registry import stack
+from rnnlab.cells import stack
 
 from rnnlab.cells.registry import cell_factory, factory_options, make_cell
 from rnnlab.cells.wrappers.mixed_precision import mixed_precision

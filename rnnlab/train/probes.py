@@ -46,8 +46,8 @@ def lags(model: Model, task: Task, params: Params, batch: Split) -> dict[str, Ar
 
     for every k in ``LAGS`` below T - 1, and for T - 1, the first step. h_T is the input of the readout; x is the input
     before the data set's ``scale``. Logarithms are averaged because gradients within a batch differ by orders of
-    magnitude. Norms below 1.2e-38, the least normal float32, count as that (-37.9). The Jacobian is exact, at the cost of
-    one backward pass per unit. Features ``[B, T, D]`` only (``check_probes``).
+    magnitude. Norms below 1.2e-38, the least normal float32, count as that (-37.9). The Jacobian is exact, at the cost
+    of one backward pass per unit. Features ``[B, T, D]`` only (``check_probes``).
     """
     inputs = jnp.swapaxes(jnp.asarray(batch.inputs, params.w.dtype), 0, 1)
     width = params.w.shape[0]

@@ -12,7 +12,7 @@ from rnnlab.core.types import Array, Carry, Cell, Key, Params
 
 
 class PathParams(NamedTuple):
-    """``paths``: the cell's own parameters, each leaf with a leading axis P: upper, lower; P is 1 with ``paths="tied"``."""
+    """``paths``: the cell's parameters, each leaf with a leading axis P: upper, lower; P is 1 when tied."""
 
     paths: Params
 

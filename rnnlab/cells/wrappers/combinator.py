@@ -1,4 +1,4 @@
-"""What combinators of two parts share: a cell per part, and a factory with the options of the combinator and of its cell."""
+"""What combinators of two parts share: a cell per part, and a factory with the options of both."""
 
 import inspect
 from collections.abc import Callable, Mapping
@@ -27,7 +27,7 @@ def cell_of(combinator: str, parts: Parts) -> Callable[[Array], Cell]:
 
 
 def combined(name: str, combinator: Callable[..., Cell], factory: Callable[..., Cell]) -> Callable[..., Cell]:
-    """A factory ``(hidden_size, **options)`` of ``combinator`` around the cells of ``factory``, with the options of both.
+    """A factory ``(hidden_size, **options)`` of ``combinator`` around cells of ``factory``, with the options of both.
 
     A cell that draws random numbers gets a separate key for each part. Raises InputError where both have an option of
     the same name.

@@ -10,7 +10,7 @@ import pytest
 from experiments.quickstart import CONFIG
 from rnnlab.cells.registry import CELLS, make_cell
 from rnnlab.cells.unroll import unroll
-from rnnlab.cells.wrappers.mixed_precision import narrow
+from rnnlab.cells.wrappers.mixed_precision import mixed_precision
 from rnnlab.config.experiment import Arm
 from rnnlab.core.types import Run
 from rnnlab.runs.arms import plan_arms
@@ -40,7 +40,7 @@ def drawn(cell):
 @pytest.mark.parametrize("name", NAMES)
 def test_products_read_bfloat16_and_everything_else_is_float32(name):
     plain = make_cell(name, H)
-    cell = narrow(plain, "bfloat16")
+    cell = mixed_precision(plain, "bfloat16")
     params, xs = drawn(plain)
     traced = jax.make_jaxpr(lambda params, xs: unroll(cell, params, xs))(params, xs)
     assert set(products_of(traced.jaxpr)) == {("bfloat16", "bfloat16", "float32")}
@@ -63,14 +63,14 @@ def test_gradients_are_float32_and_near_those_of_exact_products(name):
 
     exact = gradient(plain, False)
     for scan_plainly in (False, True):
-        for found, wanted in zip(gradient(narrow(plain, "bfloat16"), scan_plainly), exact, strict=True):
+        for found, wanted in zip(gradient(mixed_precision(plain, "bfloat16"), scan_plainly), exact, strict=True):
             assert found.dtype == jnp.float32
             assert np.linalg.norm(found - wanted) < 0.03 * np.linalg.norm(wanted)
 
 
 def test_float32_is_the_cell_itself():
     cell = make_cell("lstm", H)
-    assert narrow(cell, "float32") is cell
+    assert mixed_precision(cell, "float32") is cell
 
 
 def test_the_config_decides_for_every_layer_and_parameters_stay_float32():
