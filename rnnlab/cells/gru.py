@@ -75,7 +75,7 @@ def gru(
         from_x = dot(x, params.w) if params.b is None else dot(x, params.w) + params.b
         from_h = dot(h, params.u if after else params.u[:, :2])
         r, z = (squash(from_x[..., g, :] + from_h[..., g, :]) for g in range(2))
-        if after:
+        if params.b_n is not None:
             n = act(from_x[..., 2, :] + r * (from_h[..., 2, :] + params.b_n))
         else:
             candidate = 0 if printed else 2

@@ -111,7 +111,8 @@ def hodgkin_huxley(
         """y + y' (1 - exp(-k dt)) / k, which solves y' = k (y_inf - y) for constant k."""
         both = zip(state[1:], rates(state.v), strict=True)
         gates = HodgkinHuxleyGates(*(g + dt * (a * (1 - g) - b * g) / linoid(dt * (a + b)) for g, (a, b) in both))
-        decay = (sum(conductances(gates)) + g_l) / capacitance
+        na, k = conductances(gates)
+        decay = (na + k + g_l) / capacitance
         v = state.v + dt * potential_slope(state.v, gates, current) / linoid(dt * decay)
         return HodgkinHuxleyCarry(v, *gates)
 

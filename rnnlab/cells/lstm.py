@@ -143,6 +143,7 @@ def lstm_1997(
         return LSTMCarry(zeros(params.u, *batch, hidden_size), zeros(params.u, *batch, hidden_size))
 
     def gates(params: LSTMParams, carry: LSTMCarry, x: Array) -> LSTM1997Gates:
+        assert params.b is not None
         z = dot(x, params.w) + dot(carry.h, params.u) + params.b
         return LSTM1997Gates(squash(z[..., 0, :]), act(z[..., 1, :]), squash(z[..., 2, :]))
 

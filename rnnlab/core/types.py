@@ -1,19 +1,23 @@
-"""The records that pass between the rooms, and the legend of dimensions. No logic.
+"""Shared types and axis names. No logic.
 
 R runs, T time, B batch, D input, H hidden, G gates, P paths, L layers, V vocabulary, C classes, N examples,
 S steps of an epoch. A name with three axes or more carries them as a suffix: ``xs_TBD``.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-Array = Any  # a jax.Array, a tracer or a numpy array
-Key = Any  # a typed jax PRNG key
+if TYPE_CHECKING:  # data sets are read without JAX
+    from jax import Array
+else:
+    Array = Any
+
+AnyArray = Any  # a numpy array on the host, a jax.Array on the device
+Key = Array  # a typed JAX PRNG key
 Params = Any  # a pytree of arrays
 Carry = Any  # a pytree of float32 arrays with leading batch axes
-
 
 Step = Callable[[Params, Carry, Array], tuple[Carry, Array]]  # (params, carry, x) -> (carry, h [..., H])
 # (params, carry, xs [T, B, ...], lengths [B] or None, reverse) -> (carry, hs [T, B, H]); the contract of ``unroll``
@@ -46,10 +50,10 @@ class Cell(NamedTuple):
 class Split(NamedTuple):
     """One part of a data set, on the host or on the device."""
 
-    inputs: Array  # [N, T, D] uint8 or float32 features, or [N, T] int32 ids
-    targets: Array  # [N] int32 classes, [N, T] int32 ids, or [N] float32 values
-    lengths: Array | None = None  # [N] int32 number of valid steps; None: all T
-    weights: Array | None = None  # [N, T] float32, 0 where no answer is asked for; None: all 1
+    inputs: AnyArray  # [N, T, D] uint8 or float32 features, or [N, T] int32 ids
+    targets: AnyArray  # [N] int32 classes, [N, T] int32 ids, or [N] float32 values
+    lengths: AnyArray | None = None  # [N] int32 number of valid steps; None: all T
+    weights: AnyArray | None = None  # [N, T] float32, 0 where no answer is asked for; None: all 1
 
 
 class Dataset(NamedTuple):
@@ -89,7 +93,7 @@ class MetricSums(NamedTuple):
 
     loss: Array  # nats, or squared error
     correct: Array
-    count: Array
+    count: Array  # type: ignore[assignment]  # a tuple has a method of this name
     solved: Array | None = None  # what the examples weigh of which every asked step is right; None: not summed
 
 
@@ -128,8 +132,8 @@ class Model(NamedTuple):
 class Run(NamedTuple):
     """One run of an arm: a seed and the numbers that ride the run axis. In a sweep every leaf has a leading R."""
 
-    seed: Array  # uint32
-    hyperparams: Mapping[str, Array]  # float32: learning_rate and whatever else is swept
+    seed: AnyArray  # uint32
+    hyperparams: Mapping[str, AnyArray]  # float32: learning_rate and whatever else is swept
 
 
 class BestParams(NamedTuple):

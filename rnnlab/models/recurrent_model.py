@@ -6,7 +6,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from rnnlab.cells.ops import no_decay_of, step_of
+from rnnlab.cells.ops import leaves_named, no_decay_of, step_of
 from rnnlab.cells.unroll import last_valid, unroll
 from rnnlab.cells.wrappers.recurrent_dropout import drop_recurrent, dropout_mask
 from rnnlab.core.errors import InputError, choose
@@ -108,6 +108,6 @@ def make_model(
         return jax.lax.scan(step, initial_carry(params, len(inputs)), time_major(params, inputs))[1]
 
     def no_decay(params: ModelParams) -> ModelParams:
-        return ModelParams(None if params.embedding is None else False, no_decay_of(cell, params.cell), False, True)
+        return leaves_named("b")(params)._replace(cell=no_decay_of(cell, params.cell))
 
     return Model(init, apply, initial_carry, carry_history, embed=time_major, paths=cell.paths, no_decay=no_decay)

@@ -138,7 +138,7 @@ def make_seq2seq(
 
     def attend(params: AttentionParams, memory: Memory, hs_ABH: Array) -> Array:
         """``tanh([c_t, h_t] W)`` at every step of the answer, ``[A, B, H_d]``."""
-        if params.v is None:
+        if params.w_q is None or params.v is None:
             scores_ABQ = jnp.einsum("abh,bqh->abq", hs_ABH, memory.keys)
         else:
             scores_ABQ = jnp.tanh((hs_ABH @ params.w_q)[:, :, None] + memory.keys) @ params.v

@@ -161,7 +161,7 @@ def _check_type(field: str, value: Option, default: Any) -> None:
             raise InputError(f"{field}: {number} is not accepted; accepted: a finite number")
 
 
-def combinations(hyperparams: Mapping[str, tuple[float, ...]]) -> Iterator[dict[str, float]]:
+def combinations(hyperparams: Mapping[str, tuple[float, ...]]) -> Iterator[dict[str, Any]]:
     """Every combination of swept numbers, the last name varying fastest."""
     for values in product(*hyperparams.values()):
         yield dict(zip(hyperparams, values, strict=True))

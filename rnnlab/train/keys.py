@@ -21,7 +21,7 @@ def stream_key(stream: str, seed: Array) -> Key:
     return jax.random.fold_in(jax.random.fold_in(root, STREAMS[stream]), seed)
 
 
-def shuffled_indices(seed: Array, epoch: Array, examples: int) -> Array:
+def shuffled_indices(seed: Array, epoch: Array | int, examples: int) -> Array:
     """The order ``[examples] int32`` in which one run sees the training split in one epoch.
 
     It depends on the seed alone, so that two arms at one seed see the same batches. One sort by 32 random bits, half
@@ -31,7 +31,7 @@ def shuffled_indices(seed: Array, epoch: Array, examples: int) -> Array:
     return jnp.argsort(jax.random.bits(key, (examples,))).astype(jnp.int32)
 
 
-def drawn_indices(seed: Array, epoch: Array, examples: int, steps: int, batch: int) -> Array:
+def drawn_indices(seed: Array, epoch: Array | int, examples: int, steps: int, batch: int) -> Array:
     """Batches ``[steps, batch] int32``, each drawn anew: no example twice in a batch, whatever the others hold.
 
     The largest of as many random numbers (of 23 bits; of equals the earlier example) as there are examples: one pass,

@@ -39,7 +39,7 @@ def init_state(recipe: Recipe, run: Run) -> TrainState:
     return TrainState(params, opt_state, jnp.int32(0), jnp.int32(-1), _no_sums(recipe.task), best, carry)
 
 
-def batch_indices(recipe: Recipe, run: Run, epoch: Array, examples: int) -> Array:
+def batch_indices(recipe: Recipe, run: Run, epoch: Array | int, examples: int) -> Array:
     """Which examples each step of an epoch takes, ``[S, B] int32``.
 
     "shuffled": every example at most once; the ragged end of the order is left out. "drawn": each batch at random
@@ -55,7 +55,7 @@ def batch_indices(recipe: Recipe, run: Run, epoch: Array, examples: int) -> Arra
 
 
 def train_steps(
-    recipe: Recipe, run: Run, state: TrainState, plan: Array, split: Split, start: Array, stop: Array
+    recipe: Recipe, run: Run, state: TrainState, plan: Array, split: Split, start: Array | int, stop: Array | int
 ) -> TrainState:
     """Steps ``start`` to ``stop`` (traced: one program serves any stretch) of the epoch that ``plan [S, B]`` lays out.
 

@@ -9,10 +9,10 @@ import jax
 from rnnlab.core.errors import InputError
 from rnnlab.core.types import Array, Cell
 
-Parts = Cell | Callable[[Array], Cell]  # the cell of both parts; or a function of the part, 0 or 1, each with its key
+Parts = Cell | Callable[[Any], Cell]  # the cell of both parts; or a function of the part, 0 or 1, each with its key
 
 
-def cell_of(combinator: str, parts: Parts) -> Callable[[Array], Cell]:
+def cell_of(combinator: str, parts: Parts) -> Callable[[Any], Cell]:
     """The cell of each part. Raises InputError unless part 0 is a cell."""
     accepted = "accepted: a Cell, or a function of the part (0 or 1) that returns one"
     if not isinstance(parts, Cell) and not callable(parts):

@@ -11,12 +11,12 @@ from rnnlab.core.errors import InputError
 from rnnlab.core.types import Array, Carry, Cell, Key, Params
 
 
-def dropout_mask(key: Key, shape: Sequence[int], rate: Array) -> Array:
+def dropout_mask(key: Key, shape: Sequence[int], rate: Array | float) -> Array:
     """A mask of ``shape``: 0 with probability ``rate`` (0 <= rate < 1, may be traced), else 1 / (1 - rate)."""
     return jax.random.bernoulli(key, 1.0 - rate, tuple(shape)) / jnp.asarray(1.0 - rate, jnp.float32)
 
 
-def drop_recurrent(cell: Cell, key: Key, rate: Array, carry: Carry) -> Cell:
+def drop_recurrent(cell: Cell, key: Key, rate: Array | float, carry: Carry) -> Cell:
     """``cell`` whose steps read ``h`` through a dropout mask, the same for all time steps, separate for each layer.
 
     ``carry`` gives the shapes. The memory c is never masked. Raises InputError for a cell whose only memory is h (GRU,
