@@ -1,4 +1,4 @@
-"""A cell that reads both ways: against one element at a time in NumPy, and what models may do with it."""
+"""Bidirectional cells: against one element at a time in NumPy, and in models."""
 
 from dataclasses import replace
 
@@ -63,8 +63,8 @@ def test_each_direction_is_a_run_of_each_element_alone(reverse, lengths):
         assert not np.any(hs[length:, b])
 
 
-def test_what_stands_in_padding_is_not_seen():
-    """Not by outputs, carries, what is final, nor gradients."""
+def test_padding_changes_no_output_carry_or_gradient():
+    """Whatever it holds, NaN too; the last output included."""
     cell, params, carry, xs = drawn("padding")
     draw = generator("bidirectional", "weights")
     weights, more = random_inputs(draw, T, B, 2 * H), random_inputs(draw, B, 2 * H)
@@ -85,7 +85,7 @@ def test_what_stands_in_padding_is_not_seen():
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(found))
 
 
-def test_what_is_final_has_seen_all():
+def test_the_last_output_has_read_the_whole_sequence():
     """The forward half at the last valid step, the backward half at the first; of no steps, nothing."""
     cell, params, carry, xs = drawn("final")
     after, hs = unroll(cell, params, xs, carry, lengths=LENGTHS)
@@ -235,7 +235,7 @@ def test_it_has_no_step():
     refused(lambda: model.carry_history(whole, np.swapaxes(xs, 0, 1)), "whole sequence")
 
 
-def test_a_language_model_may_not_read_ahead():
+def test_a_language_model_refuses_bidirectional_cells():
     config = Config(
         experiment="probe", arms={"plain": Arm("lstm"), "ahead": Arm("bidirectional(lstm)")}, data="pydoc",
         seeds=(0,), sequence_length=8, hidden_size=4, batch_size=16,
@@ -248,7 +248,7 @@ def test_a_language_model_may_not_read_ahead():
     prepare(replace(config, arms={"plain": Arm("lstm")}))
 
 
-def test_recurrent_dropout_is_refused_and_other_dropout_is_not():
+def test_bidirectional_cells_refuse_recurrent_dropout_alone():
     config = Config(
         experiment="probe", arms={"both": Arm("bidirectional(lstm)", layers=2)}, data="digits", seeds=(0,),
         hidden_size=4,

@@ -1,4 +1,4 @@
-"""What parameters start as: the limits and deviations of every initializer, biases, and the two cerebral paths."""
+"""Initial values: limits and deviations of every initializer, biases, and the two cerebral paths."""
 
 import itertools
 
@@ -235,7 +235,7 @@ def test_cerebral_paths(init):
         np.testing.assert_array_equal(upper[name], lower[name])
 
 
-def test_cerebral_noise_has_deviation_eps():
+def test_cerebral_noise_has_deviation_noise_std():
     """On every weight and bias of the lower path; the upper is what it would have been."""
     noise_std = 0.01
     upper, lower = paths_of(0, paths="noise", noise_std=noise_std)

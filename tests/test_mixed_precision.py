@@ -1,4 +1,4 @@
-"""Products in bfloat16: what reads it, what stays float32, and how far results move."""
+"""Mixed precision: matmuls read bfloat16, all else stays float32, and results stay close."""
 
 from dataclasses import replace
 

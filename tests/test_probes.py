@@ -67,7 +67,7 @@ def test_the_paths_are_measured_as_the_docstring_says(task):
 
 
 @pytest.mark.parametrize("name", ["cerebral(lstm)", "cerebral(gru)"])
-def test_paths_round_any_cell_are_measured(name):
+def test_paths_around_any_cell_are_measured(name):
     """Of an LSTM's what ``cerebral_lstm`` with the same weights gives; a GRU's paths have no state of their own."""
     cell = make_cell(name, H)
     model, draw = make_model(cell, D, C, per_step=False), generator("probes", name)
@@ -88,7 +88,7 @@ def test_paths_round_any_cell_are_measured(name):
         np.testing.assert_allclose(found[measure], value, rtol=1e-4, err_msg=measure)
 
 
-def test_identical_paths_are_no_distance_apart():
+def test_identical_paths_have_distance_zero():
     _, model = a_model(paths="identical")
     draw = generator("identical")
     batch = Split(random_inputs(draw, B, T, D), draw.randint(0, C, B).astype(np.int32))

@@ -1,4 +1,4 @@
-"""Text from a model: each character is drawn as the model expects it, and the command says what it cannot do."""
+"""Sampling: characters are drawn from the model's distribution, and the command refuses wrong options."""
 
 import shutil
 from itertools import pairwise
@@ -87,7 +87,7 @@ def test_a_higher_temperature_is_less_certain():
 
 @pytest.mark.parametrize("options", [{"temperature": 0}, {"top_k": 1}, {"temperature": 0, "top_k": 3},
                                      {"temperature": 1e-300}])  # fmt: skip
-def test_the_likeliest_only(options):
+def test_temperature_0_or_top_1_takes_the_most_likely_id(options):
     assert shares(50, **options).tolist() == [0, 0, 1, 0, 0]
     assert shares(50, logits=1e38 * LOGITS, **options).tolist() == [0, 0, 1, 0, 0]
 
@@ -167,7 +167,7 @@ def test_a_key_is_a_text(folder, capsys):
         (["--key", "-1"], "from 0"), (["--set", "learning_rate"], "name=value"), (["--set", "x=1"], "learning_rate"),
         (["--set", "learning_rate=1"], "0.03, 1e-05"), (["--set", "learning_rate=fast"], "a number"),
         (["--nope"], "--help"), (["--length"], "--help"),
-        (["--beam", "3"], "--beam: means nothing to a run of language_modeling"), (["--questions", "3"], "--q"),
+        (["--beam", "3"], "--beam: does not apply to a run of language_modeling"), (["--questions", "3"], "--q"),
     ],
 )  # fmt: skip
 def test_a_wrong_option(folder, capsys, arguments, accepted):

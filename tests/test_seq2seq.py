@@ -1,4 +1,4 @@
-"""Sequence to sequence against NumPy, its decoders against every answer there is, and a run from start to sample."""
+"""Sequence to sequence against NumPy, its decoders against exhaustive search, and a run from start to sample."""
 
 import itertools
 import json
@@ -179,7 +179,7 @@ def test_the_last_carry_is_handed_over_where_it_fits(encoder, decoder, handed):
         plain.apply(drawn(plain), ids, None, None)
     else:
         with pytest.raises(
-            InputError, match=r"^decoder: begins with .*\[6\].*ends with .*; accepted: .* or attention$"
+            InputError, match=r"^decoder: starts with .*\[6\].*ends with .*; accepted: .* or attention$"
         ):
             plain.apply(drawn(plain), ids, None, None)
 
@@ -223,7 +223,7 @@ def test_dropout_has_one_mask_of_the_inputs_for_question_and_answer():
     np.testing.assert_allclose(inputs, masked, **FLOAT32)
     np.testing.assert_allclose(none, whole, **FLOAT32)
     assert not any(np.allclose(other, whole) for other in others)
-    with pytest.raises(InputError, match=r"^dropout: one-hot ids"):
+    with pytest.raises(InputError, match=r"^dropout: input dropout requires"):
         a_model("dot", dropout=Dropout(key, inputs=0.5)).apply(drawn(a_model("dot")), ids, None, None)
 
 
@@ -232,7 +232,7 @@ def test_what_cannot_be_put_together_is_told():
         a_model("dot", width=H + 1)
     with pytest.raises(InputError, match=r"^attention: unknown value 'dott'; did you mean 'dot'"):
         make_seq2seq(make_cell("rnn", H), make_cell("rnn", H), V, V, prompt_length=Q, attention="dott")
-    with pytest.raises(InputError, match=r"^decoder: it reads the whole answer"):
+    with pytest.raises(InputError, match=r"^decoder: the cell needs the whole sequence"):
         make_seq2seq(make_cell("rnn", H), SimpleNamespace(hidden_size=H, step=None), V, V, prompt_length=Q)
 
 
@@ -422,10 +422,10 @@ def with_arm(arm, **changes):
         (with_arm(Arm("lstm", decoder="gru")), "arms.a.decoder: gru, without attention; accepted: with attention=none"),
         (with_arm(Arm("lstm", decoder="gruu", attention="dot")), "did you mean 'gru'"),
         (with_arm(Arm("lstm", attention="dot", options={"reset": "before"})), "option of cell lstm or lstm: unknown"),
-        (with_arm(Arm("lstm", decoder="gru", attention="none")), "arms.a: decoder: begins with RNNCarry(h=[4])"),
+        (with_arm(Arm("lstm", decoder="gru", attention="none")), "arms.a: decoder: starts with RNNCarry(h=[4])"),
         (with_arm(Arm("lstm", attention="dot"), data_options={"length": 3}), "arms.a.attention: dot, but reversal"),
         (with_arm(Arm("lstm", attention="none"), data="digits", data_options={}), "but digits feeds no answer back"),
-        (with_arm(Arm("lstm", attention="dot"), dropout=(0.5,)), "arms.a: dropout: one-hot ids"),
+        (with_arm(Arm("lstm", attention="dot"), dropout=(0.5,)), "arms.a: dropout: input dropout requires"),
         (with_arm(Arm(BOTH)), "arms.a.cell: bidirectional(lstm) reads the text both ways"),
         (with_arm(Arm("lstm", decoder=BOTH, attention="additive")), "arms.a.decoder: it reads the whole"),
         (with_arm(Arm(BOTH, decoder="lstm", attention="dot")), "arms.a.attention: dot of an encoder's 8"),
@@ -532,7 +532,7 @@ def test_sample_shows_questions_answers_and_what_is_wrong(trained, capsys):
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (["--prompt", "1 2"], "--prompt: means nothing to a run of sequence_to_sequence"), (["--top-k", "1"], "-k"),
+        (["--prompt", "1 2"], "--prompt: does not apply to a run of sequence_to_sequence"), (["--top-k", "1"], "-k"),
         (["--temperature", "1"], "--temperature: "), (["--length", "9"], "--length: "), (["--key", "0"], "--key: "),
         (["--arm", "stream", "--beam", "0"], "--beam: '0' is not accepted; accepted: a whole number from 1"),
         (["--arm", "stream", "--beam", "x"], "--beam: 'x'"), (["--arm", "stream", "--questions", "0"], "--quest"),

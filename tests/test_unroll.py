@@ -1,4 +1,4 @@
-"""The laws of a cell over time: what ``unroll`` promises, for every row of the table that time can tell apart."""
+"""The laws of ``unroll``, for every row of the table that differs over time."""
 
 import jax
 import jax.numpy as jnp
@@ -79,14 +79,14 @@ def as_records(before, after):
 
 
 @every_row(ROWS, ("case", "reverse"))
-def test_unroll_is_a_loop(case, reverse):
+def test_unroll_equals_a_loop(case, reverse):
     cell, params, carry, xs = drawn(case, 2)
     got = unroll(cell, params, xs, carry, reverse=reverse)
     assert_trees_close(got, looped(cell, params, xs, carry, reverse), **FLOAT32)
 
 
 @every_row(ROWS, ("case", "reverse"), fast=UNLIKE)
-def test_two_halves_are_the_whole(case, reverse):
+def test_two_halves_equal_the_whole(case, reverse):
     cell, params, carry, xs = drawn(case, 2, 4)
     run = jax.jit(lambda xs, carry: unroll(cell, params, xs, carry, reverse=reverse))
     halves = [xs[2:], xs[:2]] if reverse else [xs[:2], xs[2:]]

@@ -98,7 +98,7 @@ class MetricSums(NamedTuple):
 
 
 class Task(NamedTuple):
-    """What a model is asked for. ``sums(logits, targets, weights) -> Sums``; ``metrics(Sums) -> {name: value}``."""
+    """Loss and metrics: ``sums(logits, targets, weights) -> MetricSums``; ``metrics(MetricSums) -> {name: value}``."""
 
     per_step: bool  # the readout answers at every step, not only at the last valid one
     sums: Callable[[Array, Array, Array], MetricSums]
@@ -118,10 +118,10 @@ class Model(NamedTuple):
     carry_history: Callable[
         [Params, Array], Carry
     ]  # (params, inputs) -> the carry after every step, leaves [T, B, ...]
-    # An answer, step by step, where reading is not writing (sequence to sequence); leaves of both [B, ...].
-    # (params, questions [B, Q], lengths [B] or None) -> (memory, carry)
+    # Of sequence to sequence, to decode step by step; leaves of memory and carry are [B, ...].
+    # (params, prompts [B, Q], lengths [B] or None) -> (memory, carry)
     encode: Callable[[Params, Array, Array | None], tuple[Any, Carry]] | None = None
-    # (params, memory, carry, ids [B]) -> (carry, logits [B, V] of what comes next)
+    # (params, memory, carry, ids [B]) -> (carry, logits [B, V] of the next id)
     decode_step: Callable[[Params, Any, Carry, Array], tuple[Carry, Array]] | None = None
     # (params, inputs [B, T(, D)]) -> what the cell reads, time-major: xs [T, B, D], or ids [T, B] without an embedding
     embed: Callable[[Params, Array], Array] | None = None
