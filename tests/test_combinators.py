@@ -160,7 +160,7 @@ def mine(hidden, *, activation: str = "tanh", gain: float = 1.0):
         return cell.step(params, carry, x * gain)
     return cell._replace(step=step)
 
-def other(hidden, eps: float = 0.1):
+def other(hidden, noise_std: float = 0.1):
     return rnn(hidden)
 
 def nothing():

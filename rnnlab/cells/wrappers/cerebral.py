@@ -88,7 +88,8 @@ def cerebral(parts: Parts, *, paths: str = "independent", noise_std: float = 0.0
         return [jnp.concatenate([leaf[path].ravel() for leaf in leaves]) for path in range(len(leaves[0]))]
 
     def no_decay(params: PathParams) -> PathParams:
-        return PathParams(no_decay_of(cell, jax.tree.map(lambda leaf: leaf[0], params.paths)))
+        one_path = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), params.paths)
+        return PathParams(no_decay_of(cell, one_path))
 
     return Cell(
         init,
