@@ -277,7 +277,7 @@ def test_a_cell_without_steps_is_refused_but_has_components():
     params = filled(generator("both", "ways"), jax.eval_shape(lambda: cell.init(jax.random.key(0), D)))
     xs = padded("both", D)
     for function in (drift, spectrum, gradient_by_lag, trajectory):
-        with pytest.raises(InputError, match="reads the whole sequence") as caught:
+        with pytest.raises(InputError, match="needs the whole sequence") as caught:
             function(cell, params, xs, LENGTHS)
         assert "\n" not in str(caught.value)
     assert components(cell, params, xs, LENGTHS).variances.shape == (4,)

@@ -159,7 +159,7 @@ def test_a_key_is_a_text(folder, capsys):
     ("arguments", "accepted"),
     [
         (["--arm", "gru"], "lstm, all"), (["--seed", "5"], "3, 4"), (["--seed", "x"], "whole number"),
-        (["--prompt", ""], "one character or more"), (["--prompt", "abXc\n"], r"'\n' 'X' not in"),
+        (["--prompt", ""], "one or more characters"), (["--prompt", "abXc\n"], r"'\n' 'X' not in"),
         (["--length", "0"], "from 1"), (["--length", "ten"], "from 1"), (["--length", "9" * 20], "1000000"),
         (["--temperature", "-1"], "from 0"), (["--temperature", "nan"], "finite"), (["--temperature", "inf"], "finite"),
         (["--temperature", "hot"], "a number"), (["--top-k", "-1"], "from 0 to 3"), (["--top-k", "4"], "from 0 to 3"),

@@ -427,7 +427,7 @@ def with_arm(arm, **changes):
         (with_arm(Arm("lstm", attention="none"), data="digits", data_options={}), "but digits feeds no answer back"),
         (with_arm(Arm("lstm", attention="dot"), dropout=(0.5,)), "arms.a: dropout: input dropout requires"),
         (with_arm(Arm(BOTH)), "arms.a.cell: bidirectional(lstm) reads the text both ways"),
-        (with_arm(Arm("lstm", decoder=BOTH, attention="additive")), "arms.a.decoder: it reads the whole"),
+        (with_arm(Arm("lstm", decoder=BOTH, attention="additive")), "arms.a.decoder: the cell needs the whole"),
         (with_arm(Arm(BOTH, decoder="lstm", attention="dot")), "arms.a.attention: dot of an encoder's 8"),
         (with_arm(Arm("gru", attention="dot"), recurrent_dropout=(0.5,)), "arms.a: recurrent_dropout: "),
     ],
