@@ -5,8 +5,8 @@ import jax
 import numpy as np
 import pytest
 
+from rnnlab.cells import make_cell, stack
 from rnnlab.cells.flax_adapter import FlaxCell
-from rnnlab.cells.registry import make_cell, stack
 from rnnlab.cells.unroll import unroll
 
 CELLS = {

@@ -8,8 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from cases import filled, generator
-from rnnlab.runs.prepare import abstract_state, identity, prepare
+from helpers.cases import filled, generator
 
 from experiments.cli.analyze import NAMES
 from experiments.cli.main import main
@@ -29,11 +28,12 @@ from rnnlab.analysis import (
     visited,
 )  # fmt: skip
 from rnnlab.analysis.trajectories import from_vector, to_vector
-from rnnlab.cells.registry import make_cell, stack
+from rnnlab.cells import make_cell, stack
 from rnnlab.config.experiment import Arm, Config, config_hash, to_json
 from rnnlab.core.errors import InputError
 from rnnlab.core.types import Cell
 from rnnlab.runs.saved_run import load_run
+from rnnlab.runs.validate import abstract_state, identity, validate
 from rnnlab.storage import checkpoint, files
 
 T, B, D, H = 6, 3, 2, 4
@@ -277,7 +277,7 @@ def test_a_cell_without_steps_is_refused_but_has_components():
     params = filled(generator("both", "ways"), jax.eval_shape(lambda: cell.init(jax.random.key(0), D)))
     xs = padded("both", D)
     for function in (drift, spectrum, gradient_by_lag, trajectory):
-        with pytest.raises(InputError, match="reads the whole sequence") as caught:
+        with pytest.raises(InputError, match="needs the whole sequence") as caught:
             function(cell, params, xs, LENGTHS)
         assert "\n" not in str(caught.value)
     assert components(cell, params, xs, LENGTHS).variances.shape == (4,)
@@ -329,13 +329,13 @@ CONFIG = Config(
 def trained(tmp_path_factory):
     """A run of CONFIG as if trained: states drawn at random."""
     directory = tmp_path_factory.mktemp("analysis") / "run"
-    prepared = prepare(CONFIG)
-    files.write_json(directory / "env.json", {"dataset": identity(prepared)})
+    experiment = validate(CONFIG)
+    files.write_json(directory / "env.json", {"dataset": identity(experiment)})
     files.write_whole(directory / "config.json", to_json(CONFIG).encode())
     position = checkpoint.Position(4, 0, 6, 1.0, True, config_hash(CONFIG))
     draw = np.random.default_rng(0)
     for arm in CONFIG.arms:
-        shapes = abstract_state(prepared.plans[arm], prepared.recipes[arm], CONFIG)
+        shapes = abstract_state(experiment.specs[arm], experiment.runs(arm))
         state = jax.tree.map(lambda leaf: draw.normal(size=leaf.shape).astype(leaf.dtype), shapes)
         state = state._replace(best=state.best._replace(epoch=np.ones(2, np.int32)))
         checkpoint.save(directory / "checkpoints" / arm, state, position)

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from cases import assert_trees_close, assert_trees_equal
+from helpers.interrupted_runs import ONE, At, expect, interrupt, whole
 
 from rnnlab.config.experiment import Arm
 from rnnlab.core.errors import InputError
@@ -21,7 +22,6 @@ from rnnlab.train.batches import batch_indices
 from rnnlab.train.single_run import evaluate, init_state, train_steps
 from rnnlab.train.state import Run
 from rnnlab.train.tasks import TASKS
-from tests.helpers.interrupted_runs import ONE, At, expect, interrupt, whole
 
 TASK = TASKS["language_modeling"]
 V, H, T, B, N, RATE = 5, 4, 3, 2, 11, 0.5

@@ -1,4 +1,4 @@
-"""A cell that reads both ways: against one element at a time in NumPy, and what models may do with it."""
+"""Bidirectional cells: against one element at a time in NumPy, and in models."""
 
 from dataclasses import replace
 
@@ -7,15 +7,15 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-import transcriptions as paper
-from cases import D, H, assert_trees_close, assert_trees_equal, filled, generator, random_inputs
-from rnnlab.runs.prepare import prepare
+from helpers import transcriptions as paper
+from helpers.cases import D, H, assert_trees_close, assert_trees_equal, filled, generator, random_inputs
 
-from rnnlab.cells.registry import bidirectional, make_cell, stack
+from rnnlab.cells import bidirectional, make_cell, stack
 from rnnlab.cells.unroll import unroll
 from rnnlab.config.experiment import Arm, Config
 from rnnlab.core.errors import InputError
 from rnnlab.models.recurrent_model import make_model
+from rnnlab.runs.validate import validate
 from rnnlab.train.tasks import TASKS
 
 T = 5
@@ -63,8 +63,8 @@ def test_each_direction_is_a_run_of_each_element_alone(reverse, lengths):
         assert not np.any(hs[length:, b])
 
 
-def test_what_stands_in_padding_is_not_seen():
-    """Not by outputs, carries, what is final, nor gradients."""
+def test_padding_changes_no_output_carry_or_gradient():
+    """Whatever it holds, NaN too; the last output included."""
     cell, params, carry, xs = drawn("padding")
     draw = generator("bidirectional", "weights")
     weights, more = random_inputs(draw, T, B, 2 * H), random_inputs(draw, B, 2 * H)
@@ -85,7 +85,7 @@ def test_what_stands_in_padding_is_not_seen():
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(found))
 
 
-def test_what_is_final_has_seen_all():
+def test_the_last_output_has_read_the_whole_sequence():
     """The forward half at the last valid step, the backward half at the first; of no steps, nothing."""
     cell, params, carry, xs = drawn("final")
     after, hs = unroll(cell, params, xs, carry, lengths=LENGTHS)
@@ -227,30 +227,31 @@ def refused(action, *parts):
     assert all(part in line for part in parts), line
 
 
-def test_it_takes_no_single_step():
-    cell, params, carry, xs = drawn("step")
-    refused(lambda: cell.step(params, carry, xs[0]), "bidirectional", "whole sequence", "accepted: unroll")
+def test_it_has_no_step():
+    cell, _, _, xs = drawn("step")
+    assert cell.step is None
     model = make_model(cell, D, 3, per_step=False)
     whole = model.init(jax.random.key(0))
     refused(lambda: model.carry_history(whole, np.swapaxes(xs, 0, 1)), "whole sequence")
 
 
-def test_a_language_model_may_not_read_ahead():
+def test_a_language_model_refuses_bidirectional_cells():
     config = Config(
         experiment="probe", arms={"plain": Arm("lstm"), "ahead": Arm("bidirectional(lstm)")}, data="pydoc",
         seeds=(0,), sequence_length=8, hidden_size=4, batch_size=16,
     )  # fmt: skip
     told = ("arms.ahead.cell", "bidirectional(lstm)", "language_modeling", "pydoc", "accepted")
-    refused(lambda: prepare(config), *told)
-    refused(lambda: prepare(replace(config, batch_sampling="contiguous")), *told)
+    refused(lambda: validate(config), *told)
+    refused(lambda: validate(replace(config, batch_sampling="contiguous")), *told)
     layers = {"ahead": Arm("bidirectional(lstm)", layers=2)}
-    refused(lambda: prepare(replace(config, arms=layers)), *told)
-    prepare(replace(config, arms={"plain": Arm("lstm")}))
+    refused(lambda: validate(replace(config, arms=layers)), *told)
+    validate(replace(config, arms={"plain": Arm("lstm")}))
 
 
-def test_recurrent_dropout_is_refused_and_other_dropout_is_not():
+def test_bidirectional_cells_refuse_recurrent_dropout_alone():
     config = Config(
-        experiment="probe", arms={"both": Arm("bidirectional(lstm)", layers=2)}, data="digits", seeds=(0,), hidden_size=4,
+        experiment="probe", arms={"both": Arm("bidirectional(lstm)", layers=2)}, data="digits", seeds=(0,),
+        hidden_size=4,
     )  # fmt: skip
-    refused(lambda: prepare(replace(config, recurrent_dropout=(0.2,))), "arms.both", "recurrent_dropout", "accepted")
-    prepare(replace(config, dropout=(0.2,), readout_dropout=(0.1, 0.2), layer_dropout=(0.3,)))
+    refused(lambda: validate(replace(config, recurrent_dropout=(0.2,))), "arms.both", "recurrent_dropout", "accepted")
+    validate(replace(config, dropout=(0.2,), readout_dropout=(0.1, 0.2), layer_dropout=(0.3,)))

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers.data import POEM, error_of, isolate, mnist_arrays, serve_from, serving, stand_in
 
 from rnnlab import data
 from rnnlab.data import corpora, files, imdb, imdb_archive, mnist, registry, word_vocabulary
-from tests.helpers.data import POEM, error_of, isolate, mnist_arrays, serve_from, serving, stand_in
 
 NAMES = ["imdb", "mnist", "moes_tavern", "tiny_shakespeare"]
 ARGUMENT = {"mnist": "DIR"}  # of --from, else PATH

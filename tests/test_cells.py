@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from cases import (
+from helpers.cases import (
     CASES,
     OVER_TIME,
     D,
@@ -126,7 +126,7 @@ def part(tree, *index):
 
 
 @every_case
-def test_step_is_the_papers(case):
+def test_step_equals_the_papers_equations(case):
     cell, params, carry, x = drawn(case, 2)
     after, h = cell.step(params, carry, x)
     assert cell.hidden_size == H == h.shape[-1]
@@ -137,6 +137,19 @@ def test_step_is_the_papers(case):
         np.testing.assert_allclose(h[element], expected_h, **FLOAT32)
         assert_trees_close(part(as_dicts(after), element), expected, **FLOAT32)
         assert_trees_close(part(decided, element), gates, **FLOAT32)
+
+
+@pytest.mark.parametrize("name", CELLS)
+def test_gates_are_in_one_order(name):
+    """i, f, candidate, o; a cell that lacks one skips it."""
+    cell = make_cell(name, H)
+    if cell.gates is None or name == "hodgkin_huxley":
+        return
+    params = jax.eval_shape(lambda: cell.init(jax.random.key(0), D))
+    carry = jax.eval_shape(lambda p: cell.initial_carry(p, (2,)), params)
+    fields = jax.eval_shape(cell.gates, params, carry, jax.ShapeDtypeStruct((2, D), jnp.float32))._fields
+    order = ("r", "z", "candidate") if name == "gru" else ("i", "f", "candidate", "o")
+    assert fields == tuple(gate for gate in order if gate in fields)
 
 
 @one_of_each

@@ -7,7 +7,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import scipy.stats
-from rnnlab.runs.arms import plan_arms
 
 import experiments
 from experiments.cli.main import _parser, main

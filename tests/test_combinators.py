@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from cases import (
+from helpers.cases import (
     D,
     H,
     assert_trees_close,
@@ -18,13 +18,10 @@ from cases import (
     random_inputs,
     random_params,
 )
-from rnnlab.runs.arms import plan_arms
-from rnnlab.runs.prepare import prepare
-from rnnlab.runs.recipes import arm_model
 
 from experiments.cli.main import main
+from rnnlab.cells import CELLS, bidirectional, cell_factory, cerebral, factory_options, make_cell, stack
 from rnnlab.cells.lstm import lstm
-from rnnlab.cells.registry import CELLS, bidirectional, cell_factory, cerebral, factory_options, make_cell, stack
 from rnnlab.cells.unroll import unroll
 from rnnlab.cells.wrappers.cerebral import PathParams
 from rnnlab.cells.wrappers.recurrent_dropout import dropout_mask
@@ -33,6 +30,8 @@ from rnnlab.config.experiment import Arm, Config
 from rnnlab.core.errors import InputError
 from rnnlab.report.write import read_summary
 from rnnlab.runs.saved_run import load_run
+from rnnlab.runs.validate import validate
+from rnnlab.train.arm_spec import build_model
 from rnnlab.train.single_run import init_state, train_steps
 from rnnlab.train.sweep import run_grid
 
@@ -81,55 +80,49 @@ def test_the_file_in_a_name_is_made_absolute(tmp_path, monkeypatch):
     assert absolute_name("bidirectional(cerebral(gru))") == "bidirectional(cerebral(gru))"
 
 
-@pytest.mark.parametrize(
-    ("name", "parts"),
-    [
-        ("cerebal(gru)", ("'cerebal'", "did you mean 'cerebral'")), ("stack(gru)", ("'stack'", "bidirectional")),
-        ("(gru)", ("combinator",)), ("cerebral(gruu)", ("did you mean 'gru'", "cerebral(CELL)")),
-        ("cerebral()", ("cell", "''")), ("cerebral(gru", ("brackets",)), ("cerebral(gru))", ("brackets",)),
-        ("cerebral(bidirectional(lstm))", ("whole sequence", "bidirectional(cerebral(CELL))")),
-        ("bidirectional(bidirectional(lstm))", ("both ways already",)),
-        ("cerebral(cerebral(lstm))", ("paths", "noise_std")), ("cerebral(cerebral_lstm)", ("paths", "noise_std")),
-        ("cerebral(qrnn)", ("field h", "c, ahead, t")), ("cerebral(hodgkin_huxley)", ("field h", "v, m, h_gate, n")),
-        ("cerebral(nowhere.py:mine)", ("nowhere.py",)),
-    ],
-)  # fmt: skip
-def test_a_name_that_means_nothing(name, parts):
-    refused(lambda: make_cell(name, 4), *parts)
+def layers(**options):
+    return stack([make_cell("rnn", 3), make_cell("rnn", 4)], **options)
 
 
-@pytest.mark.parametrize("combinator", [cerebral, bidirectional])
-def test_a_combinator_takes_cells(combinator):
-    for wrong in (None, "lstm", 3, [make_cell("lstm", 3)]):
-        refused(lambda wrong=wrong: combinator(wrong), combinator.__name__, "a Cell")
-    refused(lambda: combinator(lambda part: "lstm"), combinator.__name__, "str")
-    refused(lambda: combinator(lstm), combinator.__name__, "hidden_size 0")  # the factory in place of a cell
+REFUSED_NAMES = {
+    "cerebal(gru)": ("'cerebal'", "did you mean 'cerebral'"), "stack(gru)": ("'stack'", "bidirectional"),
+    "(gru)": ("combinator",), "cerebral(gruu)": ("did you mean 'gru'", "cerebral(CELL)"),
+    "cerebral()": ("cell", "''"), "cerebral(gru": ("brackets",), "cerebral(gru))": ("brackets",),
+    "cerebral(bidirectional(lstm))": ("whole sequence", "bidirectional(cerebral(CELL))"),
+    "bidirectional(bidirectional(lstm))": ("bidirectional already",),
+    "cerebral(cerebral(lstm))": ("paths", "noise_std"), "cerebral(cerebral_lstm)": ("paths", "noise_std"),
+    "cerebral(qrnn)": ("field h", "c, ahead, t"), "cerebral(hodgkin_huxley)": ("field h", "v, m, h_gate, n"),
+    "cerebral(nowhere.py:mine)": ("nowhere.py",),
+}  # fmt: skip
+INNER = make_cell("lstm", 3)
+REFUSED = [
+    *((lambda name=name: make_cell(name, 4), parts) for name, parts in REFUSED_NAMES.items()),
+    *(
+        (lambda combinator=combinator, wrong=wrong: combinator(wrong), (combinator.__name__, part))
+        for combinator in (cerebral, bidirectional)
+        for wrong, part in [
+            (None, "a Cell"), ([INNER], "a Cell"), (lambda part: "lstm", "str"),
+            (lstm, "hidden_size 0"),  # the factory in place of a cell
+        ]
+    ),
+    (lambda: cerebral(cerebral(INNER)), ("two paths already",)),
+    (lambda: cerebral(make_cell("cerebral_lstm", 3)), ("two paths already",)),
+    (lambda: cerebral(stack([INNER, INNER])), ("stack cerebral cells",)),
+    (lambda: cerebral(stack([bidirectional(INNER)])), ("whole sequence",)),
+    (lambda: cerebral(INNER, paths="identicall"), ("paths", "'identical'")),
+    (lambda: cerebral(INNER, paths="noise", noise_std=-1.0), ("noise_std",)),
+    (lambda: make_cell("cerebral(biological_lstm)", 3, delt=0.5), ("did you mean 'delta'",)),
+    (lambda: layers(connections="dence"), ("connections", "did you mean 'dense'")),
+    (lambda: layers(dropout=1.0), ("dropout", "below 1")),
+    (lambda: layers(connections="residual"), ("widths are [3, 4]", "one width")),
+    (lambda: stack([INNER], connections="dense"), ("connections", "two layers")),
+    (lambda: stack([INNER], dropout=0.2), ("dropout", "two layers")),
+]  # fmt: skip
 
 
-def test_cells_that_cerebral_refuses():
-    inner = make_cell("lstm", 3)
-    refused(lambda: cerebral(cerebral(inner)), "two paths already")
-    refused(lambda: cerebral(make_cell("cerebral_lstm", 3)), "two paths already")
-    refused(lambda: cerebral(stack([inner, inner])), "made of cerebral cells")
-    refused(lambda: cerebral(stack([bidirectional(inner)])), "whole sequence")
-    refused(lambda: cerebral(inner, paths="identicall"), "paths", "'identical'")
-    refused(lambda: cerebral(inner, paths="noise", noise_std=-1.0), "noise_std")
-
-
-@pytest.mark.parametrize(
-    ("options", "parts"),
-    [
-        ({"connections": "dence"}, ("connections", "did you mean 'dense'")), ({"dropout": 1.0}, ("dropout", "below 1")),
-        ({"dropout": -0.5}, ("dropout",)), ({"connections": "residual"}, ("widths are [3, 4]", "one width")),
-    ],
-)  # fmt: skip
-def test_layers_that_cannot_be(options, parts):
-    refused(lambda: stack([make_cell("rnn", 3), make_cell("rnn", 4)], **options), *parts)
-
-
-def test_between_the_layers_of_one_there_is_nothing():
-    for options in ({"connections": "residual"}, {"connections": "dense"}, {"dropout": 0.2}):
-        refused(lambda options=options: stack([make_cell("rnn", 3)], **options), *options, "two layers")
+@pytest.mark.parametrize(("action", "parts"), REFUSED)
+def test_cells_that_cannot_be_combined_are_refused(action, parts):
+    refused(action, *parts)
 
 
 def test_dense_connections_refuse_one_hot_ids():
@@ -143,14 +136,13 @@ def test_a_combined_cell_has_the_options_of_both(combinator):
     name = f"{combinator}(biological_lstm)"
     own = ["paths", "noise_std"] if combinator == "cerebral" else []
     options = factory_options(cell_factory(name))
-    assert list(options) == [*factory_options(CELLS["biological_lstm"]), *own]
+    assert list(options) == [*factory_options(CELLS["biological_lstm"].factory), *own]
     assert options["delta"].default == 1e-3
     cell = make_cell(name, 3, delta=0.5)
     nothing = jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), jax.eval_shape(lambda: cell.init(KEY, D)))
     carry, _ = unroll(cell, nothing, jnp.zeros((2, 1, D)))
     c = carry.c[0] if combinator == "cerebral" else jnp.stack([part.c[0] for part in carry])
     np.testing.assert_allclose(c, np.full((2, 3), 2 * 0.5 * (0.5 + 0.5)), rtol=1e-6)  # two steps of open half gates
-    refused(lambda: make_cell(name, 3, delt=0.5), name, "did you mean 'delta'")
 
 
 OWN = """
@@ -167,7 +159,7 @@ def mine(hidden, *, activation: str = "tanh", gain: float = 1.0):
         return cell.step(params, carry, x * gain)
     return cell._replace(step=step)
 
-def other(hidden, eps: float = 0.1):
+def other(hidden, noise_std: float = 0.1):
     return rnn(hidden)
 
 def nothing():
@@ -207,11 +199,12 @@ def test_a_cell_of_ones_own_is_combined(file):
 @pytest.mark.parametrize(
     ("function", "parts"),
     [
-        ("other", ("both have options called noise_std",)), ("nothing", ("takes no size",)), ("wrong", ("returned str",)),
-        ("fails", ("not today",)), ("bare", ("has no such record",)), ("mein", ("did you mean 'mine'",)),
+        ("other", ("both have options called noise_std",)),
+        ("nothing", ("takes no size",)), ("wrong", ("returned str",)),
+        ("fails", ("not today",)), ("bare", ("is not a NamedTuple",)), ("mein", ("did you mean 'mine'",)),
     ],
 )  # fmt: skip
-def test_a_cell_of_ones_own_that_cannot_be_combined(file, function, parts):
+def test_users_cells_that_cannot_be_combined_are_refused(file, function, parts):
     with pytest.raises(InputError) as caught:
         make_cell(f"cerebral({file}:{function})", 4)
     assert all(part in str(caught.value) for part in parts), str(caught.value)
@@ -318,13 +311,13 @@ def test_a_training_step_draws_masks_once_not_once_a_time_step():
 
 def test_layer_dropout_is_a_number_that_trains_and_never_evaluates():
     config = replace(CONFIG, layer_dropout=(0.0, 0.5))
-    prepared = prepare(config)
-    runs, inputs = run_grid(config.seeds, prepared.plans["a"].hyperparams), prepared.dataset.train.inputs[:B]
+    experiment = validate(config)
+    runs, inputs = run_grid(config.seeds, experiment.grids["a"]), experiment.dataset.train.inputs[:B]
     assert runs.hyperparams["layer_dropout"].tolist() == [0, 0.5]
 
     def answer(rate, key):
         hyperparams = {"learning_rate": 0.5, "layer_dropout": jnp.float32(rate)}
-        model = arm_model(config, prepared.plans["a"], prepared.dataset, hyperparams, key)
+        model = build_model(experiment.specs["a"], hyperparams, key)
         params = filled(generator("layer dropout"), jax.eval_shape(model.init, KEY))
         return np.asarray(jax.jit(model.apply)(params, inputs, None, None)[1])
 
@@ -338,11 +331,11 @@ def test_layer_dropout_is_a_number_that_trains_and_never_evaluates():
 def test_layer_dropout_rides_the_run_axis():
     def trained(**changes):
         config = replace(CONFIG, **changes)
-        prepared = prepare(config)
-        recipe, runs = prepared.recipes["a"], run_grid(config.seeds, prepared.plans["a"].hyperparams)
-        split, plan = jax.tree.map(jnp.asarray, prepared.dataset.train), jnp.arange(16).reshape(2, 8)
+        experiment = validate(config)
+        spec, runs = experiment.specs["a"], run_grid(config.seeds, experiment.grids["a"])
+        split, plan = jax.tree.map(jnp.asarray, experiment.dataset.train), jnp.arange(16).reshape(2, 8)
         return jax.jit(
-            jax.vmap(lambda run: train_steps(recipe, run, init_state(recipe, run), plan, split, 0, 2).params)
+            jax.vmap(lambda run: train_steps(spec, run, init_state(spec, run), plan, split, 0, 2).params)
         )(runs)
 
     both, plain = trained(layer_dropout=(0.0, 0.5)), trained()
@@ -352,10 +345,10 @@ def test_layer_dropout_rides_the_run_axis():
 
 def test_an_arm_whose_layers_are_connected():
     arms = {"a": Arm("rnn", layers=3, connections="dense"), "b": Arm("rnn", layers=3, connections="residual")}
-    prepared = prepare(replace(CONFIG, arms=arms))
+    experiment = validate(replace(CONFIG, arms=arms))
     counts = {}
-    for name, plan in prepared.plans.items():
-        model = arm_model(prepared.config, plan, prepared.dataset, {}, None)
+    for name, spec in experiment.specs.items():
+        model = build_model(spec, {})
         counts[name] = [p.w.shape for p in jax.eval_shape(model.init, jax.random.key(0)).cell]
     assert counts == {"a": [(8, 5), (13, 5), (18, 5)], "b": [(8, 5), (5, 5), (5, 5)]}
 
@@ -370,25 +363,25 @@ def test_an_arm_whose_layers_are_connected():
         ({"layer_dropout": (1.0,)}, ("layer_dropout", "below 1")),
         (
             {"arms": {"a": Arm("rnn", layers=2, connections="dense")}, "data": "pydoc", "sequence_length": 4},
-            ("arms.a.connections", "one-hot", "embedding"),
+            ("arms.a: connections", "one-hot", "embedding"),
         ),
         ({"arms": {"a": Arm("cerebral(gru)", options={"path": "tied"})}}, ("cerebral(gru)", "did you mean 'paths'")),
         ({"arms": {"a": Arm("cerebral(gru)", options={"noise_std": (0.1, -1.0)})}}, ("arms.a", "noise_std")),
         ({"arms": {"a": Arm("cerebral(qrnn)")}, "options": {}}, ("arms.a", "field h")),
     ],
 )
-def test_arms_that_cannot_be(changes, parts):
+def test_arms_that_cannot_be_combined_are_refused(changes, parts):
     config = replace(CONFIG, **changes)
-    refused(lambda: (config.check(), prepare(config)), *parts)
+    refused(lambda: (config.check(), validate(config)), *parts)
 
 
-def test_the_noise_of_the_paths_rides_the_run_axis():
+def test_the_noise_of_the_paths_can_be_swept():
     arm = Arm("cerebral(gru)", options={"paths": "noise", "noise_std": (0.0, 0.5)})
     config = replace(CONFIG, arms={"a": arm})
-    plan = plan_arms(config)["a"]
-    assert plan.swept == ("noise_std",)
-    recipe = prepare(config).recipes["a"]
-    params = jax.jit(jax.vmap(lambda run: init_state(recipe, run).params.cell.paths))(run_grid((0,), plan.hyperparams))
+    experiment = validate(config)
+    spec = experiment.specs["a"]
+    assert spec.swept_options == ("noise_std",)
+    params = jax.jit(jax.vmap(lambda run: init_state(spec, run).params.cell.paths))(run_grid((0,), experiment.grids["a"]))
     apart = np.abs(np.asarray(params.w[:, 0]) - params.w[:, 1]).max(axis=(1, 2, 3))
     assert apart[0] == 0
     assert apart[1] > 0.5

@@ -62,7 +62,7 @@ def takes_runs(hidden, *, runs: float = 0.1):
 
 @pytest.fixture
 def here(tmp_path, monkeypatch):
-    """The folder in which the commands run, with what users have lying about; no network, nothing prepared."""
+    """The folder in which the commands run, with what users have lying about; no network, nothing experiment."""
     (tmp_path / "cells.py").write_text(CELLS)
     (tmp_path / "exits.py").write_text("raise SystemExit(3)\n")
     (tmp_path / "syntax.py").write_text("def f(:\n")

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers.data import POEM, error_of, isolate
 
 from rnnlab import data
 from rnnlab.data import digits, files, text
-from tests.helpers.data import POEM, error_of, isolate
 
 
 @pytest.fixture(autouse=True)

@@ -7,8 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from rnnlab.cells import make_cell, stack
 from rnnlab.cells import weight_gradients as deferred
-from rnnlab.cells.registry import make_cell, stack
 from rnnlab.cells.unroll import unroll
 from rnnlab.core.types import Array, Cell
 
@@ -75,7 +75,7 @@ REST = [
 @pytest.mark.parametrize("name", [*FEW, *REST])
 def test_every_cell_has_the_gradient_of_the_plain_scan(name):
     cell = cell_called(name)
-    same(*gradients(cell._replace(sequence=None), *drawn(cell)))
+    same(*gradients(cell._replace(scan=None), *drawn(cell)))
 
 
 @pytest.mark.parametrize("name", ["lstm", pytest.param("cerebral(gru)", marks=pytest.mark.slow)])

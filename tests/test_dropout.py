@@ -7,21 +7,21 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from cases import D, H, assert_trees_close, assert_trees_equal, filled, generator, random_inputs
-from rnnlab.runs.prepare import prepare
-from rnnlab.runs.recipes import arm_model
+from helpers.cases import D, H, assert_trees_close, assert_trees_equal, filled, generator, random_inputs
 
-from rnnlab.cells.registry import make_cell, stack
+from rnnlab.cells import make_cell, stack
 from rnnlab.cells.wrappers.recurrent_dropout import drop_recurrent, dropout_mask
 from rnnlab.config.experiment import Arm, Config
 from rnnlab.core.errors import InputError
 from rnnlab.core.types import Model, Split
 from rnnlab.models.recurrent_model import Dropout, make_model
-from rnnlab.train.optimizers import make_optimizer
-from rnnlab.train.single_run import Recipe, batch_indices, evaluate, init_state, train_steps
+from rnnlab.runs.validate import validate
+from rnnlab.train import single_run
+from rnnlab.train.arm_spec import ArmSpec, DataShape, build_model
+from rnnlab.train.batches import batch_indices
+from rnnlab.train.single_run import evaluate, init_state, train_steps
 from rnnlab.train.state import Run
 from rnnlab.train.sweep import run_grid
-from rnnlab.train.tasks import TASKS
 
 B, T, C = 3, 5, 4
 KEY = jax.random.key(11, impl="threefry2x32")
@@ -163,16 +163,16 @@ def test_every_layer_has_a_mask_of_its_own():
 def test_a_cell_whose_h_is_its_memory_is_refused_before_anything_is_trained(cell, layers):
     config = replace(CONFIG, arms={"good": Arm("lstm"), "odd": Arm(cell, layers=layers)}, recurrent_dropout=(0.2,))
     with pytest.raises(InputError, match=r"^arms\.odd: recurrent_dropout: .*; accepted: .*LSTM.*$"):
-        prepare(config)
-    prepare(replace(config, recurrent_dropout=(), dropout=(0.2,), readout_dropout=(0.2,)))
+        validate(config)
+    validate(replace(config, recurrent_dropout=(), dropout=(0.2,), readout_dropout=(0.2,)))
 
 
 def test_one_hot_ids_are_refused_and_embedded_ones_are_not():
     config = replace(CONFIG, data="pydoc", sequence_length=4, dropout=(0.2,))
-    with pytest.raises(InputError, match=r"^arms\.a: dropout: one-hot ids.*; accepted: with an embedding$"):
-        prepare(config)
-    prepare(replace(config, embedding_size=3))
-    prepare(replace(config, dropout=(), recurrent_dropout=(0.2,), readout_dropout=(0.2,)))
+    with pytest.raises(InputError, match=r"^arms\.a: dropout: input dropout requires an embedding"):
+        validate(config)
+    validate(replace(config, embedding_size=3))
+    validate(replace(config, dropout=(), recurrent_dropout=(0.2,), readout_dropout=(0.2,)))
     ids = generator("ids").randint(0, 7, (B, T))
     model, params = a_model(inputs=7, embedding_size=6, dropout=Dropout(KEY, inputs=0.5))
     plain, _ = a_model(inputs=6)
@@ -182,40 +182,40 @@ def test_one_hot_ids_are_refused_and_embedded_ones_are_not():
 
 
 def of_arm(**changes):
-    """What the runs of CONFIG with ``changes`` are made of: ``(recipe, runs, dataset)``."""
+    """What the runs of CONFIG with ``changes`` are made of: ``(spec, runs, dataset)``."""
     config = replace(CONFIG, **changes)
-    prepared = prepare(config)
-    return prepared.recipes["a"], run_grid(config.seeds, prepared.plans["a"].hyperparams), prepared.dataset
+    experiment = validate(config)
+    return experiment.specs["a"], run_grid(config.seeds, experiment.grids["a"]), experiment.dataset
 
 
 def test_evaluation_drops_nothing():
-    recipe, runs, data = of_arm(dropout=(0.5,), recurrent_dropout=(0.5,), readout_dropout=(0.5,))
+    spec, runs, data = of_arm(dropout=(0.5,), recurrent_dropout=(0.5,), readout_dropout=(0.5,))
     bare, plain_runs, _ = of_arm()
     one, plain = (jax.tree.map(lambda leaf: leaf[0], each) for each in (runs, plain_runs))
     params = init_state(bare, plain).params
-    assert_trees_equal(init_state(recipe, one).params, params)
+    assert_trees_equal(init_state(spec, one).params, params)
     test = jax.tree.map(jnp.asarray, data.test)
-    assert_trees_equal(evaluate(recipe, one, params, test), evaluate(bare, plain, params, test))
+    assert_trees_equal(evaluate(spec, one, params, test), evaluate(bare, plain, params, test))
 
 
 def test_a_key_has_masks_of_its_own():
     config = replace(CONFIG, dropout=(0.5,))
-    prepared = prepare(config)
-    params = init_state(prepared.recipes["a"], Run(jnp.uint32(0), {"learning_rate": 1e-2})).params
+    experiment = validate(config)
+    params = init_state(experiment.specs["a"], Run(jnp.uint32(0), {"learning_rate": 1e-2})).params
 
     def answer(key):
-        model = arm_model(config, prepared.plans["a"], prepared.dataset, {"dropout": 0.5}, key)
-        return np.asarray(model.apply(params, prepared.dataset.train.inputs[:2])[1])
+        model = build_model(experiment.specs["a"], {"dropout": 0.5}, key)
+        return np.asarray(model.apply(params, experiment.dataset.train.inputs[:2])[1])
 
     first = answer(jax.random.fold_in(KEY, 0))
     np.testing.assert_array_equal(first, answer(jax.random.fold_in(KEY, 0)))
     assert np.abs(first - answer(jax.random.fold_in(KEY, 1))).max() > 1e-3
 
 
-def test_training_steps_and_seeds_have_keys_of_their_own_and_numbers_share_them():
+def test_training_steps_and_seeds_have_keys_of_their_own_and_numbers_share_them(monkeypatch):
     """A model whose gradient is a draw from the key of the step."""
 
-    def make(hyperparams, key):
+    def make(spec, hyperparams, key=None):
         draws = jnp.zeros(20) if key is None else jax.random.uniform(key, (20,))
 
         def apply(params, inputs, lengths=None, carry=None):
@@ -223,16 +223,17 @@ def test_training_steps_and_seeds_have_keys_of_their_own_and_numbers_share_them(
 
         return Model(lambda key: jnp.zeros(20), apply, lambda params, batch: None, lambda params, inputs: None)
 
-    recipe = Recipe(make, lambda n: make_optimizer("sgd", n["learning_rate"]), TASKS["classification"], 2, 2, 4)
+    monkeypatch.setattr(single_run, "build_model", make)
+    spec = ArmSpec(DataShape("probe", "classification", D, 2), "rnn", 2, 2, 2, 4, optimizer="sgd")
     split = Split(jnp.zeros((4, 3, D)), jnp.int32([1, 1, 1, 1]))
 
     @jax.jit
     def moved(seed, rate):
         run = Run(seed, {"learning_rate": rate})
-        plan = batch_indices(recipe, run, 1, 4)
-        start = init_state(recipe, run)
-        middle = train_steps(recipe, run, start, plan, split, 0, 1)
-        end = train_steps(recipe, run, middle, plan, split, 1, 2)
+        plan = batch_indices(spec, run.seed, 1, 4)
+        start = init_state(spec, run)
+        middle = train_steps(spec, run, start, plan, split, 0, 1)
+        end = train_steps(spec, run, middle, plan, split, 1, 2)
         return middle.params - start.params, end.params - middle.params
 
     def directions(seed, rate):
@@ -248,12 +249,12 @@ def test_training_steps_and_seeds_have_keys_of_their_own_and_numbers_share_them(
 @pytest.mark.slow
 def test_rates_ride_the_run_axis():
     def trained(**changes):
-        recipe, runs, data = of_arm(**changes)
+        spec, runs, data = of_arm(**changes)
         split = jax.tree.map(jnp.asarray, data.train)
 
         def train(run):
             plan = jnp.arange(24).reshape(3, 8)
-            return train_steps(recipe, run, init_state(recipe, run), plan, split, 0, 3).params
+            return train_steps(spec, run, init_state(spec, run), plan, split, 0, 3).params
 
         return runs, jax.jit(jax.vmap(train))(runs)
 

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from helpers.data import error_of
 
 from experiments import quickstart
 from rnnlab import data
@@ -27,7 +28,6 @@ from rnnlab.train.probes import paths
 from rnnlab.train.single_run import evaluate, init_state, train_steps
 from rnnlab.train.state import Run
 from rnnlab.train.tasks import TASKS
-from tests.helpers.data import error_of
 
 SMALL = {"examples": 300, "held_out": 60}
 GENERATED = ["adding", "addition", "copying", "memorization", "parity", "reversal", "sorting", "temporal_order"]

@@ -5,7 +5,6 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from rnnlab.runs.prepare import prepare
 
 from experiments import quickstart
 from rnnlab.config.experiment import Arm
@@ -14,6 +13,7 @@ from rnnlab.core.errors import InputError
 from rnnlab.core.types import MetricSums
 from rnnlab.report import tables
 from rnnlab.report import write as report
+from rnnlab.runs.validate import validate
 from rnnlab.stats import first_reached, fraction_interval
 from rnnlab.stats.summary import groups, steps_to_solve, summarize
 from rnnlab.storage import files
@@ -155,8 +155,8 @@ def test_a_goal_is_a_fraction(value):
 
 def test_a_text_has_no_goal():
     with pytest.raises(InputError, match=r"^success_threshold: 0.5, but pydoc asks for no answer .*accepted: 0"):
-        prepare(replace(BASE, data="pydoc"))
-    assert prepare(BASE).config.success_threshold == 0.5
+        validate(replace(BASE, data="pydoc"))
+    assert validate(BASE).config.success_threshold == 0.5
 
 
 def test_a_goal_needs_a_validation_split(monkeypatch):
@@ -165,7 +165,7 @@ def test_a_goal_needs_a_validation_split(monkeypatch):
     dataset = room.load_dataset("digits")._replace(validation_is_test=True)
     monkeypatch.setattr(room, "load_dataset", lambda name, **options: dataset)
     with pytest.raises(InputError, match=r"^success_threshold: 0.5, but digits validates on test"):
-        prepare(BASE)
+        validate(BASE)
 
 
 @pytest.mark.parametrize("name", [name for name, task in TASKS.items() if task.success_metric])

@@ -3,15 +3,15 @@
 import jax
 import numpy as np
 import pytest
-import transcriptions as paper
-from cases import H, assert_trees_close, generator, random_carry, random_inputs, random_params
-from rnnlab.runs.prepare import prepare
+from helpers import transcriptions as paper
+from helpers.cases import H, assert_trees_close, generator, random_carry, random_inputs, random_params
 
 from rnnlab.cells.grid_block import GridCarry, GridParams
 from rnnlab.cells.registry import make_cell
 from rnnlab.cells.unroll import unroll
 from rnnlab.config.experiment import Arm, Config
 from rnnlab.core.errors import InputError
+from rnnlab.runs.validate import validate
 
 B = 2
 # Both sides sum the same few float32 terms, perhaps in another order, over at most six blocks.
@@ -128,4 +128,4 @@ def test_a_grid_that_does_not_fit_the_data_is_refused_before_anything_is_trained
         experiment="probe", arms={"odd": Arm(cell, options=options)}, data="digits", seeds=(0,), hidden_size=4
     )
     with pytest.raises(InputError, match=rf"^arms\.odd: {told}$"):
-        prepare(config)
+        validate(config)

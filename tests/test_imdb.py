@@ -4,11 +4,11 @@ import tarfile
 
 import numpy as np
 import pytest
+from helpers.data import REVIEWS, error_of, isolate, pack, review_files, unpack
 
 from rnnlab import data
 from rnnlab.data import imdb_archive, word_vocabulary
 from rnnlab.data.imdb_archive import read_reviews
-from tests.helpers.data import REVIEWS, error_of, isolate, pack, review_files, unpack
 
 
 @pytest.fixture(autouse=True)

@@ -4,7 +4,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from cases import D, H, assert_trees_close, assert_trees_equal, generator, random_carry, random_inputs, random_params
+from helpers.cases import (
+    D,
+    H,
+    assert_trees_close,
+    assert_trees_equal,
+    generator,
+    random_carry,
+    random_inputs,
+    random_params,
+)
 
 from rnnlab.cells.registry import make_cell
 from rnnlab.cells.unroll import unroll

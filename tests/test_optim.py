@@ -1,4 +1,4 @@
-"""Optimizers against their update rules written out in NumPy."""
+"""Optimizers against their update rules in NumPy."""
 
 from typing import NamedTuple
 
@@ -8,9 +8,10 @@ import numpy as np
 import optax
 import pytest
 
-from rnnlab.cells.registry import make_cell
+from rnnlab.cells import CELLS, cerebral, leaves_named, make_cell, stack
+from rnnlab.cells.lstm import LSTMCarry
 from rnnlab.core.errors import InputError
-from rnnlab.models.recurrent_model import make_model
+from rnnlab.models import make_model, make_seq2seq
 from rnnlab.train.optimizers import OPTIMIZERS, make_optimizer, step_decay
 
 RATE = 0.03
@@ -86,7 +87,7 @@ def test_clipping_is_by_the_global_norm():
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
-def test_numbers_may_ride_the_run_axis(name):
+def test_hyperparameters_may_be_traced(name):
     rates = jnp.array([0.01, 0.2])
     together = jax.vmap(lambda rate: jnp.asarray(walk_traced(name, rate)))(rates)
     for rate, params in zip(rates, together, strict=True):
@@ -111,15 +112,18 @@ def tree_of(draw):
     """Weights and biases as cells, users' cells and stacks of them hold theirs."""
     shapes = {
         "layers": (Layer((2, 3), (3,)), Layer((3, 1), (1,))),
-        "kernel": (4,),
+        "kernel": (4, 1),
+        "beta": (2, 2),
         "bias": (2,),
-        "embedding_size": (5, 2),
+        "embedding": (5, 2),
     }
     is_shape = lambda node: isinstance(node, tuple) and all(isinstance(n, int) for n in node)  # noqa: E731
     return jax.tree.map(lambda shape: jnp.float32(draw.normal(size=shape)), shapes, is_leaf=is_shape)
 
 
-IS_WEIGHT = {"layers": (Layer(True, False), Layer(True, False)), "kernel": True, "bias": False, "embedding_size": True}
+IS_WEIGHT = {
+    "layers": (Layer(True, False), Layer(True, False)), "kernel": True, "beta": True, "bias": False, "embedding": True,
+}  # fmt: skip
 DRAW = np.random.default_rng(3)
 START, TREES = tree_of(DRAW), [tree_of(DRAW) for _ in range(4)]
 
@@ -138,9 +142,16 @@ def assert_close(ours, theirs, rtol=1e-5, atol=1e-7):
         np.testing.assert_allclose(a, b, rtol=rtol, atol=atol)
 
 
-def test_weight_decay_is_adamw():
+def test_weight_decay_is_adamw_and_spares_vectors():
     expected = optax.adamw(RATE, weight_decay=0.3, mask=IS_WEIGHT)
     assert_close(trained(make_optimizer("adam", RATE, weight_decay=0.3)), trained(expected))
+
+
+def test_what_weight_decay_spares_can_be_declared():
+    """A matrix may be spared and a vector decayed, by name."""
+    mask = jax.tree.map(lambda _: True, IS_WEIGHT) | {"beta": False, "kernel": False}
+    got = make_optimizer("adam", RATE, weight_decay=0.3, no_decay=leaves_named("beta", "kernel"))
+    assert_close(trained(got), trained(optax.adamw(RATE, weight_decay=0.3, mask=mask)))
 
 
 @pytest.mark.parametrize("momentum", [0.0, 0.9])
@@ -162,16 +173,58 @@ def test_weight_decay_of_sgd_is_beside_the_gradient(momentum, clip):
     assert_close(jax.tree.leaves(got), values)
 
 
-@pytest.mark.parametrize("cell", ["lstm", "gru", "biological_lstm"])
-def test_without_gradient_weights_shrink_and_biases_stay(cell):
-    model = make_model(make_cell(cell, 4, u_init="glorot_uniform"), 6, 3, per_step=True, embedding_size=2)
+def test_without_gradient_weights_shrink_and_biases_stay():
+    model = make_model(make_cell("lstm", 4, u_init="glorot_uniform"), 6, 3, per_step=True, embedding_size=2)
     params = jax.tree.map(lambda leaf: leaf + 1, model.init(jax.random.key(0)))
     nothing = [jax.tree.map(jnp.zeros_like, params)] * 2
-    after = trained(make_optimizer("sgd", 0.5, weight_decay=0.2), params, nothing)
+    optimizer = make_optimizer("sgd", 0.5, weight_decay=0.2, no_decay=model.no_decay)
+    after = trained(optimizer, params, nothing)
     for (path, new), old in zip(jax.tree.leaves_with_path(after), jax.tree.leaves(params), strict=True):
-        stays = path[-1].name in ("b", "b_n", "b_c")
+        stays = path[-1].name == "b"
         np.testing.assert_allclose(new, old if stays else old * 0.9**2, rtol=1e-6, err_msg=str(path))
-    assert not np.array_equal(after.embedding, params.embedding)
+
+
+OWN = make_cell("rnn", 4)._replace(
+    init=lambda key, inputs: {"w": jnp.ones((inputs, 4)), "beta": jnp.ones((2, 4)), "gain": jnp.ones(4)},
+    initial_carry=lambda params, batch: LSTMCarry(jnp.zeros(4), jnp.zeros(4)),
+    no_decay=None,
+)  # a user's cell, which declares nothing
+
+
+@pytest.mark.parametrize(
+    ("cell", "biases"),
+    [
+        *((make_cell(name, 4), {"b", "b_n", "b_c", "b_v", "b_state"}) for name in (*CELLS, "bidirectional(gru)")),
+        (make_cell("lstm", 4, state_bias=True), {"b", "b_state"}),
+        (make_cell("grid_lstm", 4, depth="feedforward"), {"b", "b_v"}),
+        (make_cell("cerebral(gru)", 4), {"b", "b_n"}),
+        (stack([make_cell("lstm", 4), make_cell("biological_lstm", 4)]), {"b", "b_c"}),
+        (OWN, {"gain"}),
+        (stack([make_cell("lstm", 4), OWN]), {"b", "gain"}),
+        (cerebral(OWN), {"gain"}),
+    ],
+)
+def test_a_model_spares_what_its_cell_declares_and_the_biases_of_its_readout(cell, biases):
+    model = make_model(cell, 6, 3, per_step=True)
+    params = jax.eval_shape(model.init, jax.random.key(0))
+    found = {jax.tree_util.keystr(path): spared for path, spared in jax.tree.leaves_with_path(model.no_decay(params))}
+    assert len(found) == len(jax.tree.leaves(params))
+    for path, _ in jax.tree.leaves_with_path(params):
+        name = getattr(path[-1], "name", getattr(path[-1], "key", None))
+        assert found[jax.tree_util.keystr(path)] == (name in biases | {"b"}), path
+
+
+def test_attention_is_decayed_but_for_its_models_biases():
+    model = make_seq2seq(make_cell("gru", 4), make_cell("lstm", 4), 5, 5, prompt_length=3, attention="additive")
+    spared = model.no_decay(jax.eval_shape(model.init, jax.random.key(0)))
+    assert not any(jax.tree.leaves(spared.attention))
+    assert (spared.w, spared.b, spared.encoder.b_n, spared.decoder.b, spared.decoder.w) == (
+        False,
+        True,
+        True,
+        True,
+        False,
+    )
 
 
 @pytest.mark.parametrize("decay", [None, 0.1])
@@ -180,18 +233,18 @@ def test_the_learning_rate_falls_in_steps(decay):
     rates = np.array([0.2, 0.2, 0.1, 0.1, 0.05, 0.05])
     schedule = step_decay(0.2, 0.5, 2)
     np.testing.assert_allclose([schedule(jnp.int32(count)) for count in range(6)], rates, rtol=1e-6)
-    params = {"w": jnp.ones(5)}
+    params = {"w": jnp.ones((5, 1))}
     expected = np.ones(5)
     for rate, gradient in zip(rates, GRADIENTS, strict=True):
         expected = expected - rate * (gradient + (decay or 0) * expected)
-    gradients = [{"w": jnp.float32(gradient)} for gradient in GRADIENTS]
+    gradients = [{"w": jnp.float32(gradient)[:, None]} for gradient in GRADIENTS]
     got = trained(make_optimizer("sgd", schedule, weight_decay=decay), params, gradients)
-    np.testing.assert_allclose(got["w"], expected, rtol=1e-5)
+    np.testing.assert_allclose(got["w"][:, 0], expected, rtol=1e-5)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", OPTIMIZERS)
-def test_weight_decay_and_a_falling_rate_ride_the_run_axis(name):
+def test_weight_decay_and_a_decaying_rate_may_be_traced(name):
     def of(rate, decay):
         return trained(make_optimizer(name, step_decay(rate, 0.1, 2), weight_decay=decay))["kernel"]
 

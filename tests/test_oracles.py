@@ -10,8 +10,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from cases import D, H, assert_trees_close, generator, random_carry, random_inputs, random_params
 from flax import linen as nn
+from helpers.cases import D, H, assert_trees_close, generator, random_carry, random_inputs, random_params
 
 from rnnlab.cells.lstm import LSTMParams
 from rnnlab.cells.registry import make_cell

@@ -1,10 +1,10 @@
-"""The QRNN's two ways over a sequence: both give what its steps give, values and gradients."""
+"""The QRNN's two scans equal its steps, values and gradients."""
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from cases import D, H, assert_trees_close, generator, random_carry, random_inputs, random_params
+from helpers.cases import D, H, assert_trees_close, generator, random_carry, random_inputs, random_params
 
 from rnnlab.cells.qrnn import CHUNK
 from rnnlab.cells.registry import make_cell
@@ -25,12 +25,11 @@ ROWS = [
 
 @pytest.mark.parametrize("scan", ["sequential", "parallel"])
 @pytest.mark.parametrize(("steps", "options"), ROWS, ids=lambda v: str(v) if isinstance(v, int) else "-".join(v))
-def test_a_sequence_is_its_steps(scan, steps, options):
+def test_both_scans_equal_the_steps(scan, steps, options):
     cell, draw = make_cell("qrnn", H, scan=scan, **options), generator("pooling", steps, *options)
     params = random_params(cell, draw)
     carry, xs = random_carry(cell, params, draw, (B,)), random_inputs(draw, steps, B, D)
     pulls, pull = random_inputs(draw, steps, B, H), random_inputs(draw, B, H)
-    assert cell.sequence is not None
 
     def both(cell, carry, inputs):
         def loss(params, start, xs):
@@ -41,12 +40,12 @@ def test_a_sequence_is_its_steps(scan, steps, options):
 
     inputs = params, carry.c, xs
     (_, values), gradients = both(cell, carry, inputs)
-    (_, expected), expected_gradients = both(cell._replace(sequence=None), carry, inputs)
+    (_, expected), expected_gradients = both(cell._replace(scan=None), carry, inputs)
     assert_trees_close(values, expected, **VALUES)
     assert_trees_close(gradients, expected_gradients, **GRADIENTS)
 
 
-def test_the_ways_are_unlike_programs_and_a_cpu_goes_step_by_step():
+def test_the_two_scans_are_different_programs_and_a_cpu_takes_the_sequential_one():
     def program(scan):
         cell = make_cell("qrnn", H, scan=scan)
         params = random_params(cell, generator("programs"))

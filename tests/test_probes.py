@@ -5,11 +5,11 @@ import jax.numpy as jnp
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from cases import filled, generator, random_inputs
+from helpers.cases import filled, generator, random_inputs
 
 from experiments.cli.main import main
+from rnnlab.cells import make_cell, stack
 from rnnlab.cells.cerebral_lstm import CerebralParams
-from rnnlab.cells.registry import make_cell, stack
 from rnnlab.core.types import Split
 from rnnlab.models.recurrent_model import make_model
 from rnnlab.report import write as report
@@ -67,7 +67,7 @@ def test_the_paths_are_measured_as_the_docstring_says(task):
 
 
 @pytest.mark.parametrize("name", ["cerebral(lstm)", "cerebral(gru)"])
-def test_paths_round_any_cell_are_measured(name):
+def test_paths_around_any_cell_are_measured(name):
     """Of an LSTM's what ``cerebral_lstm`` with the same weights gives; a GRU's paths have no state of their own."""
     cell = make_cell(name, H)
     model, draw = make_model(cell, D, C, per_step=False), generator("probes", name)
@@ -88,7 +88,7 @@ def test_paths_round_any_cell_are_measured(name):
         np.testing.assert_allclose(found[measure], value, rtol=1e-4, err_msg=measure)
 
 
-def test_identical_paths_are_no_distance_apart():
+def test_identical_paths_have_distance_zero():
     _, model = a_model(paths="identical")
     draw = generator("identical")
     batch = Split(random_inputs(draw, B, T, D), draw.randint(0, C, B).astype(np.int32))
@@ -120,8 +120,8 @@ def test_probes_are_rows_of_the_metrics_from_epoch_0_on_for_living_runs(tmp_path
     """An arm with paths, one without, and a learning rate that kills in the first epoch."""
     directory = tmp_path / "run"
     arguments = ["run", "quickstart", "--data", "digits", "--arms", "cerebral-identical,lstm", "--seeds", "1",
-                 "--epochs", "2", "--out", str(directory), "--set", "probes=paths", "hidden_size=3", "steps_per_epoch=3",
-                 "batch_size=8", "optimizer=sgd", "arms.lstm.options.u_init=glorot_uniform",
+                 "--epochs", "2", "--out", str(directory), "--set", "probes=paths", "hidden_size=3",
+                 "steps_per_epoch=3", "batch_size=8", "optimizer=sgd", "arms.lstm.options.u_init=glorot_uniform",
                  "arms.lstm.cell=rnn", "options.activation=relu", "clip_norm=",
                  "arms.cerebral-identical.hyperparams.learning_rate=1e-2,1e30"]  # fmt: skip
     assert main(arguments) == 0

@@ -1,17 +1,17 @@
-"""What one cell becomes when terms of it are taken out: another cell, or a known sequence."""
+"""Reductions: a cell with terms removed or weights shared equals another cell, or a known sequence."""
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from cases import D, H, assert_trees_close, generator, random_carry, random_inputs, random_params
+from helpers.cases import D, H, assert_trees_close, generator, random_carry, random_inputs, random_params
 
+from rnnlab.cells import count_parameters, make_cell, stack
 from rnnlab.cells.cerebral_lstm import CerebralCarry, CerebralParams
 from rnnlab.cells.grid_block import GridCarry, GridParams
 from rnnlab.cells.gru import GRUParams
 from rnnlab.cells.lstm import LSTMCarry, LSTMParams
 from rnnlab.cells.peephole_lstm import PeepholeParams
-from rnnlab.cells.registry import count_parameters, make_cell, stack
 from rnnlab.cells.slim_lstm import SlimParams
 from rnnlab.cells.unroll import unroll
 from rnnlab.cells.wrappers.cerebral import PathParams
@@ -64,7 +64,7 @@ def test_diagonal_matrices_give_diagonal_peepholes(output_peephole):
 
 
 @pytest.mark.parametrize("variant", [1, 2, 3, 4, 5])
-def test_an_lstm_with_terms_taken_out_is_the_slim_one(variant):
+def test_an_lstm_with_terms_removed_is_the_slim_one(variant):
     cell, params, carry, xs = an_lstm("slim", variant)
     i_f_o, candidate = [0, 1, 3], 2  # LSTMParams order: i, f, c~, o
     w, u, b = params.w.copy(), params.u.copy(), params.b.copy()
@@ -78,12 +78,11 @@ def test_an_lstm_with_terms_taken_out_is_the_slim_one(variant):
         u_gates = random_inputs(generator("u_gates", variant), 3, H)
         for gate, row in zip(i_f_o, u_gates, strict=True):
             u[:, gate] = np.diag(row)
-    order = [*i_f_o, candidate]  # SlimParams order: i, f, o, c~
     slim = SlimParams(
         params.w[:, candidate],
-        u[:, order] if variant in (1, 2) else u[:, [candidate]],
+        u if variant in (1, 2) else u[:, [candidate]],
         u_gates,
-        b[order] if variant in (1, 3, 5) else b[[candidate]],
+        b if variant in (1, 3, 5) else b[[candidate]],
     )
     got = run(make_cell(f"lstm{variant}", H), slim, xs, carry)
     assert_trees_close(got, run(cell, LSTMParams(w, u, b), xs, carry), **FLOAT32)
@@ -201,7 +200,7 @@ def test_the_printed_cerebral_cell_state_has_no_memory():
 
 
 @pytest.mark.parametrize("paths", ["independent", "tied"])
-def test_the_cerebral_structure_round_an_lstm_is_the_cerebral_lstm(paths):
+def test_the_cerebral_structure_around_an_lstm_is_the_cerebral_lstm(paths):
     """From the same weights: outputs, memories, gates, and gradients."""
     draw, options = generator("cerebral structure", paths), {"activation": "sigmoid", "paths": paths}
     of_lstm, written_out = make_cell("cerebral(lstm)", H, **options), make_cell("cerebral_lstm", H, **options)
@@ -288,16 +287,15 @@ def test_dense_connections_that_are_cut_leave_a_plain_stack():
 
 
 @pytest.mark.parametrize("connections", ["plain", "residual", "dense"])
-def test_a_stack_of_qrnns_runs_over_time_layer_by_layer(connections):
-    """And is then what its steps make; with lengths it steps, as every cell does."""
+def test_the_scan_of_a_stack_of_qrnns_is_its_steps(connections):
     draw, cells = generator("qrnns", connections), [make_cell("qrnn", H), make_cell("qrnn", H, window=3)]
     cell = stack(cells, connections=connections, dropout=0.5, key=jax.random.key(1))
     params = random_params(cell, draw)
     carry, xs = random_carry(cell, params, draw, (B,)), random_inputs(draw, T, B, D)
     expected = run(cell, params, xs, carry)
-    assert_trees_close(cell.sequence(params, carry, xs), expected, **FLOAT32)
+    assert_trees_close(cell.scan(params, carry, xs, None, False), expected, **FLOAT32)
     assert_trees_close(unroll(cell, params, xs, carry, lengths=np.full(B, T)), expected, **FLOAT32)
-    assert stack([cells[0], make_cell("lstm", H)]).sequence is None
+    assert stack([cells[0], make_cell("lstm", H)]).scan is None
 
 
 def a_biological(*names, **options):
@@ -390,7 +388,7 @@ def test_a_qrnn_is_a_convolution_and_a_pooling(steps):
     padded = np.concatenate([np.zeros((2, B, D)), xs])
     a = sum(np.einsum("tbd,dgh->tbgh", padded[2 - k : 2 - k + steps], w[:, k]) for k in range(3)) + b
     c, expected = np.zeros((B, H)), []
-    for z, f, o, i in np.moveaxis(a, 2, 1):
+    for i, f, z, o in np.moveaxis(a, 2, 1):
         c = logistic(f) * c + logistic(i) * np.tanh(z)
         expected.append(logistic(o) * c)
     np.testing.assert_allclose(unroll(cell, params, xs)[1], np.stack(expected), **FLOAT32)
@@ -400,7 +398,7 @@ def test_a_qrnn_of_window_1_and_constant_forget_gate_is_an_exponential_average()
     draw = generator("average")
     cell = make_cell("qrnn", H, window=1, pooling="f")
     params, xs = random_params(cell, draw), random_inputs(draw, T, B, D)
-    params.w[:, 0, 1] = 0
-    f, z = logistic(params.b[1]), np.tanh(xs @ params.w[:, 0, 0] + params.b[0])
+    params.w[:, 0, 0] = 0
+    f, z = logistic(params.b[0]), np.tanh(xs @ params.w[:, 0, 1] + params.b[1])
     expected = sum((1 - f) * f ** (T - 1 - t) * z[t] for t in range(T))
     np.testing.assert_allclose(unroll(cell, params, xs)[1][-1], expected, **FLOAT32)

@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from helpers.interrupted_runs import ONE, At, Killed, computed, expect, interrupt, kill, whole
 
 from experiments import quickstart
 from experiments.cli.main import main
@@ -20,7 +21,6 @@ from rnnlab.runs.progress import NoProgressMeter
 from rnnlab.runs.validate import validate
 from rnnlab.storage import checkpoint
 from rnnlab.storage import files as storage_files
-from tests.helpers.interrupted_runs import ONE, At, Killed, computed, expect, interrupt, kill, whole
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -213,7 +213,7 @@ def test_a_finished_run_continued_for_more_epochs_equals_a_longer_run(tmp_path):
 LIMITED = """
 import resource, sys
 from experiments.cli.main import main
-from tests.helpers.interrupted_runs import ONE, At, Killed, computed, expect, interrupt, kill, whole
+from helpers.interrupted_runs import ONE, At, Killed, computed, expect, interrupt, kill, whole
 resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[1]), resource.RLIM_INFINITY))
 sys.exit(main(sys.argv[2:]))
 """

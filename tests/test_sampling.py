@@ -1,4 +1,4 @@
-"""Text from a model: each character is drawn as the model expects it, and the command says what it cannot do."""
+"""Sampling: characters are drawn from the model's distribution, and the command refuses wrong options."""
 
 import shutil
 from itertools import pairwise
@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from experiments.cli.main import main
-from rnnlab.cells.registry import make_cell, stack
+from rnnlab.cells import make_cell, stack
 from rnnlab.core.types import Model
 from rnnlab.models.recurrent_model import make_model
 from rnnlab.models.sampling import generate
@@ -87,7 +87,7 @@ def test_a_higher_temperature_is_less_certain():
 
 @pytest.mark.parametrize("options", [{"temperature": 0}, {"top_k": 1}, {"temperature": 0, "top_k": 3},
                                      {"temperature": 1e-300}])  # fmt: skip
-def test_the_likeliest_only(options):
+def test_temperature_0_or_top_1_takes_the_most_likely_id(options):
     assert shares(50, **options).tolist() == [0, 0, 1, 0, 0]
     assert shares(50, logits=1e38 * LOGITS, **options).tolist() == [0, 0, 1, 0, 0]
 
@@ -121,7 +121,8 @@ def folder(tmp_path_factory):
         patch.setattr("experiments.cli.report.write", lambda directory, config: 0)
         common = ["run", "quickstart", "--quick", "--arms", "lstm", "--out"]
         assert main([*common, f"{folder}/run", "--data", f"text:{folder}/text.txt", "--seeds", "3:5", "--epochs", "8",
-                     "--set", "arms.lstm.layers=2", "arms.lstm.cell=rnn", "sequence_length=9", "learning_rate=0.03,1e-5",
+                     "--set", "arms.lstm.layers=2", "arms.lstm.cell=rnn", "sequence_length=9",
+                     "learning_rate=0.03,1e-5",
                      *small]) == 0  # fmt: skip
     (folder / "text.txt").unlink()
     return folder
@@ -158,7 +159,7 @@ def test_a_key_is_a_text(folder, capsys):
     ("arguments", "accepted"),
     [
         (["--arm", "gru"], "lstm, all"), (["--seed", "5"], "3, 4"), (["--seed", "x"], "whole number"),
-        (["--prompt", ""], "one character or more"), (["--prompt", "abXc\n"], r"'\n' 'X' not in"),
+        (["--prompt", ""], "one or more characters"), (["--prompt", "abXc\n"], r"'\n' 'X' not in"),
         (["--length", "0"], "from 1"), (["--length", "ten"], "from 1"), (["--length", "9" * 20], "1000000"),
         (["--temperature", "-1"], "from 0"), (["--temperature", "nan"], "finite"), (["--temperature", "inf"], "finite"),
         (["--temperature", "hot"], "a number"), (["--top-k", "-1"], "from 0 to 3"), (["--top-k", "4"], "from 0 to 3"),
@@ -166,7 +167,7 @@ def test_a_key_is_a_text(folder, capsys):
         (["--key", "-1"], "from 0"), (["--set", "learning_rate"], "name=value"), (["--set", "x=1"], "learning_rate"),
         (["--set", "learning_rate=1"], "0.03, 1e-05"), (["--set", "learning_rate=fast"], "a number"),
         (["--nope"], "--help"), (["--length"], "--help"),
-        (["--beam", "3"], "--beam: means nothing to a run of language_modeling"), (["--questions", "3"], "--q"),
+        (["--beam", "3"], "--beam: does not apply to a run of language_modeling"), (["--questions", "3"], "--q"),
     ],
 )  # fmt: skip
 def test_a_wrong_option(folder, capsys, arguments, accepted):

@@ -1,4 +1,4 @@
-"""Sequence to sequence against NumPy, its decoders against every answer there is, and a run from start to sample."""
+"""Sequence to sequence against NumPy, its decoders against exhaustive search, and a run from start to sample."""
 
 import itertools
 import json
@@ -10,16 +10,13 @@ import jax.numpy as jnp
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-import transcriptions as paper
-from cases import generator
-from rnnlab.runs.arms import plan_arms
-from rnnlab.runs.loop import Training
-from rnnlab.runs.prepare import prepare
+from helpers import transcriptions as paper
+from helpers.cases import generator
 
 import experiments.seq2seq as study
 from experiments.cli.main import _parser, main
 from experiments.cli.run import configuration
-from rnnlab.cells.registry import count_parameters, make_cell, stack
+from rnnlab.cells import count_parameters, make_cell, stack
 from rnnlab.cells.unroll import unroll
 from rnnlab.cells.wrappers.recurrent_dropout import dropout_mask
 from rnnlab.config.experiment import Arm, from_json, to_json
@@ -28,7 +25,10 @@ from rnnlab.data import registry as data
 from rnnlab.models.decoding import beam, greedy
 from rnnlab.models.recurrent_model import Dropout, make_model
 from rnnlab.models.seq2seq import ATTENTION, make_seq2seq
+from rnnlab.runs import arm_trainer
 from rnnlab.runs.saved_run import load_run
+from rnnlab.runs.validate import validate
+from rnnlab.train.arm_spec import build_model
 from rnnlab.train.tasks import TASKS
 
 V, B, Q, A, H, E = 5, 3, 4, 3, 6, 2
@@ -180,7 +180,7 @@ def test_the_last_carry_is_handed_over_where_it_fits(encoder, decoder, handed):
         plain.apply(drawn(plain), ids, None, None)
     else:
         with pytest.raises(
-            InputError, match=r"^decoder: begins with .*\[6\].*ends with .*; accepted: .* or attention$"
+            InputError, match=r"^decoder: starts with .*\[6\].*ends with .*; accepted: .* or attention$"
         ):
             plain.apply(drawn(plain), ids, None, None)
 
@@ -224,7 +224,7 @@ def test_dropout_has_one_mask_of_the_inputs_for_question_and_answer():
     np.testing.assert_allclose(inputs, masked, **FLOAT32)
     np.testing.assert_allclose(none, whole, **FLOAT32)
     assert not any(np.allclose(other, whole) for other in others)
-    with pytest.raises(InputError, match=r"^dropout: one-hot ids"):
+    with pytest.raises(InputError, match=r"^dropout: input dropout requires"):
         a_model("dot", dropout=Dropout(key, inputs=0.5)).apply(drawn(a_model("dot")), ids, None, None)
 
 
@@ -233,8 +233,8 @@ def test_what_cannot_be_put_together_is_told():
         a_model("dot", width=H + 1)
     with pytest.raises(InputError, match=r"^attention: unknown value 'dott'; did you mean 'dot'"):
         make_seq2seq(make_cell("rnn", H), make_cell("rnn", H), V, V, prompt_length=Q, attention="dott")
-    with pytest.raises(InputError, match=r"^decoder: it reads the whole answer"):
-        make_seq2seq(make_cell("rnn", H), SimpleNamespace(hidden_size=H, over=print), V, V, prompt_length=Q)
+    with pytest.raises(InputError, match=r"^decoder: the cell needs the whole sequence"):
+        make_seq2seq(make_cell("rnn", H), SimpleNamespace(hidden_size=H, step=None), V, V, prompt_length=Q)
 
 
 # decoding
@@ -423,19 +423,19 @@ def with_arm(arm, **changes):
         (with_arm(Arm("lstm", decoder="gru")), "arms.a.decoder: gru, without attention; accepted: with attention=none"),
         (with_arm(Arm("lstm", decoder="gruu", attention="dot")), "did you mean 'gru'"),
         (with_arm(Arm("lstm", attention="dot", options={"reset": "before"})), "option of cell lstm or lstm: unknown"),
-        (with_arm(Arm("lstm", decoder="gru", attention="none")), "arms.a: decoder: begins with RNNCarry(h=[4])"),
+        (with_arm(Arm("lstm", decoder="gru", attention="none")), "arms.a: decoder: starts with RNNCarry(h=[4])"),
         (with_arm(Arm("lstm", attention="dot"), data_options={"length": 3}), "arms.a.attention: dot, but reversal"),
         (with_arm(Arm("lstm", attention="none"), data="digits", data_options={}), "but digits feeds no answer back"),
-        (with_arm(Arm("lstm", attention="dot"), dropout=(0.5,)), "arms.a: dropout: one-hot ids"),
+        (with_arm(Arm("lstm", attention="dot"), dropout=(0.5,)), "arms.a: dropout: input dropout requires"),
         (with_arm(Arm(BOTH)), "arms.a.cell: bidirectional(lstm) reads the text both ways"),
-        (with_arm(Arm("lstm", decoder=BOTH, attention="additive")), "arms.a.decoder: it reads the whole"),
+        (with_arm(Arm("lstm", decoder=BOTH, attention="additive")), "arms.a.decoder: the cell needs the whole"),
         (with_arm(Arm(BOTH, decoder="lstm", attention="dot")), "arms.a.attention: dot of an encoder's 8"),
         (with_arm(Arm("gru", attention="dot"), recurrent_dropout=(0.5,)), "arms.a: recurrent_dropout: "),
     ],
 )  # fmt: skip
 def test_an_arm_that_cannot_be_is_told(config, said):
     with pytest.raises(InputError) as caught:
-        prepare(config)
+        validate(config)
     assert said in str(caught.value)
     assert "\n" not in str(caught.value)
 
@@ -446,14 +446,14 @@ def test_encoder_and_decoder_take_their_own_options():
     assert arm.cells == ("lstm", "gru")
     assert Arm("rnn", attention="none").cells == ("rnn", "rnn")
     assert from_json(to_json(config), type(config)) == config
-    prepared = prepare(config)
-    params = jax.jit(prepared.recipes["a"].make_model({}, None).init)(jax.random.key(0, impl="unsafe_rbg"))
+    experiment = validate(config)
+    params = jax.jit(build_model(experiment.specs["a"], {}).init)(jax.random.key(0, impl="unsafe_rbg"))
     assert params.embedding.shape == (5, 3)
     assert [layer.u.shape for layer in params.encoder] == [(4, 4, 4)] * 2
     assert [layer.u.shape for layer in params.decoder] == [(4, 3, 4)] * 2
     np.testing.assert_array_equal(params.encoder[1].b[1], np.full(4, 2.5))
     assert params.decoder[0].b_n is None  # reset="before"
-    assert plan_arms(config)["a"].fixed == {"u_init": "glorot_uniform", "forget_bias": 2.5, "reset": "before"}
+    assert dict(experiment.specs["a"].options) == {"u_init": "glorot_uniform", "forget_bias": 2.5, "reset": "before"}
 
 
 def test_the_path_of_a_users_decoder_is_kept_absolute(tmp_path, monkeypatch):
@@ -478,14 +478,14 @@ def trained(tmp_path_factory):
     asked = []
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("experiments.cli.report.write", lambda directory, config: 0)
-        epoch = Training._epoch
+        epoch = arm_trainer._ArmTrainer._epoch
 
         def stopped(training, *rest):
-            training.stop.asked = (training.name, training.position.epoch) == ("stream", 2) and not asked
-            asked.extend([1] if training.stop.asked else [])
+            training.stop.requested = (training.store.name, training.position.epoch) == ("stream", 2) and not asked
+            asked.extend([1] if training.stop.requested else [])
             return epoch(training, *rest)
 
-        patch.setattr(Training, "_epoch", stopped)
+        patch.setattr(arm_trainer._ArmTrainer, "_epoch", stopped)
         assert main(arguments) == 130
         assert main(["resume", f"{folder}/run"]) == 0
     return folder / "run"
@@ -533,7 +533,7 @@ def test_sample_shows_questions_answers_and_what_is_wrong(trained, capsys):
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (["--prompt", "1 2"], "--prompt: means nothing to a run of sequence_to_sequence"), (["--top-k", "1"], "-k"),
+        (["--prompt", "1 2"], "--prompt: does not apply to a run of sequence_to_sequence"), (["--top-k", "1"], "-k"),
         (["--temperature", "1"], "--temperature: "), (["--length", "9"], "--length: "), (["--key", "0"], "--key: "),
         (["--arm", "stream", "--beam", "0"], "--beam: '0' is not accepted; accepted: a whole number from 1"),
         (["--arm", "stream", "--beam", "x"], "--beam: 'x'"), (["--arm", "stream", "--questions", "0"], "--quest"),

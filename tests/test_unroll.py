@@ -1,10 +1,10 @@
-"""The laws of a cell over time: what ``unroll`` promises, for every row of the table that time can tell apart."""
+"""The laws of ``unroll``, for every row of the table that differs over time."""
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from cases import (
+from helpers.cases import (
     OVER_TIME,
     D,
     H,
@@ -20,6 +20,7 @@ from cases import (
 
 from rnnlab.cells.registry import make_cell
 from rnnlab.cells.unroll import unroll
+from rnnlab.core.errors import InputError
 
 T = 5
 # One step is good to a few 1e-6 (test_cells.py); five steps pass it on through slopes of order 1.
@@ -78,14 +79,14 @@ def as_records(before, after):
 
 
 @every_row(ROWS, ("case", "reverse"))
-def test_unroll_is_a_loop(case, reverse):
+def test_unroll_equals_a_loop(case, reverse):
     cell, params, carry, xs = drawn(case, 2)
     got = unroll(cell, params, xs, carry, reverse=reverse)
     assert_trees_close(got, looped(cell, params, xs, carry, reverse), **FLOAT32)
 
 
 @every_row(ROWS, ("case", "reverse"), fast=UNLIKE)
-def test_two_halves_are_the_whole(case, reverse):
+def test_two_halves_equal_the_whole(case, reverse):
     cell, params, carry, xs = drawn(case, 2, 4)
     run = jax.jit(lambda xs, carry: unroll(cell, params, xs, carry, reverse=reverse))
     halves = [xs[2:], xs[:2]] if reverse else [xs[:2], xs[2:]]
@@ -104,33 +105,37 @@ def test_carry_starts_as_the_cells_own():
 
 
 @both_ways
-@pytest.mark.parametrize("name", ["lstm", "cerebral_lstm"])
-def test_a_sequence_is_used_and_agrees(name, reverse):
-    """A cell that runs over time by itself (here: by a scan of its step) gives what its steps give."""
-    calls = []
-    case = next(case for case in OVER_TIME if case.name == name)
-    steps, params, carry, xs = drawn(case, 2)
+def test_a_scan_is_preferred_to_steps_and_gets_lengths_and_direction(reverse):
+    steps, params, carry, xs = drawn(OVER_TIME[0], 2)
+    lengths, calls = np.array([2, 4]), []
 
-    def sequence(params, carry, xs):
-        calls.append(xs.shape)
-        return jax.lax.scan(lambda c, x: steps.step(params, c, x), carry, xs)
+    def scan(*arguments):
+        calls.append(arguments)
+        return carry, xs
 
-    def never(*_):
-        raise AssertionError("unroll took a step of a cell that has a sequence")
+    both = steps._replace(scan=scan)
+    for cell in (both, both._replace(step=None)):
+        assert unroll(cell, params, xs, carry, lengths=lengths, reverse=reverse) == (carry, xs)
+    assert calls == [(params, carry, xs, lengths, reverse)] * 2
+    plain = unroll(both, params, xs, carry, reverse=reverse, plain=True)  # for forward-mode derivatives
+    assert_trees_close(plain, looped(steps, params, xs, carry, reverse), **FLOAT32)
+    assert len(calls) == 2
 
-    fast = steps._replace(sequence=sequence, step=never)
-    assert_trees_close(
-        unroll(fast, params, xs, carry, reverse=reverse), looped(steps, params, xs, carry, reverse), **FLOAT32
-    )
-    assert calls == [xs.shape]
-    # Padding is not the sequence's to know about.
-    whole = steps._replace(sequence=sequence)
-    lengths = np.array([2, 4])
-    assert_trees_close(
-        unroll(whole, params, xs, carry, lengths=lengths, reverse=reverse),
-        unroll(steps, params, xs, carry, lengths=lengths, reverse=reverse),
-        **FLOAT32,
-    )
+
+@both_ways
+@pytest.mark.parametrize("lengths", [None, LENGTHS], ids=["whole", "padded"])
+@pytest.mark.parametrize("case", [case for case in OVER_TIME if case.make().scan is not None], ids=name_of)
+def test_scan_equals_step(case, lengths, reverse):
+    """The law of cells that have both."""
+    cell, params, carry, xs = drawn(case, len(LENGTHS))
+    by_step = unroll(cell._replace(scan=None), params, xs, carry, lengths=lengths, reverse=reverse)
+    assert_trees_close(cell.scan(params, carry, xs, lengths, reverse), by_step, **FLOAT32)
+
+
+def test_a_cell_without_step_and_scan_is_refused():
+    cell, params, carry, xs = drawn(OVER_TIME[0], 2)
+    with pytest.raises(InputError, match="needs the whole sequence"):
+        unroll(cell._replace(step=None), params, xs, carry)
 
 
 def padded_with(xs, garbage):

@@ -4,12 +4,12 @@ from typing import Literal
 
 import numpy as np
 import pytest
+from helpers.data import error_of
 
 from rnnlab import data
 from rnnlab.data import word_vocabulary
 from rnnlab.data.options import check_options, options_of
 from rnnlab.data.word_vocabulary import Options, encode_reviews
-from tests.helpers.data import error_of
 
 # Counts: film 4, good 3, bad 2, zebra 1, apple 1. Ids: film 3, good 4, bad 5, apple 6, zebra 7.
 TRAIN = ["Film good zebra", "good, film... BAD", "bad film", "good film apple"]

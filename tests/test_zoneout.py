@@ -1,9 +1,17 @@
-"""The QRNN's zoneout: units that keep their state for a step, while there is a key."""
+"""The QRNN's zoneout: with a key, units keep their state for a step at random."""
 
 import jax
 import numpy as np
 import pytest
-from cases import D, assert_trees_close, assert_trees_equal, generator, random_carry, random_inputs, random_params
+from helpers.cases import (
+    D,
+    assert_trees_close,
+    assert_trees_equal,
+    generator,
+    random_carry,
+    random_inputs,
+    random_params,
+)
 
 from rnnlab.cells.registry import make_cell
 from rnnlab.cells.unroll import unroll
@@ -50,7 +58,7 @@ def test_a_kept_unit_keeps_its_state_and_the_others_are_what_they_would_be(pooli
 @pytest.mark.slow
 @pytest.mark.parametrize("pooling", ["fo", "ifo"])
 def test_the_sequence_draws_as_the_steps_do_and_padding_moves_no_draw(pooling):
-    params, carry, xs = drawn(pooling, batch_size=3) if pooling == "fo" else drawn(pooling, batch=2)
+    params, carry, xs = drawn(pooling, batch=3) if pooling == "fo" else drawn(pooling, batch=2)
     cell, before, hs = zoned(KEY, pooling), carry, []
     step = jax.jit(cell.step)
     for x in xs:
@@ -64,7 +72,7 @@ def test_the_sequence_draws_as_the_steps_do_and_padding_moves_no_draw(pooling):
         np.testing.assert_allclose(padded[:length, element], together[:length, element], **FLOAT32)
 
 
-def test_keys_steps_and_elements_have_draws_of_their_own():
+def test_keys_steps_and_elements_draw_independently():
     params, carry, xs = drawn()
     same = carry._replace(t=0 * carry.t)
 

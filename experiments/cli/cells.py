@@ -1,26 +1,25 @@
-"""The table of cells, from the cells themselves: counts by tracing, formulas and papers from their docstrings."""
+"""The command ``cells``: the registry as a table, with parameter counts from the cells themselves."""
 
 import inspect
-import re
 from collections.abc import Sequence
 
 import jax
 
-from rnnlab.cells.registry import CELLS, COMBINATORS, cell_factory, count_parameters, make_cell
+from rnnlab.cells.registry import CELLS, COMBINATORS, CellEntry, cell_factory, count_parameters, make_cell
 from rnnlab.core.errors import InputError
 
 INPUTS, HIDDEN, CLASSES = 28, 100, 10  # row-wise MNIST, the sizes of Akandeh & Salem's Table 1
 
-EXAMPLES = tuple(f"{combinator}(lstm)" for combinator in COMBINATORS)
-
-HEADER = ("cell", "parameters", "with softmax", "formula", "paper")
+HEADER = ("cell", "parameters", "with softmax", "formula", "tested against", "paper")
 
 
-def rows(own: Sequence[str] = ()) -> list[tuple[str, str, str, str, str]]:
-    """A row a cell, and one for each combinator: name, parameters with D=28 and H=100, the same with a 10-way softmax
-    on h, formula, paper."""
-    found = []
-    for name in (*CELLS, *EXAMPLES, *own):
+def rows(own: Sequence[str] = ()) -> list[tuple[str, ...]]:
+    """A row per cell, combinator (around an LSTM) and cell in ``own``: name, parameters with D=28 and H=100, the same
+    with a 10-way softmax on h, formula, oracle, paper."""
+    combined = {f"{name}(lstm)": entry for name, entry in COMBINATORS.items()}
+    entries = {**CELLS, **combined, **{name: _user_entry(name) for name in own}}
+    table: list[tuple[str, ...]] = []
+    for name, entry in entries.items():
         cell = make_cell(name, HIDDEN)
         try:
             shapes = jax.eval_shape(lambda key, cell=cell: cell.init(key, INPUTS), jax.random.key(0))
@@ -28,32 +27,36 @@ def rows(own: Sequence[str] = ()) -> list[tuple[str, str, str, str, str]]:
             if name not in own:
                 raise
             raise InputError(f"cell: {name}: init fails: {type(error).__name__}: {error}") from error
-        count = count_parameters(shapes)
-        doc = inspect.getdoc(cell_factory(name)) or ""
-        readout = cell.hidden_size * CLASSES + CLASSES
-        paper = re.sub(r"\s*\n\s+", " ", _section(doc, "Paper"))
-        found.append((name, f"{count:,}", f"{count + readout:,}", _section(doc, "Parameters").rstrip("."), paper))
-    return found
+        count, readout = count_parameters(shapes), cell.hidden_size * CLASSES + CLASSES
+        table.append((name, f"{count:,}", f"{count + readout:,}", entry.formula, entry.oracle, entry.paper))
+    return table
 
 
-def _section(doc: str, title: str) -> str:
-    match = re.search(rf"^{title}: (.*(?:\n    .*)*)", doc, re.MULTILINE)
-    return " ".join(match.group(1).split()) if match else ""
+def _user_entry(name: str) -> CellEntry:
+    """Of a user's cell: what its docstring says after ``Paper:`` and ``Parameters:``."""
+    factory = cell_factory(name)
+    lines = [line.strip() for line in (inspect.getdoc(factory) or "").splitlines()]
+    paper, formula = (
+        next((line.removeprefix(title).strip() for line in lines if line.startswith(title)), "")
+        for title in ("Paper:", "Parameters:")
+    )
+    return CellEntry(factory, paper, formula)
 
 
 def table(own: Sequence[str] = (), *, markdown: bool = False) -> str:
-    """The rows as text with aligned columns and what they leave out, or as a Markdown table."""
+    """The rows as text with aligned columns, or as a Markdown table."""
     lines = [HEADER, *rows(own)]
     if markdown:
         cells = [tuple(cell.replace("*", r"\*").replace("|", r"\|") for cell in line) for line in lines]
         cells = [(f"`{line[0]}`", *line[1:]) if index else line for index, line in enumerate(cells)]
-        rule = ("---", "---:", "---:", "---", "---")
+        rule = ("---", "---:", "---:", "---", "---", "---")
         return "\n".join(f"| {' | '.join(line)} |" for line in (cells[0], rule, *cells[1:]))
     widths = [max(len(line[column]) for line in lines) for column in range(len(HEADER) - 1)]
-    align = (str.ljust, str.rjust, str.rjust, str.ljust)
+    align = (str.ljust, str.rjust, str.rjust, str.ljust, str.ljust)
     shown = [
         "  ".join((*(fit(cell, width) for fit, cell, width in zip(align, line, widths, strict=False)), line[-1]))
         for line in lines
     ]
-    return "\n".join([*shown, "", f"{', '.join(f'{name}(CELL)' for name in COMBINATORS)}: any cell, a combined one or"
-                      " path/to/file.py:function too, as in bidirectional(cerebral(gru))"])  # fmt: skip
+    combinators = ", ".join(f"{name}(CELL)" for name in COMBINATORS)
+    return "\n".join([*shown, "", f"CELL in {combinators}: any cell, combined or path/to/file.py:function too, "
+                      "as in bidirectional(cerebral(gru))"])  # fmt: skip

@@ -1,4 +1,4 @@
-"""The command ``sample`` on a run whose data set feeds the answer back: held-out questions and what is decoded."""
+"""The command ``sample`` for sequence to sequence: test prompts and the decoded answers."""
 
 from __future__ import annotations
 
@@ -7,43 +7,43 @@ from typing import TYPE_CHECKING, Any
 
 from experiments.cli.selection import chosen_arms, tell_left_out, which, whole
 
-if TYPE_CHECKING:  # JAX takes its time
+if TYPE_CHECKING:  # importing JAX is slow
     from rnnlab.core.types import Split
     from rnnlab.runs.saved_run import SavedRun
 
-MOST_QUESTIONS = 100
-WIDEST = 100
+MAX_PROMPTS = 100
+MAX_WIDTH = 100
 
 
 def show(run: SavedRun, options: argparse.Namespace) -> int:
-    """Print held-out questions, the right answers, and what each arm writes: greedy, and the best of a beam."""
+    """Print test prompts, their answers, and what each arm decodes: greedily, and the best of a beam."""
     arms, left_out = chosen_arms(run, options)
-    questions = whole("--questions", options.questions, 1, MOST_QUESTIONS)
-    width = None if options.beam is None else whole("--beam", options.beam, 1, WIDEST)
-    split = run.examples("test", questions)
-    told = {arm: _decoded(run, arm, options, arms, split, width) for arm in arms}
+    count = whole("--questions", options.questions, 1, MAX_PROMPTS)
+    width = None if options.beam is None else whole("--beam", options.beam, 1, MAX_WIDTH)
+    split = run.examples("test", count)
+    decoded: dict[str, Any] = {}
+    for arm in arms:
+        decoded |= _decoded(run, arm, options, arms, split, width)
     tell_left_out(left_out)
-    asked = run.dataset.prompt_length
-    column = max(map(len, ["prompt_length", *(label for found in told.values() for label in found)]))
+    length = run.dataset.prompt_length
+    column = max(map(len, ["question", *decoded]))
     for row, (inputs, targets) in enumerate(zip(split.inputs, split.targets, strict=True)):
-        print(f"{'question':{column}}  {_ids(inputs[:asked])}")
-        print(f"{'answer':{column}}  {_ids(targets[asked:])}")
-        for found in told.values():
-            for label, answers in found.items():
-                wrong = "" if answers[row].tolist() == targets[asked:].tolist() else "  wrong"
-                print(f"{label:{column}}  {_ids(answers[row])}{wrong}")
+        print(f"{'question':{column}}  {_text(inputs[:length])}")
+        print(f"{'answer':{column}}  {_text(targets[length:])}")
+        for label, answers in decoded.items():
+            wrong = "" if answers[row].tolist() == targets[length:].tolist() else "  wrong"
+            print(f"{label:{column}}  {_text(answers[row])}{wrong}")
         print()
-    for found in told.values():
-        for label, answers in found.items():
-            right = int((answers == split.targets[:, asked:]).all(axis=1).sum())
-            print(f"{label:{column}}  {right} of {len(answers)} right")
+    for label, answers in decoded.items():
+        right = int((answers == split.targets[:, length:]).all(axis=1).sum())
+        print(f"{label:{column}}  {right} of {len(answers)} right")
     return 0
 
 
 def _decoded(
     run: SavedRun, arm: str, options: argparse.Namespace, arms: list[str], split: Split, width: int | None
 ) -> dict[str, Any]:
-    """What the arm writes, ids ``[N, A]`` by label."""
+    """The arm's answers, ids ``[N, A]`` by label: greedy, and with ``width`` by beam search."""
     import jax
     import numpy as np
 
@@ -51,17 +51,17 @@ def _decoded(
 
     hyperparams, seed, epoch = which(run, arm, options, arms)
     params, model = run.params(arm, seed, epoch, **hyperparams), run.model(arm, **hyperparams)
-    asked = run.dataset.prompt_length
-    length, start = split.inputs.shape[1] - asked, int(split.inputs[0, asked])
+    prompt_length = run.dataset.prompt_length
+    length, start = split.inputs.shape[1] - prompt_length, int(split.inputs[0, prompt_length])
 
-    def write(params: Any, questions: Any) -> dict[str, Any]:
-        found = {arm: greedy(model, params, questions, start, length).ids}
+    def decode(params: Any, prompts: Any) -> dict[str, Any]:
+        answers = {arm: greedy(model, params, prompts, start, length).ids}
         if width is not None:
-            found[f"{arm}, beam {width}"] = beam(model, params, questions, start, length, width).ids[:, 0]
-        return found
+            answers[f"{arm}, beam {width}"] = beam(model, params, prompts, start, length, width).ids[:, 0]
+        return answers
 
-    return jax.tree.map(np.asarray, jax.jit(write)(params, split.inputs[:, :asked]))
+    return jax.tree.map(np.asarray, jax.jit(decode)(params, split.inputs[:, :prompt_length]))
 
 
-def _ids(ids: Any) -> str:
+def _text(ids: Any) -> str:
     return " ".join(map(str, ids.tolist()))

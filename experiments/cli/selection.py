@@ -1,4 +1,4 @@
-"""What the options of a command that reads a run mean: which arms, seed, epoch and swept numbers."""
+"""Parses the options that select an arm, seed, epoch and swept hyperparameters of a run."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from rnnlab.config.experiment import MOST
 from rnnlab.core.errors import InputError, choose, unknown
 
-if TYPE_CHECKING:  # JAX takes its time
+if TYPE_CHECKING:  # importing JAX is slow
     from rnnlab.runs.saved_run import SavedRun
 
 ALL = "all"
@@ -17,60 +17,60 @@ LAST_KEY = 2**32 - 1
 
 
 def tell_left_out(arms: list[str]) -> None:
-    """Name the arms that ``all`` leaves out."""
+    """Print the arms that ``all`` leaves out."""
     if arms:
         print(f"no checkpoint yet, left out: {', '.join(arms)}", file=sys.stderr)
 
 
 def chosen_arms(run: SavedRun, options: argparse.Namespace) -> tuple[list[str], list[str]]:
-    """The arms that are asked for, and those that ``all`` leaves out since nothing of them is saved."""
+    """The selected arms, and those that ``all`` leaves out because they have no checkpoint."""
     names = list(run.config.arms)
     if options.arm == ALL:
         saved = [name for name in names if run.saved(name)]
         if not saved:
-            raise InputError(f"checkpoint: none in {options.directory} yet; accepted: a run that saved one")
+            raise InputError(f"checkpoint: none in {options.directory} yet; accepted: a run with a checkpoint")
         return saved, [name for name in names if name not in saved]
     if options.arm is None and len(names) > 1:
-        raise InputError(f"--arm: the run has several; accepted: {', '.join([*names, ALL])}")
+        raise InputError(f"--arm: the run has several arms; accepted: {', '.join([*names, ALL])}")
     return [names[0] if options.arm is None else choose("--arm", options.arm, [*names, ALL])], []
 
 
 def which(
     run: SavedRun, arm: str, options: argparse.Namespace, arms: list[str]
 ) -> tuple[dict[str, float], int, str | int]:
-    """The numbers, the seed and the epoch that are meant."""
-    hyperparams = _numbers(run, arm, options.set, arms)
+    """The selected hyperparameters, seed and epoch."""
+    hyperparams = _hyperparams(run, arm, options.set, arms)
     seed = run.config.seeds[0] if options.seed is None else whole("--seed", options.seed, 0, LAST_KEY)
     return hyperparams, seed, whole("--epoch", options.epoch, 0, MOST) if options.epoch.isdecimal() else options.epoch
 
 
-def _numbers(run: SavedRun, arm: str, assignments: list[str], arms: list[str]) -> dict[str, float]:
-    """The numbers that are named for the arm; one of them may belong to other arms only."""
-    found = {}
+def _hyperparams(run: SavedRun, arm: str, assignments: list[str], arms: list[str]) -> dict[str, float]:
+    """The assigned hyperparameters that the arm has; each must belong to at least one of ``arms``."""
+    chosen = {}
     for assignment in assignments:
         name, equals, text = assignment.partition("=")
         if not equals:
             raise InputError(f"--set: {assignment!r} is not an assignment; accepted: name=value")
-        accepted = sorted({number for other in arms for number in run.hyperparams(other)})
+        accepted = sorted({swept for other in arms for swept in run.hyperparams(other)})
         if name not in accepted:
             raise unknown("--set", name, accepted)
         if name in run.hyperparams(arm):
-            found[name] = number(f"--set {name}", text)
-    return found
+            chosen[name] = number(f"--set {name}", text)
+    return chosen
 
 
 def whole(name: str, text: str, least: int, most: int) -> int:
-    """The whole number that an option's text is. Raises InputError."""
+    """The option's text as a whole number. Raises InputError."""
     try:
         if least <= (number := int(text)) <= most:
             return number
     except ValueError:
-        pass  # said below
+        pass  # reported below
     raise InputError(f"{name}: {text!r} is not accepted; accepted: a whole number from {least} to {most}")
 
 
 def number(name: str, text: str) -> float:
-    """The number that an option's text is. Raises InputError."""
+    """The option's text as a number. Raises InputError."""
     try:
         return float(text)
     except ValueError:

@@ -1,17 +1,11 @@
 """What the gates of a cell do over a batch: how often they are shut or open, how long they keep."""
 
-from functools import partial
 from typing import Any, NamedTuple
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 
 from rnnlab.analysis.trajectories import in_numpy, trajectory
-from rnnlab.cells.biological_lstm import BiologicalParams
-from rnnlab.cells.grid_block import GridParams
-from rnnlab.cells.gru import GRUParams
-from rnnlab.core.types import Array, Carry, Cell, Params
+from rnnlab.core.types import Array, Cell, Params
 
 SHUT, OPEN = 0.1, 0.9
 NO_GATES = {"candidate"}
@@ -48,33 +42,23 @@ def gate_use(cell: Cell, params: Params, xs: Array, lengths: Array | None = None
 def time_scales(cell: Cell, params: Params, xs: Array, lengths: Array | None = None) -> dict[str, np.ndarray]:
     """Steps until a unit's state has decayed to 1/e, as its forget gate implies: ``[U]`` by the gate's name.
 
-        tau = -1 / mean over valid steps of log(k)      k = f, or z of a GRU (1 - z in its printed form)
+        tau = -1 / mean over valid steps of log(k)
 
-    the time constant of the product of the gates over time; infinite where they are 1. In float32 a gate is 1 from
-    about 1 - 6e-8 on, so that beyond 1.7e7 steps nothing can be told. NaN at the gates of a grid that forget along the
-    dimensions of a step or along depth, and not over time. {} for a
-    cell without such a gate: no f or z; a biological cell, whose f adds to the state; and a form whose state keeps
-    nothing (printed Cerebral LSTM; in a stack that is not seen).
+    of the factor k that a cell declares (``Cell.retention``): the time constant of the product of the gates over time,
+    infinite where they are 1. In float32 a gate is 1 from about 1 - 6e-8, so taus above 1.7e7 steps are not resolved.
+    NaN at the gates of a grid along dimensions other than time. {} for a cell that declares no retention.
     """
-    if cell.gates is None:
+    layers = cell.layers or (cell,)
+    if cell.gates is None or all(layer.retention is None for layer in layers):
         return {}
     went = trajectory(cell, params, xs, lengths)
-    if _keeps_nothing(cell, params, went.before, xs):
-        return {}
     found = {}
-    for name, values in _by_name(went.gates).items():
-        layer, _, letter = name.rpartition(".")
-        own = params[int(layer) - 1] if layer else params
-        if letter not in ("f", "z") or _has(own, lambda node: isinstance(node, BiologicalParams)):
-            continue
-        if _has(own, lambda node: isinstance(node, GridParams)):
-            values = jnp.where(jnp.arange(values.shape[-2])[:, None] == 0, values, jnp.nan)  # the first is time
-        kept = in_numpy(values)[np.asarray(went.valid)]
-        if _has(own, lambda node: isinstance(node, GRUParams) and node.b is None):
-            kept = 1 - kept
-        with np.errstate(divide="ignore"):
-            rate = -np.log(kept.reshape(len(kept), -1)).mean(0)
-            found[name] = 1 / np.abs(rate)  # -0 where f is 1 at every step
+    for n, (layer, gates) in enumerate(zip(layers, went.gates if cell.layers else (went.gates,), strict=True), 1):
+        for letter, values in (layer.retention(gates) if layer.retention else {}).items():
+            kept = in_numpy(values)[np.asarray(went.valid)]
+            with np.errstate(divide="ignore"):
+                rate = -np.log(kept.reshape(len(kept), -1)).mean(0)  # -0 where k is always 1
+                found[f"{n}.{letter}" if cell.layers else letter] = 1 / np.abs(rate)
     return found
 
 
@@ -84,17 +68,3 @@ def _by_name(gates: Any) -> dict[str, Array]:
         layers = enumerate(gates, 1)
         return {f"{n}.{name}": value for n, layer in layers for name, value in _by_name(layer).items()}
     return {name: value for name, value in gates._asdict().items() if value is not None and name not in NO_GATES}
-
-
-def _has(params: Params, wanted: Any) -> bool:
-    return any(wanted(node) for node in jax.tree.leaves(params, is_leaf=wanted))
-
-
-@partial(jax.jit, static_argnums=0)
-def _keeps_nothing(cell: Cell, params: Params, carries: Carry, xs: Array) -> Array:
-    """Whether the next c does not depend on c at all, at the first steps."""
-    carry, x = jax.tree.map(lambda leaf: leaf[0], (carries, xs))
-    if "c" not in getattr(carry, "_fields", ()):
-        return jnp.bool_(False)
-    _, change = jax.jvp(lambda c: cell.step(params, carry._replace(c=c), x)[0].c, (carry.c,), (jnp.ones_like(carry.c),))
-    return jnp.all(change == 0)

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from rnnlab.analysis.trajectories import check_steps, from_vector, to_vector, trajectory, valid_steps
+from rnnlab.cells.ops import step_of
 from rnnlab.core.types import Array, Carry, Cell, Params
 from rnnlab.train.probes import LAGS, log10_norm
 
@@ -19,7 +20,8 @@ def state_map(cell: Cell, params: Params, x: Array, like: Carry) -> Callable[[Ar
     S counts all floating parts of the carry but its counters: of an LSTM c and h. What a QRNN keeps of past inputs
     (``ahead``) counts too, since the next step reads it.
     """
-    return lambda vector: to_vector(cell.step(params, from_vector(vector, like), x)[0])
+    step = step_of(cell, "cell")
+    return lambda vector: to_vector(step(params, from_vector(vector, like), x)[0])
 
 
 class Spectrum(NamedTuple):
@@ -97,7 +99,7 @@ def _by_lag(cell: Cell, params: Params, xs: Array, ends: Array, lags: Array) -> 
             carry, h_before = state
             x, ok, nudge = now
             moved = jax.vmap(lambda one, by: from_vector(to_vector(one) + by, one))(carry, nudge)
-            after, h = cell.step(params, moved, x)
+            after, h = step_of(cell, "cell")(params, moved, x)
             return (after, jnp.where(ok[:, None], h, h_before)), None
 
         first = jnp.zeros((xs.shape[1], cell.hidden_size), vector.dtype)

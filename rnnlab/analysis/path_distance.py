@@ -5,10 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from rnnlab.analysis.trajectories import in_numpy, trajectory
-from rnnlab.cells.cerebral_lstm import CerebralParams
-from rnnlab.cells.wrappers.cerebral import PathParams
 from rnnlab.core.types import Array, Cell, Params
-from rnnlab.train.probes import by_path
 
 
 class PathDistance(NamedTuple):
@@ -24,20 +21,17 @@ def path_distances(cell: Cell, params: Params, xs: Array, lengths: Array | None 
 
     The probe ``paths`` measures the same after every epoch, and how far the gradients of the two agree.
     """
-    stacked = isinstance(params, tuple) and not hasattr(params, "_fields")
-    layers = dict(enumerate(params if stacked else (params,), 1))
-    layers = {
-        n: layer
-        for n, layer in layers.items()
-        if isinstance(layer, (CerebralParams, PathParams)) and len(by_path(layer)) == 2
-    }
-    if not layers:
+    stacked = cell.layers is not None
+    layers = zip(cell.layers, params, strict=True) if cell.layers is not None else [(cell, params)]
+    by_layer = {n: layer.paths(own) for n, (layer, own) in enumerate(layers, 1) if layer.paths is not None}
+    by_layer = {n: paths for n, paths in by_layer.items() if len(paths) == 2}
+    if not by_layer:
         return {}
     went = trajectory(cell, params, xs, lengths)
     valid = np.asarray(went.valid)
     found = {}
-    for n, layer in layers.items():
-        upper, lower = (np.asarray(path, np.float64) for path in by_path(layer))
+    for n, paths in by_layer.items():
+        upper, lower = (np.asarray(path, np.float64) for path in paths)
         parted = float(np.linalg.norm(upper - lower))
         typical = float(np.sqrt((upper @ upper + lower @ lower) / 2))
         carry = went.after[n - 1] if stacked else went.after

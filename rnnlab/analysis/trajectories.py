@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from rnnlab.core.errors import InputError
+from rnnlab.cells.ops import step_of
 from rnnlab.core.types import Array, Carry, Cell, Params
 
 COUNTERS = {"t"}  # fields of a carry that number the noise: no memory
@@ -34,14 +34,15 @@ def trajectory(cell: Cell, params: Params, xs: Array, lengths: Array | None = No
 
 def check_steps(cell: Cell) -> None:
     """Raise InputError for a cell without steps."""
-    if cell.over is not None:
-        raise InputError("cell: it reads the whole sequence and has no steps; accepted: cells of one direction")
+    step_of(cell, "cell")
 
 
 @partial(jax.jit, static_argnums=0)
 def _trajectory(cell: Cell, params: Params, xs: Array, lengths: Array | None) -> Trajectory:
+    cell_step = step_of(cell, "cell")
+
     def step(carry: Carry, x: Array) -> tuple[Carry, tuple[Any, ...]]:
-        after, h = cell.step(params, carry, x)
+        after, h = cell_step(params, carry, x)
         return after, (carry, after, None if cell.gates is None else cell.gates(params, carry, x), h)
 
     start = cell.initial_carry(params, xs.shape[1:2])

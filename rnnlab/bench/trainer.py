@@ -1,9 +1,7 @@
 """What a system is to a worker."""
 
 from collections.abc import Callable
-from typing import NamedTuple
-
-from rnnlab.core.types import Array
+from typing import Any, NamedTuple
 
 
 class Trainer(NamedTuple):
@@ -17,12 +15,12 @@ class Trainer(NamedTuple):
     forward_flops: int = 0  # of the matrix products in the program of a forward pass, where it can be read
 
 
-def jax_device(devices: list[Array]) -> str:
+def jax_device(devices: list[Any]) -> str:
     """The devices as text: ``2 x cpu``."""
     return f"{len(devices)} x {devices[0].device_kind.lower()}"
 
 
-def jax_peak(devices: list[Array]) -> Callable[[], float] | None:
+def jax_peak(devices: list[Any]) -> Callable[[], float] | None:
     """What reads the peak memory of accelerators in MB; None on a CPU, whose memory is the process's."""
     if devices[0].platform == "cpu":
         return None

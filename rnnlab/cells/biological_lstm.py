@@ -1,14 +1,13 @@
-"""The biological LSTM: a cell state that grows by a fraction of its gates."""
+"""The biological LSTM: its gates increment the cell state."""
 
 from typing import NamedTuple
 
 import jax
 
-from rnnlab.cells.initializers import initialize
-from rnnlab.cells.lstm import LSTMGates
+from rnnlab.cells.initializers import get_initializer
 from rnnlab.cells.ops import activation as make_activation
-from rnnlab.cells.ops import dot, gate_activation, per_example_draw, zeros
-from rnnlab.core.errors import check_number
+from rnnlab.cells.ops import dot, gate_activation, leaves_named, per_example_draw, zeros
+from rnnlab.core.errors import check_number, is_static
 from rnnlab.core.types import Array, Cell, Key
 
 
@@ -24,11 +23,19 @@ class BiologicalParams(NamedTuple):
 
 
 class BiologicalCarry(NamedTuple):
-    """``c [..., H]``, ``h [..., H]``; ``t [..., 1]``, steps done, numbers the noise (None without noise)."""
+    """``c [..., H]``, ``h [..., H]``; ``t [..., 1]`` counts steps, to key the noise (None without noise)."""
 
     c: Array
     h: Array
     t: Array | None
+
+
+class BiologicalGates(NamedTuple):
+    """The gate values of a step, each ``[..., H]``."""
+
+    i: Array
+    f: Array
+    o: Array
 
 
 def biological_lstm(
@@ -43,29 +50,27 @@ def biological_lstm(
     w_init: str = "glorot_uniform",
     u_init: str = "orthogonal",
 ) -> Cell:
-    """LSTM whose cell state is incremented by its gates; there is no candidate.
+    """LSTM whose gates increment the cell state, without a candidate (Rahman, Mohammed & Azad 2016, eq. 17-21).
 
         i, f, o = s(x W + h U + c_{t-1} P + b)                              (17, 18, 20)
         c_t = c_{t-1} + delta * (i + f + b_c) [+ noise * N(0, 1)]           (19)
         h_t = o * act(c_t)                                                  (21)
 
-    ``noise`` is the standard deviation of Gaussian noise on c, the paper's future work. It acts while ``key`` is
-    given: training hands over a fresh key every step, evaluation none.
+    ``noise`` is the standard deviation of Gaussian noise on c, which the paper proposes as future work. It applies
+    only when ``key`` is given: training passes a new key every step, evaluation passes None.
 
-    Paper: Rahman, Mohammed & Azad, A new LSTM model by introducing biological cell state, eq. 17-21.
     Shapes: x [..., D], c and h [..., H].
     Departures: none; with delta > 0 and b_c >= 0 the state can only grow, as printed.
-    Parameters: 3*(D*H + 2*H*H + H) + H.
     """
     act, squash = make_activation(activation), gate_activation(gate)
     check_number("noise", noise)
-    init_w, init_u = initialize("w_init", w_init), initialize("u_init", u_init)
-    noisy = not (isinstance(noise, (int, float)) and noise == 0)  # a number that rides the run axis is an array
+    init_w, init_u = get_initializer("w_init", w_init), get_initializer("u_init", u_init)
+    noisy = not (is_static(noise) and noise == 0)
 
     def init(rng: Key, inputs: int) -> BiologicalParams:
         key_w, key_u, key_p = jax.random.split(rng, 3)
         w = init_w(key_w, (inputs, 3, hidden_size))
-        p = initialize("peephole", "glorot_uniform")(key_p, (hidden_size, 3, hidden_size))
+        p = get_initializer("peephole", "glorot_uniform")(key_p, (hidden_size, 3, hidden_size))
         b = zeros(w, 3, hidden_size).at[1].set(forget_bias)
         return BiologicalParams(w, init_u(key_u, (hidden_size, 3, hidden_size)), p, b, zeros(w, hidden_size))
 
@@ -73,12 +78,12 @@ def biological_lstm(
         c, h = zeros(params.u, *batch, hidden_size), zeros(params.u, *batch, hidden_size)
         return BiologicalCarry(c, h, zeros(params.u, *batch, 1) if noisy else None)
 
-    def gates(params: BiologicalParams, carry: BiologicalCarry, x: Array) -> LSTMGates:
+    def gates(params: BiologicalParams, carry: BiologicalCarry, x: Array) -> BiologicalGates:
         z = dot(x, params.w) + dot(carry.h, params.u) + dot(carry.c, params.p) + params.b
-        return LSTMGates(squash(z[..., 0, :]), squash(z[..., 1, :]), squash(z[..., 2, :]), None)
+        return BiologicalGates(squash(z[..., 0, :]), squash(z[..., 1, :]), squash(z[..., 2, :]))
 
     def step(params: BiologicalParams, carry: BiologicalCarry, x: Array) -> tuple[BiologicalCarry, Array]:
-        i, f, o, _ = gates(params, carry, x)
+        i, f, o = gates(params, carry, x)
         c = carry.c + delta * (i + f + params.b_c)
         if carry.t is not None and key is not None:
             c = c + noise * per_example_draw(key, carry.t, lambda rng: jax.random.normal(rng, (hidden_size,), c.dtype))
@@ -86,4 +91,4 @@ def biological_lstm(
         h = o * act(c)
         return BiologicalCarry(c, h, t), h
 
-    return Cell(init, initial_carry, step, gates=gates, hidden_size=hidden_size)
+    return Cell(init, initial_carry, step, hidden_size, gates=gates, no_decay=leaves_named("b", "b_c"))

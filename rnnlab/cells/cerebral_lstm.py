@@ -5,9 +5,9 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from rnnlab.cells.initializers import initialize
+from rnnlab.cells.initializers import get_initializer
 from rnnlab.cells.ops import activation as make_activation
-from rnnlab.cells.ops import dot, gate_activation, zeros
+from rnnlab.cells.ops import dot, gate_activation, keeps_f, leaves_named, zeros
 from rnnlab.core.errors import InputError, check_number, choose
 from rnnlab.core.types import Array, Cell, Key
 
@@ -29,19 +29,19 @@ class CerebralCarry(NamedTuple):
 
 
 class CerebralGates(NamedTuple):
-    """What a step decided, each ``[..., P, H]``."""
+    """The gate values of a step, each ``[..., P, H]``."""
 
     i: Array
     f: Array
-    o: Array
     candidate: Array
+    o: Array
 
 
 def _author(key: Key, inputs: int, hidden_size: int) -> tuple[Array, Array]:
     """Weights of one path ``[D, 4, H]``, ``[H, 4, H]`` as the author's package draws them.
 
-    Over [D+H, H] per gate: Kaiming-normal (gain 1) for gates, Xavier-normal with gain 5/3 for the candidate. PyTorch
-    takes the second size for the fan in, so a gate's deviation is 1/sqrt(H), whatever D.
+    Per gate over [D+H, H]: Kaiming-normal (gain 1) for gates, Xavier-normal with gain 5/3 for the candidate. PyTorch
+    takes the second axis as the fan-in, so a gate's standard deviation is 1/sqrt(H) for any D.
     """
     rows = inputs + hidden_size
     gate, candidate = hidden_size**-0.5, 5 / 3 * (2.0 / (rows + hidden_size)) ** 0.5
@@ -63,31 +63,31 @@ def cerebral_lstm(
     w_init: str = "author",
     u_init: str = "author",
 ) -> Cell:
-    """Two LSTM paths (upper U, lower L) that read the same x and the same h and add their outputs.
+    """Two LSTM paths (upper U, lower L) that read the same x and h and add their outputs (Kumar 2020, section 4).
 
         i, f, o = s([h_{t-1}, x_t] W + b)      c~ = tanh([h_{t-1}, x_t] W + b)      each for U and L
         c_t = f * c_{t-1} + i * c~             variant="code", the author's package and README
         c_t = f * c~ + i * c~                  variant="printed", the paper: no memory in the cell state
         h_t = U_o * tanh(U_c) + L_o * tanh(L_c)
 
-    ``paths`` says how the two start (section 4.1): "independent" draws, "identical" values, or "noise": identical
-    plus Gaussian noise of standard deviation ``noise_std`` on every weight and bias of the lower path. "tied" has one path
-    whose output counts twice: what identical paths are in exact arithmetic, from the same initial values.
-    ``bias=False`` has no biases at all; ``forget_bias`` and ``input_bias`` are the initial values of f's and i's.
+    ``paths`` sets their initial values (section 4.1): "independent" draws; "identical" values; or "noise", identical
+    plus Gaussian noise of standard deviation ``noise_std`` on every weight and bias of the lower path. "tied" has one
+    path whose output counts twice, which equals two identical paths in exact arithmetic. ``bias=False`` removes all
+    biases; ``forget_bias`` and ``input_bias`` are the initial biases of f and i.
 
-    Paper: Kumar, Cerebral LSTM, 2020, section 4; package cerebral_lstm 1.1.1.
     Shapes: x [..., D], c [..., P, H], h [..., H].
     Departures: the package perturbs paths that happen to be drawn alike; here only ``paths="noise"`` does.
-    Parameters: 8*(D*H + H*H + H), half of it tied.
     """
     act, squash = make_activation(activation), gate_activation(gate)
     choose("paths", paths, ("independent", "identical", "noise", "tied"))
     check_number("noise_std", noise_std)
     printed = choose("variant", variant, ("code", "printed")) == "printed"
     if (w_init == "author") != (u_init == "author"):
-        raise InputError(f"w_init: the author's weights are drawn together, not with u_init {u_init!r}; change both")
+        raise InputError(
+            f"w_init: 'author' sets both w and u, and u_init is {u_init!r}; accepted: both 'author' or neither"
+        )
     if w_init != "author":
-        init_w, init_u = initialize("w_init", w_init), initialize("u_init", u_init)
+        init_w, init_u = get_initializer("w_init", w_init), get_initializer("u_init", u_init)
 
     def draw(key: Key, inputs: int) -> CerebralParams:
         """One path."""
@@ -126,12 +126,27 @@ def cerebral_lstm(
     def gates(params: CerebralParams, carry: CerebralCarry, x: Array) -> CerebralGates:
         z = dot(x, params.w) + dot(carry.h, params.u)  # [..., P, 4, H]
         z = z if params.b is None else z + params.b
-        return CerebralGates(squash(z[..., 0, :]), squash(z[..., 1, :]), squash(z[..., 3, :]), act(z[..., 2, :]))
+        return CerebralGates(squash(z[..., 0, :]), squash(z[..., 1, :]), act(z[..., 2, :]), squash(z[..., 3, :]))
 
     def step(params: CerebralParams, carry: CerebralCarry, x: Array) -> tuple[CerebralCarry, Array]:
-        i, f, o, candidate = gates(params, carry, x)
+        i, f, candidate, o = gates(params, carry, x)
         c = f * (candidate if printed else carry.c) + i * candidate
         h = jnp.sum(o * act(c), axis=-2) * (2 / c.shape[-2])
         return CerebralCarry(c, h), h
 
-    return Cell(init, initial_carry, step, gates=gates, hidden_size=hidden_size)
+    return Cell(
+        init,
+        initial_carry,
+        step,
+        hidden_size,
+        gates=gates,
+        paths=path_vectors,
+        retention=None if printed else keeps_f,
+        no_decay=leaves_named("b"),
+    )
+
+
+def path_vectors(params: CerebralParams) -> list[Array]:
+    """All parameters of each path as one vector."""
+    leaves = [jnp.moveaxis(leaf, 1, 0) for leaf in (params.w, params.u)] + ([] if params.b is None else [params.b])
+    return [jnp.concatenate([leaf[path].ravel() for leaf in leaves]) for path in range(len(leaves[0]))]

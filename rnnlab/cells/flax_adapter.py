@@ -1,10 +1,11 @@
-"""Our cells for users of Flax."""
+"""rnnlab cells as Flax modules."""
 
 from typing import Any
 
 import flax.linen as nn
 import jax
 
+from rnnlab.cells.ops import step_of
 from rnnlab.core.types import Array, Carry, Cell
 
 
@@ -20,7 +21,7 @@ class FlaxCell(nn.RNNCellBase):
     def __call__(self, carry: Carry, inputs: Array) -> tuple[Carry, Array]:
         """One step: (carry, x [..., D]) -> (carry, h [..., H])."""
         params = self.param("cell", lambda key: self.cell.init(key, inputs.shape[-1]))
-        return self.cell.step(params, carry, inputs)
+        return step_of(self.cell, "FlaxCell")(params, carry, inputs)
 
     @nn.nowrap
     def initialize_carry(self, rng: Any, input_shape: tuple[int, ...]) -> Carry:

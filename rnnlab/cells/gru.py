@@ -4,9 +4,9 @@ from typing import NamedTuple
 
 import jax
 
-from rnnlab.cells.initializers import initialize
+from rnnlab.cells.initializers import get_initializer
 from rnnlab.cells.ops import activation as make_activation
-from rnnlab.cells.ops import dot, gate_activation, zeros
+from rnnlab.cells.ops import dot, gate_activation, leaves_named, zeros
 from rnnlab.cells.rnn import RNNCarry
 from rnnlab.core.errors import InputError, choose
 from rnnlab.core.types import Array, Cell, Key
@@ -14,7 +14,7 @@ from rnnlab.core.types import Array, Cell, Key
 
 class GRUParams(NamedTuple):
     """Gates in the order r, z, n: ``w [D, 3, H]``, ``u [H, 3, H]``, ``b [3, H]``; ``b_n [H]`` is the candidate's
-    recurrent bias (``reset="after"``, else None). The printed form: ``w [D, 2, H]``, ``u [H, 2, H]``, no biases."""
+    recurrent bias (``reset="after"``, else None). Printed: ``w [D, 2, H]``, ``u [H, 2, H]``, no biases."""
 
     w: Array
     u: Array
@@ -23,7 +23,7 @@ class GRUParams(NamedTuple):
 
 
 class GRUGates(NamedTuple):
-    """What a step decided, each ``[..., H]``: reset, update, candidate."""
+    """The gate values of a step, each ``[..., H]``: reset, update, candidate."""
 
     r: Array
     z: Array
@@ -40,27 +40,25 @@ def gru(
     w_init: str = "glorot_uniform",
     u_init: str = "orthogonal",
 ) -> Cell:
-    """Gated recurrent unit.
+    """Gated recurrent unit (Cho et al. 2014; Rahman et al. 2016, eq. 9-12).
 
         r, z = s(x W + h U + b)
         n = act(x W_n + b + r * (h U_n + b_n))      reset="after", as in cuDNN, PyTorch and Keras 3
         n = act(x W_n + b + (r * h) U_n)            reset="before", as in Cho et al.
         h_t = z * h_{t-1} + (1 - z) * n
 
-    ``form="printed"`` is eq. 9-12 of Rahman et al.: no biases, the candidate reuses the reset gate's weights on
-    [r * h, x], and z is what is written: ``h_t = (1 - z) * h_{t-1} + z * n``. It needs ``reset="before"``.
+    ``variant="printed"`` is eq. 9-12 of Rahman et al.: no biases, the candidate reuses the reset gate's weights on
+    [r * h, x], and z gates the candidate: ``h_t = (1 - z) * h_{t-1} + z * n``. It requires ``reset="before"``.
 
-    Paper: Cho et al., Learning phrase representations using RNN encoder-decoder, 2014; Rahman et al., eq. 9-12.
     Shapes: x [..., D], h [..., H].
     Departures: none.
-    Parameters: 3*(D*H + H*H + H), + H with reset="after"; printed 2*(D*H + H*H).
     """
     act, squash = make_activation(activation), gate_activation(gate)
-    init_w, init_u = initialize("w_init", w_init), initialize("u_init", u_init)
+    init_w, init_u = get_initializer("w_init", w_init), get_initializer("u_init", u_init)
     printed = choose("variant", variant, ("standard", "printed")) == "printed"
     after = choose("reset", reset, ("after", "before")) == "after"
     if printed and after:
-        raise InputError("reset: the printed form puts the reset gate before the product; accepted: 'before'")
+        raise InputError("reset: variant 'printed' resets before the product; accepted: 'before'")
     count = 2 if printed else 3
 
     def init(key: Key, inputs: int) -> GRUParams:
@@ -77,7 +75,7 @@ def gru(
         from_x = dot(x, params.w) if params.b is None else dot(x, params.w) + params.b
         from_h = dot(h, params.u if after else params.u[:, :2])
         r, z = (squash(from_x[..., g, :] + from_h[..., g, :]) for g in range(2))
-        if after:
+        if params.b_n is not None:
             n = act(from_x[..., 2, :] + r * (from_h[..., 2, :] + params.b_n))
         else:
             candidate = 0 if printed else 2
@@ -90,4 +88,8 @@ def gru(
         h = keep * carry.h + (1 - keep) * n
         return RNNCarry(h), h
 
-    return Cell(init, initial_carry, step, gates=gates, hidden_size=hidden_size)
+    def retention(gates: GRUGates) -> dict[str, Array]:
+        return {"z": 1 - gates.z if printed else gates.z}
+
+    no_decay = leaves_named("b", "b_n")
+    return Cell(init, initial_carry, step, hidden_size, gates=gates, retention=retention, no_decay=no_decay)

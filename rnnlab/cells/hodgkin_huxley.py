@@ -7,17 +7,17 @@ import jax
 import jax.numpy as jnp
 
 from rnnlab.cells.ops import dot, zeros
-from rnnlab.core.errors import InputError, check_number, choose
+from rnnlab.core.errors import InputError, check_count, check_number, choose, is_static
 from rnnlab.core.types import Array, Cell, Key
 
 REST = -65.0  # mV, where the neuron starts
-# ms, by experiment with the default constants and currents up to 150 uA/cm^2: rk4 overflows at 0.085 (with 10 uA/cm^2
-# at 0.095); exponential_euler never does, but at 0.25 fires at 66, at 0.3 at 65 instead of 68 Hz.
+# ms, measured with the default constants and currents up to 150 uA/cm^2: rk4 overflows at 0.085 (at 10 uA/cm^2 at
+# 0.095); exponential_euler never does, but fires at 66 Hz with 0.25 and 65 Hz with 0.3 instead of 68 Hz.
 LARGEST_DT = {"exponential_euler": 0.2, "rk4": 0.08}
 
 
 class HodgkinHuxleyParams(NamedTuple):
-    """``w [D, H]``: the current density in uA/cm^2 that a unit of each input drives into each neuron."""
+    """``w [D, H]``: the current density in uA/cm^2 that each input drives into each neuron, per unit of the input."""
 
     w: Array
 
@@ -53,7 +53,7 @@ def hodgkin_huxley(
     e_k: float = -77.0,
     e_l: float = -54.387,
 ) -> Cell:
-    """Hodgkin-Huxley neurons, one a unit, that an input drives as a current.
+    """Hodgkin-Huxley neurons, one per unit, driven by the input current (Rahman et al. 2016, eq. 13-16).
 
         I = C dV/dt + g_K n^4 (V - E_K) + g_Na m^3 h (V - E_Na) + g_L (V - E_L)      (13)
         dn/dt = a_n(V) (1 - n) - b_n(V) n                                            (14)
@@ -64,26 +64,22 @@ def hodgkin_huxley(
         a_m = 0.1 (V + 40) / (1 - exp(-(V + 40) / 10))       b_m = 4 exp(-(V + 65) / 18)
         a_h = 0.07 exp(-(V + 65) / 20)                       b_h = 1 / (1 + exp(-(V + 35) / 10))
 
-    A step goes on by ``substeps`` times ``dt`` with I = x W and answers V. ``exponential_euler`` moves the gates with V
-    held, then V with the new gates held, each exactly (first order); ``rk4`` is the classical Runge-Kutta method.
-    ``dt`` is at most LARGEST_DT, which is known for the default constants: larger conductances need a smaller one.
+    A step advances time by ``substeps * dt`` with I = x W and outputs V. ``exponential_euler`` updates the gates with V
+    fixed, then V with the new gates fixed, each exactly (first order overall); ``rk4`` is the classical Runge-Kutta
+    method. ``dt`` is at most LARGEST_DT, measured with the default constants: larger conductances need a smaller one.
 
     Units: V and E mV, I uA/cm^2, C (``capacitance``) uF/cm^2, g mS/cm^2, rates 1/ms, dt ms.
-    Paper: Rahman, Mohammed & Azad, A new LSTM model by introducing biological cell state, eq. 13-16; rates of Hodgkin
-        & Huxley, A quantitative description of membrane current, 1952.
     Shapes: x [..., D], v, m, h_gate and n [..., H].
-    Departures: V in the modern convention, rest near -65 mV; neurons start there, at -65 mV with their gates in
-        equilibrium. The neurons do not see each other. Only W is trained: it starts at 1 where d = h modulo the smaller
-        of D and H, else 0, so that with D = 1 the input is the current.
-    Parameters: D*H.
+    Departures: V in the modern convention, rest near -65 mV; neurons start at -65 mV with their gates in equilibrium.
+        The neurons are not connected to each other. Only W is trained: it starts at 1 where d = h modulo min(D, H),
+        else 0, so that with D = 1 the input is the current.
     """
     choose("integrator", integrator, LARGEST_DT)
-    if isinstance(dt, (int, float)) and not 0 < dt <= LARGEST_DT[integrator]:
-        accepted = f"above 0 and at most {LARGEST_DT[integrator]:g} ms, beyond which {integrator} is unstable or wrong"
+    if is_static(dt) and not 0 < dt <= LARGEST_DT[integrator]:
+        accepted = f"above 0 and at most {LARGEST_DT[integrator]:g} ms; {integrator} is inaccurate or unstable beyond"
         raise InputError(f"dt: {dt} is out of range; accepted: {accepted}")
-    if not isinstance(substeps, int) or isinstance(substeps, bool) or substeps < 1:
-        raise InputError(f"substeps: {substeps!r} is not accepted; accepted: a whole number from 1")
-    if isinstance(capacitance, (int, float)) and not 0 < capacitance < float("inf"):
+    check_count("substeps", substeps)
+    if is_static(capacitance) and not 0 < capacitance < float("inf"):
         raise InputError(f"capacitance: {capacitance} is out of range; accepted: above 0 uF/cm^2")
     for name, value in (("g_na", g_na), ("g_k", g_k), ("g_l", g_l)):
         check_number(name, value)
@@ -112,10 +108,11 @@ def hodgkin_huxley(
         return HodgkinHuxleyCarry(potential_slope(state.v, gates, current), *opened)
 
     def exponential_euler(state: HodgkinHuxleyCarry, current: Array) -> HodgkinHuxleyCarry:
-        """y + y' (1 - exp(-k dt)) / k, which solves y' = k (y_inf - y) for a k that is held."""
+        """y + y' (1 - exp(-k dt)) / k, which solves y' = k (y_inf - y) for constant k."""
         both = zip(state[1:], rates(state.v), strict=True)
         gates = HodgkinHuxleyGates(*(g + dt * (a * (1 - g) - b * g) / linoid(dt * (a + b)) for g, (a, b) in both))
-        decay = (sum(conductances(gates)) + g_l) / capacitance
+        na, k = conductances(gates)
+        decay = (na + k + g_l) / capacitance
         v = state.v + dt * potential_slope(state.v, gates, current) / linoid(dt * decay)
         return HodgkinHuxleyCarry(v, *gates)
 
@@ -143,7 +140,7 @@ def hodgkin_huxley(
     def gates(params: HodgkinHuxleyParams, carry: HodgkinHuxleyCarry, x: Array) -> HodgkinHuxleyGates:
         return HodgkinHuxleyGates(*step(params, carry, x)[0][1:])
 
-    return Cell(init, initial_carry, step, gates=gates, hidden_size=hidden_size)
+    return Cell(init, initial_carry, step, hidden_size, gates=gates)
 
 
 def rates(v: Array) -> tuple[tuple[Array, Array], ...]:
@@ -155,8 +152,8 @@ def rates(v: Array) -> tuple[tuple[Array, Array], ...]:
 
 
 def linoid(x: Array) -> Array:
-    """``x / (1 - exp(-x))``, 1 at x = 0. Near it a series (next term x^8 / 1.2e6), so that gradients are exact too."""
+    """``x / (1 - exp(-x))``, 1 at x = 0. A series near 0 (next term x^8 / 1.2e6) keeps gradients exact."""
     near = jnp.abs(x) < 0.1
-    away = jnp.where(near, 1.0, x)  # a masked 0 / 0 would still reach the gradient
+    away = jnp.where(near, 1.0, x)  # a masked 0 / 0 would still make the gradient NaN
     series = 1 + x / 2 + x**2 / 12 - x**4 / 720 + x**6 / 30240
     return jnp.where(near, series, away / -jnp.expm1(-away))

@@ -53,6 +53,6 @@ INITIALIZERS: dict[str, Callable[[Key, Shape], Array]] = {
 }
 
 
-def initialize(field: str, name: str) -> Callable[[Key, Shape], Array]:
+def get_initializer(field: str, name: str) -> Callable[[Key, Shape], Array]:
     """The initializer called ``name``: (key, [n_in, G, H]) -> float32 array. ``field`` names it in errors."""
     return INITIALIZERS[choose(field, name, INITIALIZERS)]

@@ -1,13 +1,13 @@
-"""The LSTM with forget gate, and the one of 1997 without."""
+"""The LSTM with a forget gate, and the 1997 LSTM without one."""
 
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 
-from rnnlab.cells.initializers import initialize
+from rnnlab.cells.initializers import get_initializer
 from rnnlab.cells.ops import activation as make_activation
-from rnnlab.cells.ops import dot, gate_activation, zeros
+from rnnlab.cells.ops import dot, gate_activation, keeps_f, leaves_named, zeros
 from rnnlab.core.errors import choose
 from rnnlab.core.types import Array, Cell, Key
 
@@ -15,8 +15,8 @@ from rnnlab.core.types import Array, Cell, Key
 class LSTMParams(NamedTuple):
     """Gates in the order i, f, c~, o: ``w [D, 4, H]``, ``u [H, 4, H]``, ``b [4, H]`` or None.
 
-    With ``output_gate="recurrent"``, ``w`` and ``b`` have the first three gates only. ``b_state [2, H]``, of c and of
-    h, is there with ``state_bias``.
+    With ``output_gate="recurrent"``, ``w`` and ``b`` have the first three gates only. ``b_state [2, H]`` are the biases
+    of c and h, or None without ``state_bias``.
     """
 
     w: Array
@@ -33,12 +33,20 @@ class LSTMCarry(NamedTuple):
 
 
 class LSTMGates(NamedTuple):
-    """What a step decided, each ``[..., H]``. A cell without some gate has None there."""
+    """The gate values of a step, each ``[..., H]``."""
 
     i: Array
-    f: Array | None
+    f: Array
+    candidate: Array
     o: Array
-    candidate: Array | None
+
+
+class LSTM1997Gates(NamedTuple):
+    """As ``LSTMGates``, without a forget gate."""
+
+    i: Array
+    candidate: Array
+    o: Array
 
 
 def lstm(
@@ -54,25 +62,21 @@ def lstm(
     w_init: str = "glorot_uniform",
     u_init: str = "orthogonal",
 ) -> Cell:
-    """Long short-term memory with a forget gate.
+    """Long short-term memory with a forget gate (Gers, Schmidhuber & Cummins 2000; Akandeh & Salem 2017, eq. 2).
 
         i, f, o = s(x W + h U + b)      c~ = act(x W + h U + b)
         c_t = f * c_{t-1} + i * c~      h_t = o * act(c_t)
 
-    ``output_gate="recurrent"`` is the printed ``o_t = s(h_{t-1} W_o)`` of Owusu et al., without input and bias.
-    ``bias=False`` has no biases in gates and candidate. ``forget_bias`` and ``input_bias`` are the initial values of
-    f's and i's.
-    ``state_bias`` adds one learned vector to c_t and one to h_t, zero at first (charlm_cerebral, protocol tf1).
+    ``output_gate="recurrent"`` is ``o_t = s(h_{t-1} W_o)`` as Owusu et al. print it, without input or bias.
+    ``bias=False`` removes the biases of gates and candidate. ``forget_bias`` and ``input_bias`` are the initial biases
+    of f and i. ``state_bias`` adds a learned vector to c_t and one to h_t, both initially zero (charlm_cerebral,
+    protocol tf1).
 
-    Paper: Gers, Schmidhuber & Cummins, Learning to forget, 2000; Akandeh & Salem 2017, eq. 2 (act in both places);
-        Owusu, Sturtz & Chittam, LSTM method discussion report, section III.
     Shapes: x [..., D], c and h [..., H].
     Departures: forget bias 1 by default (Gers et al.; Keras's unit_forget_bias), which the papers do not print.
-    Parameters: 4*(D*H + H*H + H); 3*(D*H + H) + 4*H*H with the recurrent output gate;
-        + 2*H with state_bias.
     """
     act, squash = make_activation(activation), gate_activation(gate)
-    init_w, init_u = initialize("w_init", w_init), initialize("u_init", u_init)
+    init_w, init_u = get_initializer("w_init", w_init), get_initializer("u_init", u_init)
     recurrent = choose("output_gate", output_gate, ("standard", "recurrent")) == "recurrent"
     driven = 3 if recurrent else 4  # gates that see x and have a bias
 
@@ -90,10 +94,10 @@ def lstm(
         if recurrent:
             z = jnp.concatenate([z, jnp.zeros_like(z[..., :1, :])], axis=-2)
         z = z + dot(carry.h, params.u)
-        return LSTMGates(squash(z[..., 0, :]), squash(z[..., 1, :]), squash(z[..., 3, :]), act(z[..., 2, :]))
+        return LSTMGates(squash(z[..., 0, :]), squash(z[..., 1, :]), act(z[..., 2, :]), squash(z[..., 3, :]))
 
     def step(params: LSTMParams, carry: LSTMCarry, x: Array) -> tuple[LSTMCarry, Array]:
-        i, f, o, candidate = gates(params, carry, x)
+        i, f, candidate, o = gates(params, carry, x)
         c = f * carry.c + i * candidate
         if params.b_state is not None:
             c = c + params.b_state[0]
@@ -102,7 +106,8 @@ def lstm(
             h = h + params.b_state[1]
         return LSTMCarry(c, h), h
 
-    return Cell(init, initial_carry, step, gates=gates, hidden_size=hidden_size)
+    no_decay = leaves_named("b", "b_state")
+    return Cell(init, initial_carry, step, hidden_size, gates=gates, retention=keeps_f, no_decay=no_decay)
 
 
 def lstm_1997(
@@ -114,20 +119,18 @@ def lstm_1997(
     w_init: str = "glorot_uniform",
     u_init: str = "orthogonal",
 ) -> Cell:
-    """The LSTM of 1997: input and output gates round a constant error carousel, no forget gate.
+    """The 1997 LSTM: input and output gates around a constant error carousel, no forget gate.
 
         i, o = s(x W + h U + b)         c~ = act(x W + h U + b)
         c_t = c_{t-1} + i * c~          h_t = o * act(c_t)
 
-    ``input_bias`` is the initial value of i's bias: a negative one keeps c from drifting at first, as the paper does.
+    ``input_bias`` is the initial bias of i: the paper uses negative values to keep c from drifting early in training.
 
-    Paper: Hochreiter & Schmidhuber, Long short-term memory, 1997; Owusu, Sturtz & Chittam, section I.
-    Shapes: x [..., D], c and h [..., H]. Params as LSTMParams with gates in the order i, c~, o.
-    Departures: full gradients and tanh squashing; 1997 truncated the gradient and scaled the squashing functions.
-    Parameters: 3*(D*H + H*H + H).
+    Shapes: x [..., D], c and h [..., H]. Params are LSTMParams with gates in the order i, c~, o.
+    Departures: full gradients and tanh; the paper truncates the gradient and scales the squashing functions.
     """
     act, squash = make_activation(activation), gate_activation(gate)
-    init_w, init_u = initialize("w_init", w_init), initialize("u_init", u_init)
+    init_w, init_u = get_initializer("w_init", w_init), get_initializer("u_init", u_init)
 
     def init(key: Key, inputs: int) -> LSTMParams:
         key_w, key_u = jax.random.split(key)
@@ -139,14 +142,15 @@ def lstm_1997(
     def initial_carry(params: LSTMParams, batch: tuple[int, ...]) -> LSTMCarry:
         return LSTMCarry(zeros(params.u, *batch, hidden_size), zeros(params.u, *batch, hidden_size))
 
-    def gates(params: LSTMParams, carry: LSTMCarry, x: Array) -> LSTMGates:
+    def gates(params: LSTMParams, carry: LSTMCarry, x: Array) -> LSTM1997Gates:
+        assert params.b is not None
         z = dot(x, params.w) + dot(carry.h, params.u) + params.b
-        return LSTMGates(squash(z[..., 0, :]), None, squash(z[..., 2, :]), act(z[..., 1, :]))
+        return LSTM1997Gates(squash(z[..., 0, :]), act(z[..., 1, :]), squash(z[..., 2, :]))
 
     def step(params: LSTMParams, carry: LSTMCarry, x: Array) -> tuple[LSTMCarry, Array]:
-        i, _, o, candidate = gates(params, carry, x)
+        i, candidate, o = gates(params, carry, x)
         c = carry.c + i * candidate
         h = o * act(c)
         return LSTMCarry(c, h), h
 
-    return Cell(init, initial_carry, step, gates=gates, hidden_size=hidden_size)
+    return Cell(init, initial_carry, step, hidden_size, gates=gates, no_decay=leaves_named("b"))

@@ -1,12 +1,14 @@
-"""What cells are made of: products that take one-hot ids, activations, zero carries."""
+"""Building blocks of cells: matrix products that accept one-hot ids, activations, zero carries, declarations."""
 
+import inspect
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 
-from rnnlab.core.errors import choose
-from rnnlab.core.types import Array, Key
+from rnnlab.core.errors import InputError, choose
+from rnnlab.core.types import Array, Cell, Key, Params, Step
 
 ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
     "tanh": jnp.tanh,
@@ -50,9 +52,9 @@ def zeros(params: Array, *shape: int) -> Array:
 
 
 def per_example_draw(key: Key, t: Array, draw: Callable[[Key], Array]) -> Array:
-    """``draw``s ``[H]`` for every batch element, from its own step count ``t [..., 1]``: ``[..., H]``.
+    """``draw(key) -> [H]`` for each batch element, with a key folded from its step count ``t [..., 1]``: ``[..., H]``.
 
-    Padding of one element never moves another's draw.
+    An element's draws depend on its own number of valid steps alone, so padding elsewhere never changes them.
     """
 
     def of(element: Array, now: Array) -> Array:
@@ -60,3 +62,56 @@ def per_example_draw(key: Key, t: Array, draw: Callable[[Key], Array]) -> Array:
 
     drawn = jax.vmap(of)(jnp.arange(t.size), t.reshape(-1).astype(jnp.uint32))
     return drawn.reshape(*t.shape[:-1], drawn.shape[-1])
+
+
+def step_of(cell: Cell, field: str) -> Step:
+    """The cell's ``step``. Raises InputError, starting with ``field``, for a cell that only scans whole sequences."""
+    if cell.step is None:
+        raise InputError(
+            f"{field}: the cell needs the whole sequence and has no step; accepted: cells of one direction"
+        )
+    return cell.step
+
+
+def keeps_f(gates: Any) -> dict[str, Array]:
+    """A ``Cell.retention``: the forget gate ``f`` is the factor of the memory."""
+    return {"f": gates.f}
+
+
+def leaves_named(*names: str) -> Callable[[Params], Any]:
+    """A ``Cell.no_decay``: weight decay spares the leaves whose field or key is one of ``names``."""
+
+    def no_decay(params: Params) -> Any:
+        return jax.tree_util.tree_map_with_path(lambda path, _: _name(path[-1]) in names, params)
+
+    return no_decay
+
+
+def no_decay_of(cell: Cell, params: Params) -> Any:
+    """The leaves that weight decay spares, as a tree of bools: those that the cell declares, else the vectors."""
+    return (cell.no_decay or vectors)(params)
+
+
+def vectors(params: Params) -> Any:
+    """The default of ``Cell.no_decay``: leaves of one dimension or less."""
+    return jax.tree.map(lambda leaf: leaf.ndim <= 1, params)
+
+
+def _name(entry: Any) -> str:
+    return str(getattr(entry, "name", getattr(entry, "key", "")))
+
+
+def takes_options_of(inner: Callable[..., Any], *, but: tuple[str, ...] = ()) -> Callable[[Callable], Callable]:
+    """Decorator of a cell factory whose ``**options`` are handed on to ``inner``: shows them in its signature.
+
+    The options are the parameters of ``inner`` that have defaults, without those named in ``but``.
+    """
+
+    def decorate(factory: Callable) -> Callable:
+        own = [p for p in inspect.signature(factory).parameters.values() if p.kind != p.VAR_KEYWORD]
+        options = [p for p in inspect.signature(inner).parameters.values() if p.default is not p.empty]
+        passed = [p.replace(kind=p.KEYWORD_ONLY) for p in options if p.name not in but]
+        factory.__signature__ = inspect.Signature([*own, *passed])  # type: ignore[attr-defined]
+        return factory
+
+    return decorate

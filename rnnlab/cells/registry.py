@@ -1,12 +1,8 @@
-"""The table of cells, and how a cell is made from a name or from a user's own file."""
+"""The table of cells, and how a cell is made from its name."""
 
-import hashlib
-import importlib.util
 import inspect
-import sys
 from collections.abc import Callable, Mapping
-from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 
@@ -21,52 +17,114 @@ from rnnlab.cells.peephole_lstm import peephole_lstm
 from rnnlab.cells.qrnn import qrnn
 from rnnlab.cells.rnn import rnn
 from rnnlab.cells.slim_lstm import lstm1, lstm2, lstm3, lstm4, lstm5
+from rnnlab.cells.user_file import load_factory, one_line
 from rnnlab.cells.wrappers.bidirectional import bidirectional
 from rnnlab.cells.wrappers.cerebral import cerebral
 from rnnlab.cells.wrappers.combinator import combined
-from rnnlab.cells.wrappers.stack import stack
 from rnnlab.config.cell_name import is_file_cell, parse_name
-from rnnlab.core.errors import InputError, unknown
+from rnnlab.core.errors import InputError, check_count, unknown
 from rnnlab.core.types import Cell, Key, Params
 
-__all__ = [
-    "CELLS",
-    "COMBINATORS",
-    "bidirectional",
-    "cell_factory",
-    "cerebral",
-    "count_parameters",
-    "factory_options",
-    "make_cell",
-    "stack",
-]
 
-CELLS: dict[str, Callable[..., Cell]] = {
-    "rnn": rnn,
-    "lstm": lstm,
-    "lstm_1997": lstm_1997,
-    "peephole_lstm": peephole_lstm,
-    "gru": gru,
-    "lstm1": lstm1,
-    "lstm2": lstm2,
-    "lstm3": lstm3,
-    "lstm4": lstm4,
-    "lstm5": lstm5,
-    "biological_lstm": biological_lstm,
-    "cerebral_lstm": cerebral_lstm,
-    "hodgkin_huxley": hodgkin_huxley,
-    "qrnn": qrnn,
-    "grid_lstm": grid_lstm,
-    "grid_lstm_2d": grid_lstm_2d,
-    "grid_lstm_nd": grid_lstm_nd,
+class CellEntry(NamedTuple):
+    """A cell, or a combinator of cells, and its source."""
+
+    factory: Callable[..., Cell]  # (hidden_size, **options); of a combinator (cell, **options)
+    paper: str
+    formula: str  # the number of parameters for D inputs and H units
+    oracle: str = ""  # implementations that tests compare it with, besides the NumPy transcription of every cell
+
+
+AKANDEH = "Akandeh & Salem, Simplified LSTM RNNs, part I, 2017"
+RAHMAN = "Rahman, Mohammed & Azad, A new LSTM model by introducing biological cell state, 2016"
+GRID = "Kalchbrenner, Danihelka & Graves, Grid long short-term memory, 2015, section 3"
+
+CELLS: dict[str, CellEntry] = {
+    "rnn": CellEntry(
+        rnn, f"Elman, Finding structure in time, 1990; {AKANDEH}, eq. 1", "D*H + H*H + H", oracle="Flax, PyTorch"
+    ),
+    "lstm": CellEntry(
+        lstm,
+        f"Gers, Schmidhuber & Cummins, Learning to forget, 2000; {AKANDEH}, eq. 2 (act in both places); "
+        "Owusu, Sturtz & Chittam, LSTM method discussion report, section III",
+        "4*(D*H + H*H + H); 3*(D*H + H) + 4*H*H with the recurrent output gate; + 2*H with state_bias",
+        oracle="Flax, PyTorch",
+    ),
+    "lstm_1997": CellEntry(
+        lstm_1997,
+        "Hochreiter & Schmidhuber, Long short-term memory, 1997; Owusu, Sturtz & Chittam, section I",
+        "3*(D*H + H*H + H)",
+    ),
+    "peephole_lstm": CellEntry(
+        peephole_lstm,
+        "Gers & Schmidhuber, Recurrent nets that time and count, 2000; "
+        f'{RAHMAN}, eq. 1-5 and 6-8 (``peephole="full", output_peephole="previous"``)',
+        "4*(D*H + H*H + H) + 3*H diagonal, + 3*H*H full",
+    ),
+    "gru": CellEntry(
+        gru,
+        f"Cho et al., Learning phrase representations using RNN encoder-decoder, 2014; {RAHMAN}, eq. 9-12",
+        '3*(D*H + H*H + H), + H with reset="after"; printed 2*(D*H + H*H)',
+        oracle="Flax, PyTorch",
+    ),
+    "lstm1": CellEntry(lstm1, f"{AKANDEH}, eq. 4", "D*H + 4*H*H + 4*H"),
+    "lstm2": CellEntry(lstm2, f"{AKANDEH}, eq. 5", "D*H + 4*H*H + H"),
+    "lstm3": CellEntry(lstm3, f"{AKANDEH}, eq. 6", "D*H + H*H + 4*H"),
+    "lstm4": CellEntry(lstm4, f"{AKANDEH}, eq. 7", "D*H + H*H + 3*H + H"),
+    "lstm5": CellEntry(lstm5, f"{AKANDEH}, eq. 8", "D*H + H*H + 3*H + 4*H"),
+    "biological_lstm": CellEntry(biological_lstm, f"{RAHMAN}, eq. 17-21", "3*(D*H + 2*H*H + H) + H"),
+    "cerebral_lstm": CellEntry(
+        cerebral_lstm,
+        "Kumar, Cerebral LSTM, 2020, section 4; package cerebral_lstm 1.1.1",
+        "8*(D*H + H*H + H), half of it tied",
+        oracle="cerebral_lstm 1.1.1",
+    ),
+    "hodgkin_huxley": CellEntry(
+        hodgkin_huxley,
+        f"{RAHMAN}, eq. 13-16; rates of Hodgkin & Huxley, A quantitative description of membrane current, 1952",
+        "D*H",
+    ),
+    "qrnn": CellEntry(
+        qrnn,
+        "Bradbury, Merity, Xiong & Socher, Quasi-recurrent neural networks, 2016, section 2",
+        'G*(K*D*H + H), K = window, G = 2 for "f", 3 for "fo", 4 for "ifo"',
+    ),
+    "grid_lstm": CellEntry(
+        grid_lstm,
+        GRID,
+        "2*D*H + 8*L*(2*H*H + H), L = layers, 1 when tied; feed-forward D*H + 5*L*(2*H*H + H); "
+        "dims=1 4*(D*H + H*H + H)",
+    ),
+    "grid_lstm_2d": CellEntry(
+        grid_lstm_2d,
+        GRID,
+        "2*P*H + 12*L*(3*H*H + H), P = patch, L = layers, 1 when tied; feed-forward P*H + 9*L*(3*H*H + H)",
+    ),
+    "grid_lstm_nd": CellEntry(
+        grid_lstm_nd,
+        GRID,
+        "2*P*H + 4*N*L*(N*H*H + H), P = D / places, N = sizes in shape + 2, L = layers, 1 when tied; "
+        "feed-forward P*H + (4*N - 3)*L*(N*H*H + H)",
+    ),
+}
+
+COMBINATORS: dict[str, CellEntry] = {
+    "bidirectional": CellEntry(
+        bidirectional,
+        "Schuster & Paliwal, Bidirectional recurrent neural networks, 1997; Kumar 2020, Fig. 5",
+        "twice the cell's",
+        oracle="PyTorch",
+    ),
+    "cerebral": CellEntry(
+        cerebral,
+        "Kumar, Cerebral LSTM, 2020, sections 4, 4.1 and 6 (peepholes, GRUs)",
+        "twice the cell's; tied, the cell's",
+    ),
 }
 
 
-COMBINATORS: dict[str, Callable[..., Cell]] = {"bidirectional": bidirectional, "cerebral": cerebral}
-
-
 def cell_factory(name: str) -> Callable[..., Cell]:
-    """The function ``(hidden, **options) -> Cell`` called ``name``.
+    """The function ``(hidden_size, **options) -> Cell`` called ``name``.
 
     A row of CELLS, ``path/to/file.py:function``, or either in combinators: ``bidirectional(cerebral(gru))``.
     """
@@ -75,36 +133,17 @@ def cell_factory(name: str) -> Callable[..., Cell]:
         if combinator not in COMBINATORS:
             raise unknown("cell: combinator", combinator, COMBINATORS)
     if not is_file_cell(cell) and cell not in CELLS:
-        accepted = [*CELLS, "path/to/file.py:function", *(f"{combinator}(CELL)" for combinator in COMBINATORS)]
-        raise unknown("cell", cell, accepted)
-    factory = _load_from_file(cell) if is_file_cell(cell) else CELLS[cell]
+        raise unknown(
+            "cell", cell, [*CELLS, "path/to/file.py:function", *(f"{combinator}(CELL)" for combinator in COMBINATORS)]
+        )
+    factory = load_factory(cell) if is_file_cell(cell) else CELLS[cell].factory
     for combinator in reversed(combinators):
-        factory = combined(name, COMBINATORS[combinator], factory)
-    return factory
-
-
-def _load_from_file(name: str) -> Callable[..., Cell]:
-    path, _, function = name.rpartition(":")
-    if not Path(path).is_file():
-        raise InputError(f"cell: no file {path!r} (from {name!r}); accepted: path/to/file.py:function")
-    module_name = f"rnnlab_user_cell_{hashlib.sha256(str(Path(path).resolve()).encode()).hexdigest()[:12]}"
-    spec = importlib.util.spec_from_file_location(module_name, path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = sys.modules[module_name] = importlib.util.module_from_spec(spec)  # dataclasses look it up there
-    try:
-        spec.loader.exec_module(module)
-    except (Exception, SystemExit) as error:  # whatever the user's file raises is theirs to see, in one line
-        raise InputError(f"cell: {path} cannot be imported: {_one_line(error)}") from error
-    factory = getattr(module, function, None)
-    if not callable(factory):
-        functions = [n for n, v in vars(module).items() if inspect.isfunction(v) and v.__module__ == module_name]
-        raise unknown(f"cell: function in {path}", function, functions)
+        factory = combined(name, COMBINATORS[combinator].factory, factory)
     return factory
 
 
 def factory_options(factory: Callable[..., Cell]) -> Mapping[str, inspect.Parameter]:
-    """The options of a cell factory: its keyword parameters, without ``hidden_size`` and ``key``."""
+    """The options of a cell factory: its keyword parameters except ``hidden_size`` and ``key``."""
     parameters = list(inspect.signature(factory).parameters.items())
     return {
         name: parameter
@@ -116,13 +155,12 @@ def factory_options(factory: Callable[..., Cell]) -> Mapping[str, inspect.Parame
 def make_cell(name: str, hidden_size: int, *, key: Key | None = None, **options: Any) -> Cell:
     """The cell called ``name`` with ``hidden_size`` units.
 
-    ``options`` are the factory's keywords; numbers may be traced arrays. ``key`` reaches cells that draw random
-    numbers while training (a factory with a ``key`` parameter); None, as in evaluation, silences them.
-    Raises InputError for an unknown name or option (naming the closest match) and for hidden < 1.
+    ``options`` are the factory's keywords; numbers may be traced arrays. ``key`` is passed to cells that draw random
+    numbers in training (a factory with a ``key`` parameter); with None, as in evaluation, they draw none.
+    Raises InputError for an unknown name or option (naming the closest match) and for hidden_size < 1.
     """
     factory = cell_factory(name)
-    if not isinstance(hidden_size, int) or isinstance(hidden_size, bool) or hidden_size < 1:
-        raise InputError(f"hidden_size: {hidden_size!r} is not accepted; accepted: a whole number from 1")
+    check_count("hidden_size", hidden_size)
     accepted = factory_options(factory)
     for option in options:
         if option not in accepted:
@@ -136,18 +174,14 @@ def make_cell(name: str, hidden_size: int, *, key: Key | None = None, **options:
     except Exception as error:
         if not is_file_cell(name):
             raise
-        raise InputError(f"cell: {name} fails: {_one_line(error)}") from error
+        raise InputError(f"cell: {name} fails: {one_line(error)}") from error
     if not isinstance(cell, Cell):
-        raise InputError(f"cell: {name} returned {type(cell).__name__}; accepted: a rnnlab.core.types.Cell")
+        raise InputError(f"cell: {name} returned {type(cell).__name__}; accepted: an rnnlab Cell")
     if cell.hidden_size < 1:
         raise InputError(f"cell: {name} has hidden_size {cell.hidden_size}; accepted: the width of its h, from 1")
     return cell
 
 
-def _one_line(error: BaseException) -> str:
-    return f"{type(error).__name__}: {' '.join(str(error).split())}"
-
-
 def count_parameters(params: Params) -> int:
-    """The number of trainable numbers in a pytree of arrays (or of shapes)."""
+    """The number of parameters in a pytree of arrays (or shapes)."""
     return sum(leaf.size for leaf in jax.tree.leaves(params))

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import jax
 
-from rnnlab.cells.initializers import initialize
+from rnnlab.cells.initializers import get_initializer
 from rnnlab.cells.ops import activation as make_activation
 from rnnlab.cells.ops import dot, zeros
 from rnnlab.core.types import Array, Cell, Key
@@ -27,17 +27,15 @@ class RNNCarry(NamedTuple):
 def rnn(
     hidden_size: int, *, activation: str = "tanh", w_init: str = "glorot_uniform", u_init: str = "orthogonal"
 ) -> Cell:
-    """Simple (Elman) recurrent network.
+    """Simple recurrent network (Elman 1990; Akandeh & Salem 2017, eq. 1).
 
         h_t = act(x_t W + h_{t-1} U + b)
 
-    Paper: Akandeh & Salem, Simplified LSTM RNNs, part I, 2017, eq. 1; Elman, Finding structure in time, 1990.
     Shapes: x [..., D], h [..., H].
-    Departures: the paper's sigma is any bounded function; tanh by default.
-    Parameters: D*H + H*H + H.
+    Departures: Akandeh & Salem allow any bounded function; tanh by default.
     """
     act = make_activation(activation)
-    init_w, init_u = initialize("w_init", w_init), initialize("u_init", u_init)
+    init_w, init_u = get_initializer("w_init", w_init), get_initializer("u_init", u_init)
 
     def init(key: Key, inputs: int) -> RNNParams:
         key_w, key_u = jax.random.split(key)
@@ -51,4 +49,4 @@ def rnn(
         h = act(dot(x, params.w) + dot(carry.h, params.u) + params.b)
         return RNNCarry(h), h
 
-    return Cell(init, initial_carry, step, hidden_size=hidden_size)
+    return Cell(init, initial_carry, step, hidden_size)

@@ -1,22 +1,22 @@
-"""LSTM1 to LSTM5: the LSTM with terms taken out of its three gates, all alike."""
+"""LSTM1 to LSTM5 (Akandeh & Salem 2017): the LSTM with the same terms removed from each of its three gates."""
 
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
-from rnnlab.cells.initializers import initialize
+from rnnlab.cells.initializers import get_initializer
 from rnnlab.cells.lstm import LSTMCarry, LSTMGates
 from rnnlab.cells.ops import activation as make_activation
-from rnnlab.cells.ops import dot, gate_activation, zeros
+from rnnlab.cells.ops import dot, gate_activation, keeps_f, leaves_named, takes_options_of, zeros
 from rnnlab.core.types import Array, Cell, Key
 
 
 class SlimParams(NamedTuple):
-    """Rows in the order i, f, o, c~ (the candidate last, since every variant has it).
+    """Gates in the order i, f, c~, o; the candidate c~ is the same in every variant.
 
-    ``w [D, H]`` of the candidate; ``u [H, 4, H]``, or ``[H, 1, H]`` of the candidate only; ``u_gates [3, H]``
-    elementwise, or None; ``b [4, H]``, or ``[1, H]`` of the candidate only.
+    ``w [D, H]`` of the candidate; ``u [H, 4, H]``, or ``[H, 1, H]`` of the candidate alone; ``u_gates [3, H]``
+    of i, f, o, elementwise, or None; ``b [4, H]``, or ``[1, H]`` of the candidate alone.
     """
 
     w: Array
@@ -27,25 +27,31 @@ class SlimParams(NamedTuple):
 
 def _slim(
     hidden_size: int,
-    *,
     matrices: bool,
     vectors: bool,
     biases: bool,
-    activation: str,
-    gate: str,
-    forget_bias: float,
-    w_init: str,
-    u_init: str,
+    *,
+    activation: str = "tanh",
+    gate: str = "sigmoid",
+    forget_bias: float = 1.0,
+    w_init: str = "glorot_uniform",
+    u_init: str = "orthogonal",
 ) -> Cell:
-    """The LSTM whose gates see ``h U`` (matrices) or ``u * h`` (vectors) or neither, ``+ b`` (biases) or not."""
+    """The LSTM whose gates i, f, o see ``h U`` (matrices) or ``u * h`` (vectors) or neither, ``+ b`` (biases) or not.
+
+        c~ = act(x W + h U + b)
+        c_t = f * c_{t-1} + i * c~      h_t = o * act(c_t)
+
+    Shapes: x [..., D], c and h [..., H].
+    """
     act, squash = make_activation(activation), gate_activation(gate)
-    init_w, init_u = initialize("w_init", w_init), initialize("u_init", u_init)
+    init_w, init_u = get_initializer("w_init", w_init), get_initializer("u_init", u_init)
 
     def init(key: Key, inputs: int) -> SlimParams:
         key_w, key_u, key_g = jax.random.split(key, 3)
         w = init_w(key_w, (inputs, 1, hidden_size))[:, 0]
         u = init_u(key_u, (hidden_size, 4 if matrices else 1, hidden_size))
-        u_gates = initialize("u_gates", "glorot_uniform")(key_g, (1, 3, hidden_size))[0] if vectors else None
+        u_gates = get_initializer("u_gates", "glorot_uniform")(key_g, (1, 3, hidden_size))[0] if vectors else None
         b = zeros(w, 4, hidden_size).at[1].set(forget_bias) if biases else zeros(w, 1, hidden_size)
         return SlimParams(w, u, u_gates, b)
 
@@ -54,174 +60,79 @@ def _slim(
 
     def gates(params: SlimParams, carry: LSTMCarry, x: Array) -> LSTMGates:
         from_h = dot(carry.h, params.u)  # [..., 4 or 1, H]
-        z: Any = params.b[:3] if biases else 0.0
-        if matrices:
-            z = z + from_h[..., :3, :]
-        if vectors:
-            z = z + params.u_gates * carry.h[..., None, :]
-        candidate = act(dot(x, params.w) + from_h[..., -1, :] + params.b[-1])
-        i, f, o = (jnp.broadcast_to(squash(z[..., g, :]), candidate.shape) for g in range(3))  # LSTM3's have no B
-        return LSTMGates(i, f, o, candidate)
+        u_candidate, b_candidate = from_h[..., 2 if matrices else 0, :], params.b[2 if biases else 0]
+        candidate = act(dot(x, params.w) + u_candidate + b_candidate)
+
+        def opened(gate: int, elementwise: int) -> Array:
+            """The gate at one place of ``u`` and ``b``, and at another of ``u_gates``, which has no candidate."""
+            z: Any = params.b[gate] if biases else 0.0
+            if matrices:
+                z = z + from_h[..., gate, :]
+            if params.u_gates is not None:
+                z = z + params.u_gates[elementwise] * carry.h
+            return jnp.broadcast_to(squash(z), candidate.shape)  # LSTM3's have no batch axes
+
+        return LSTMGates(opened(0, 0), opened(1, 1), candidate, opened(3, 2))
 
     def step(params: SlimParams, carry: LSTMCarry, x: Array) -> tuple[LSTMCarry, Array]:
-        i, f, o, candidate = gates(params, carry, x)
+        i, f, candidate, o = gates(params, carry, x)
         c = f * carry.c + i * candidate
         h = o * act(c)
         return LSTMCarry(c, h), h
 
-    return Cell(init, initial_carry, step, gates=gates, hidden_size=hidden_size)
+    return Cell(init, initial_carry, step, hidden_size, gates=gates, retention=keeps_f, no_decay=leaves_named("b"))
 
 
-def lstm1(
-    hidden_size: int,
-    *,
-    activation: str = "tanh",
-    gate: str = "sigmoid",
-    forget_bias: float = 1.0,
-    w_init: str = "glorot_uniform",
-    u_init: str = "orthogonal",
-) -> Cell:
-    """LSTM1: gates without the input.
+@takes_options_of(_slim)
+def lstm1(hidden_size: int, **options: Any) -> Cell:
+    """LSTM1: gates without the input (eq. 4).
 
         i, f, o = s(h U + b)
 
-    and the rest as in the LSTM (see ``lstm``).
-
-    Paper: Akandeh & Salem, Simplified LSTM RNNs, part I, 2017, eq. 4.
-    Shapes: x [..., D], c and h [..., H].
     Departures: forget bias 1 by default (Keras's unit_forget_bias, on which the paper was built).
-    Parameters: D*H + 4*H*H + 4*H.
     """
-    return _slim(
-        hidden_size,
-        matrices=True,
-        vectors=False,
-        biases=True,
-        activation=activation,
-        gate=gate,
-        forget_bias=forget_bias,
-        w_init=w_init,
-        u_init=u_init,
-    )
+    return _slim(hidden_size, matrices=True, vectors=False, biases=True, **options)
 
 
-def lstm2(
-    hidden_size: int,
-    *,
-    activation: str = "tanh",
-    gate: str = "sigmoid",
-    w_init: str = "glorot_uniform",
-    u_init: str = "orthogonal",
-) -> Cell:
-    """LSTM2: gates from the state alone.
+@takes_options_of(_slim, but=("forget_bias",))
+def lstm2(hidden_size: int, **options: Any) -> Cell:
+    """LSTM2: gates from the state alone (eq. 5).
 
         i, f, o = s(h U)
 
-    Paper: Akandeh & Salem, Simplified LSTM RNNs, part I, 2017, eq. 5.
-    Shapes: x [..., D], c and h [..., H].
     Departures: none.
-    Parameters: D*H + 4*H*H + H.
     """
-    return _slim(
-        hidden_size,
-        matrices=True,
-        vectors=False,
-        biases=False,
-        activation=activation,
-        gate=gate,
-        forget_bias=0.0,
-        w_init=w_init,
-        u_init=u_init,
-    )
+    return _slim(hidden_size, matrices=True, vectors=False, biases=False, **options)
 
 
-def lstm3(
-    hidden_size: int,
-    *,
-    activation: str = "tanh",
-    gate: str = "sigmoid",
-    forget_bias: float = 1.0,
-    w_init: str = "glorot_uniform",
-    u_init: str = "orthogonal",
-) -> Cell:
-    """LSTM3: gates from a bias alone, so constant over time.
+@takes_options_of(_slim)
+def lstm3(hidden_size: int, **options: Any) -> Cell:
+    """LSTM3: gates from a bias alone, so constant over time (eq. 6).
 
         i, f, o = s(b)
 
-    Paper: Akandeh & Salem, Simplified LSTM RNNs, part I, 2017, eq. 6.
-    Shapes: x [..., D], c and h [..., H].
     Departures: forget bias 1 by default (Keras's unit_forget_bias).
-    Parameters: D*H + H*H + 4*H.
     """
-    return _slim(
-        hidden_size,
-        matrices=False,
-        vectors=False,
-        biases=True,
-        activation=activation,
-        gate=gate,
-        forget_bias=forget_bias,
-        w_init=w_init,
-        u_init=u_init,
-    )
+    return _slim(hidden_size, matrices=False, vectors=False, biases=True, **options)
 
 
-def lstm4(
-    hidden_size: int,
-    *,
-    activation: str = "tanh",
-    gate: str = "sigmoid",
-    w_init: str = "glorot_uniform",
-    u_init: str = "orthogonal",
-) -> Cell:
-    """LSTM4: gates from the state, elementwise.
+@takes_options_of(_slim, but=("forget_bias",))
+def lstm4(hidden_size: int, **options: Any) -> Cell:
+    """LSTM4: gates from the state, elementwise (eq. 7).
 
         i, f, o = s(u * h)
 
-    Paper: Akandeh & Salem, Simplified LSTM RNNs, part I, 2017, eq. 7.
-    Shapes: x [..., D], c and h [..., H].
-    Departures: none. The paper does not say how u starts: glorot_uniform here.
-    Parameters: D*H + H*H + 3*H + H.
+    Departures: none. The paper does not give the initial values of u: glorot_uniform here.
     """
-    return _slim(
-        hidden_size,
-        matrices=False,
-        vectors=True,
-        biases=False,
-        activation=activation,
-        gate=gate,
-        forget_bias=0.0,
-        w_init=w_init,
-        u_init=u_init,
-    )
+    return _slim(hidden_size, matrices=False, vectors=True, biases=False, **options)
 
 
-def lstm5(
-    hidden_size: int,
-    *,
-    activation: str = "tanh",
-    gate: str = "sigmoid",
-    forget_bias: float = 1.0,
-    w_init: str = "glorot_uniform",
-    u_init: str = "orthogonal",
-) -> Cell:
-    """LSTM5: gates from the state, elementwise, and a bias.
+@takes_options_of(_slim)
+def lstm5(hidden_size: int, **options: Any) -> Cell:
+    """LSTM5: gates from the state, elementwise, and a bias (eq. 8).
 
         i, f, o = s(u * h + b)
 
-    Paper: Akandeh & Salem, Simplified LSTM RNNs, part I, 2017, eq. 8.
-    Shapes: x [..., D], c and h [..., H].
     Departures: forget bias 1 by default; u starts at glorot_uniform (the paper does not say).
-    Parameters: D*H + H*H + 3*H + 4*H.
     """
-    return _slim(
-        hidden_size,
-        matrices=False,
-        vectors=True,
-        biases=True,
-        activation=activation,
-        gate=gate,
-        forget_bias=forget_bias,
-        w_init=w_init,
-        u_init=u_init,
-    )
+    return _slim(hidden_size, matrices=False, vectors=True, biases=True, **options)

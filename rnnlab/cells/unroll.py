@@ -1,4 +1,4 @@
-"""The one place that runs a cell over time."""
+"""Runs a cell over time."""
 
 from typing import Any
 
@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from rnnlab.cells import weight_gradients as deferred
+from rnnlab.cells.ops import step_of
 from rnnlab.core.types import Array, Carry, Cell, Params
 
 
@@ -27,22 +28,17 @@ def unroll(
     valid step; ``hs[t]`` is still the output at ``xs[t]``. The initial carry is the cell's own unless given.
 
     ``plain`` scans ``step`` as it stands, which forward-mode derivatives need: without it the gradient is that of the
-    cell's ``sequence``, or of `deferred.scan`, the same to rounding and faster.
+    cell's ``scan``, or of `deferred.scan`, the same to rounding and faster.
     """
     if carry is None:
         carry = cell.initial_carry(params, xs.shape[1:2])
     if lengths is not None:
         chex.assert_shape(lengths, xs.shape[1:2])
-    if cell.over is not None:
-        return cell.over(params, carry, xs, lengths, reverse)
-    scan = _plain_scan if plain else deferred.scan
-    if lengths is None and cell.sequence is not None and not plain:
-        if not reverse:
-            return cell.sequence(params, carry, xs)
-        carry, hs_TBH = cell.sequence(params, carry, xs[::-1])
-        return carry, hs_TBH[::-1]
+    if cell.scan is not None and (cell.step is None or not plain):
+        return cell.scan(params, carry, xs, lengths, reverse)
+    step, scan = step_of(cell, "cell"), _plain_scan if plain else deferred.scan
     if lengths is None:
-        return scan(cell.step, params, carry, xs, reverse=reverse)
+        return scan(step, params, carry, xs, reverse=reverse)
 
     valid_TB = jnp.arange(xs.shape[0])[:, None] < lengths[None, :]
     # Inputs are cleaned too: a masked NaN would still reach the weights' gradient as 0 * NaN.
@@ -50,7 +46,7 @@ def unroll(
 
     def masked_step(params: Params, before: Carry, inputs: tuple[Array, Array]) -> tuple[Carry, Array]:
         x, valid_B = inputs
-        after, h = cell.step(params, before, x)
+        after, h = step(params, before, x)
         after = jax.tree.map(lambda new, old: jnp.where(_like(valid_B, new), new, old), after, before)
         return after, jnp.where(valid_B[:, None], h, jnp.zeros((), h.dtype))
 

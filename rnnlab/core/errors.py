@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterable
 from difflib import get_close_matches
+from typing import Any, TypeGuard
 
 
 class InputError(ValueError):
@@ -25,12 +26,23 @@ def choose(field: str, value: object, accepted: Iterable[str]) -> str:
     return str(value)
 
 
+def is_static(value: Any) -> TypeGuard[float]:
+    """Whether ``value`` is a Python number, not an array with a value per run."""
+    return isinstance(value, (int, float))
+
+
+def check_count(field: str, value: object) -> None:
+    """Raise InputError unless ``value`` is an int from 1."""
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        raise InputError(f"{field}: {value!r} is not accepted; accepted: a whole number from 1")
+
+
 def check_number(field: str, value: object, *, below: float = math.inf) -> None:
     """Raise InputError unless a Python number is finite, 0 or more, and less than ``below``.
 
     Arrays pass: their values were checked one by one before they were put on the run axis.
     """
-    if isinstance(value, (int, float)) and not 0 <= value < below:
+    if is_static(value) and not 0 <= value < below:
         raise InputError(f"{field}: {value} is out of range; accepted: 0 or more" + _and_below(below))
 
 

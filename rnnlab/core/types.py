@@ -1,46 +1,59 @@
-"""The records that pass between the rooms, and the legend of dimensions. No logic.
+"""Shared types and axis names. No logic.
 
 R runs, T time, B batch, D input, H hidden, G gates, P paths, L layers, V vocabulary, C classes, N examples,
 S steps of an epoch. A name with three axes or more carries them as a suffix: ``xs_TBD``.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-Array = Any  # a jax.Array, a tracer or a numpy array
-Key = Any  # a typed jax PRNG key
+if TYPE_CHECKING:  # data sets are read without JAX
+    from jax import Array
+else:
+    Array = Any
+
+AnyArray = Any  # a numpy array on the host, a jax.Array on the device
+Key = Array  # a typed JAX PRNG key
 Params = Any  # a pytree of arrays
 Carry = Any  # a pytree of float32 arrays with leading batch axes
+
+Step = Callable[[Params, Carry, Array], tuple[Carry, Array]]  # (params, carry, x) -> (carry, h [..., H])
+# (params, carry, xs [T, B, ...], lengths [B] or None, reverse) -> (carry, hs [T, B, H]); the contract of ``unroll``
+Scan = Callable[[Params, Carry, Array, Array | None, bool], tuple[Carry, Array]]
 
 
 class Cell(NamedTuple):
     """A recurrent cell: pure functions of (params, carry, x). Any number of leading batch axes, written ``...``.
 
-    ``x`` is ``[..., D]`` float, or ``[...]`` integer ids that stand for one-hot rows of width D.
+    ``x`` is ``[..., D]`` float, or ``[...]`` integer ids that stand for one-hot rows of width D. A cell has a ``step``,
+    a ``scan`` over whole sequences, or both, which then agree; ``unroll`` prefers ``scan``.
     """
 
     init: Callable[[Key, int], Params]  # (key, D) -> params
     initial_carry: Callable[[Params, tuple[int, ...]], Carry]  # leading batch axes -> carry
-    step: Callable[[Params, Carry, Array], tuple[Carry, Array]]  # -> (carry, h [..., H])
-    sequence: Callable[[Params, Carry, Array], tuple[Carry, Array]] | None = None  # xs [T, ..., D] -> hs [T, ..., H]
+    step: Step | None
+    hidden_size: int  # H, the width of h
+    scan: Scan | None = None
     gates: Callable[[Params, Carry, Array], Any] | None = None  # -> NamedTuple of gate values, for analysis
-    hidden_size: int = 0  # width of h
-    # For a cell that needs the whole sequence; ``unroll`` calls it where there is one, and ``step`` raises.
-    # (params, carry, xs [T, B, ...], lengths [B] or None, reverse) -> (carry, hs [T, B, H])
-    over: Callable[[Params, Carry, Array, Array | None, bool], tuple[Carry, Array]] | None = None
-    # (hs [T, B, H], lengths [B] or None) -> [B, H] that has seen all; None: h of the last valid step
+    # (hs [T, B, H], lengths [B] or None) -> [B, H], the summary of the sequence; None: h of the last valid step
     last_output: Callable[[Array, Array | None], Array] | None = None
+    layers: "tuple[Cell, ...] | None" = None  # of a stack: params, carry and gates are tuples with an entry per layer
+    # What the cell declares about itself:
+    paths: Callable[[Params], list[Array]] | None = None  # all parameters of each parallel path, as one vector per path
+    retention: Callable[[Any], Mapping[str, Array]] | None = None  # gates -> by gate, the factor that multiplies memory
+    no_decay: Callable[[Params], Any] | None = None  # -> tree of bools, True where weight decay spares the leaf;
+    # None: it spares leaves of one dimension or less
 
 
 class Split(NamedTuple):
     """One split of a data set, on the host or on the device."""
 
-    inputs: Array  # [N, T, D] uint8 or float32 features, or [N, T] int32 ids
-    targets: Array  # [N] int32 classes, [N, T] int32 ids, or [N] float32 values
-    lengths: Array | None = None  # [N] int32 valid steps; None: all T
-    weights: Array | None = None  # [N, T] float32 loss weights, 0 where there is no target; None: all 1
+    inputs: AnyArray  # [N, T, D] uint8 or float32 features, or [N, T] int32 ids
+    targets: AnyArray  # [N] int32 classes, [N, T] int32 ids, or [N] float32 values
+    lengths: AnyArray | None = None  # [N] int32 valid steps; None: all T
+    weights: AnyArray | None = None  # [N, T] float32 loss weights, 0 where there is no target; None: all 1
 
 
 class Dataset(NamedTuple):
@@ -80,12 +93,12 @@ class MetricSums(NamedTuple):
 
     loss: Array  # nats, or squared error
     correct: Array
-    count: Array
+    count: Array  # type: ignore[assignment]  # a tuple has a method of this name
     solved: Array | None = None  # what the examples weigh of which every asked step is right; None: not summed
 
 
 class Task(NamedTuple):
-    """What a model is asked for. ``sums(logits, targets, weights) -> Sums``; ``metrics(Sums) -> {name: value}``."""
+    """Loss and metrics: ``sums(logits, targets, weights) -> MetricSums``; ``metrics(MetricSums) -> {name: value}``."""
 
     per_step: bool  # the readout answers at every step, not only at the last valid one
     sums: Callable[[Array, Array, Array], MetricSums]
@@ -105,10 +118,12 @@ class Model(NamedTuple):
     carry_history: Callable[
         [Params, Array], Carry
     ]  # (params, inputs) -> the carry after every step, leaves [T, B, ...]
-    # An answer, step by step, where reading is not writing (sequence to sequence); leaves of both [B, ...].
-    # (params, questions [B, Q], lengths [B] or None) -> (memory, carry)
+    # Of sequence to sequence, to decode step by step; leaves of memory and carry are [B, ...].
+    # (params, prompts [B, Q], lengths [B] or None) -> (memory, carry)
     encode: Callable[[Params, Array, Array | None], tuple[Any, Carry]] | None = None
-    # (params, memory, carry, ids [B]) -> (carry, logits [B, V] of what comes next)
+    # (params, memory, carry, ids [B]) -> (carry, logits [B, V] of the next id)
     decode_step: Callable[[Params, Any, Carry, Array], tuple[Carry, Array]] | None = None
     # (params, inputs [B, T(, D)]) -> what the cell reads, time-major: xs [T, B, D], or ids [T, B] without an embedding
     embed: Callable[[Params, Array], Array] | None = None
+    paths: Callable[[Params], list[Array]] | None = None  # of the cell's parameters, as ``Cell.paths``
+    no_decay: Callable[[Params], Any] | None = None  # of the model's parameters, as ``Cell.no_decay``

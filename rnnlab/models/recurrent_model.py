@@ -6,6 +6,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
+from rnnlab.cells.ops import leaves_named, no_decay_of, step_of
 from rnnlab.cells.unroll import last_valid, unroll
 from rnnlab.cells.wrappers.recurrent_dropout import drop_recurrent, dropout_mask
 from rnnlab.core.errors import InputError, choose
@@ -28,9 +29,9 @@ class ModelParams(NamedTuple):
 
 
 class Dropout(NamedTuple):
-    """Which part of what is dropped while training, 0 <= rate < 1 each, None for no dropout; and the key of a step.
+    """Dropout rates, 0 <= rate < 1, None for no dropout, and the key of a training step.
 
-    Inputs and recurrence have one mask for all time steps (Gal & Ghahramani 2016), as Keras's layers have.
+    Inputs and recurrence have one mask for all time steps (Gal & Ghahramani 2016), as in Keras's layers.
     """
 
     key: Key
@@ -52,10 +53,10 @@ def make_model(
 ) -> Model:
     """A model of batch-major inputs: features ``[B, T, D]`` or ids ``[B, T]``.
 
-    It answers with logits ``[B, C]`` from the last valid step (or what the cell calls final), or ``[B, T, C]`` from
-    every step. Ids are embedded in ``embedding_size`` dimensions, or with 0 enter the cell as one-hot rows (a gather, never
-    a product). Features are multiplied by ``scale``. The readout starts Glorot-uniform with zero bias, as Keras's
-    Dense does. ``dropout`` acts where it is given: in training, not in evaluation.
+    Outputs are logits ``[B, T, C]`` with ``per_step``, else ``[B, C]`` from the last valid step (or the cell's
+    ``last_output``). Ids are embedded in ``embedding_size`` dimensions, or with 0 enter the cell as one-hot rows (a
+    gather, not a product). Features are multiplied by ``scale``. The readout starts Glorot-uniform with zero bias, as
+    in Keras's Dense. ``dropout`` is given in training, not in evaluation.
     """
     init_table = EMBEDDING_INITIALIZERS[choose("embedding_init", embedding_init, EMBEDDING_INITIALIZERS)]
     init_readout = jax.nn.initializers.glorot_uniform()
@@ -70,7 +71,7 @@ def make_model(
         )
 
     def time_major(params: ModelParams, inputs: Array) -> Array:
-        xs = jnp.swapaxes(inputs, 0, 1)  # the one transposition: time-major from here
+        xs = jnp.swapaxes(inputs, 0, 1)  # time-major from here
         if xs.ndim > 2:
             return xs.astype(jnp.promote_types(jnp.float32, params.w.dtype)) * scale
         return xs if params.embedding is None else params.embedding[xs]
@@ -81,16 +82,16 @@ def make_model(
     def apply(
         params: ModelParams, inputs: Array, lengths: Array | None = None, carry: Carry | None = None
     ) -> tuple[Carry, Array]:
-        xs, dropped = time_major(params, inputs), cell
+        xs, run_cell = time_major(params, inputs), cell
         if dropout is not None:
             key_inputs, key_recurrent, key_readout = jax.random.split(dropout.key, 3)
         if dropout is not None and dropout.inputs is not None:
             if xs.ndim == 2:
-                raise InputError("dropout: one-hot ids cannot be dropped in part; accepted: with an embedding")
+                raise InputError("dropout: input dropout requires an embedding for ids")
             xs = xs * dropout_mask(key_inputs, xs.shape[1:], dropout.inputs)
         if dropout is not None and dropout.recurrent is not None:
-            dropped = drop_recurrent(cell, key_recurrent, dropout.recurrent, initial_carry(params, len(inputs)))
-        carry, hs_TBH = unroll(dropped, params.cell, xs, carry, lengths=lengths)
+            run_cell = drop_recurrent(cell, key_recurrent, dropout.recurrent, initial_carry(params, len(inputs)))
+        carry, hs_TBH = unroll(run_cell, params.cell, xs, carry, lengths=lengths)
         out = hs_TBH if per_step else (cell.last_output or last_valid)(hs_TBH, lengths)
         if dropout is not None and dropout.readout is not None:
             out = out * dropout_mask(key_readout, out.shape, dropout.readout)
@@ -98,10 +99,15 @@ def make_model(
         return carry, (jnp.swapaxes(logits, 0, 1) if per_step else logits) + params.b
 
     def carry_history(params: ModelParams, inputs: Array) -> Carry:
+        cell_step = step_of(cell, "carry_history")
+
         def step(carry: Carry, x: Array) -> tuple[Carry, Carry]:
-            after, _ = cell.step(params.cell, carry, x)
+            after, _ = cell_step(params.cell, carry, x)
             return after, after
 
         return jax.lax.scan(step, initial_carry(params, len(inputs)), time_major(params, inputs))[1]
 
-    return Model(init, apply, initial_carry, carry_history, embed=time_major)
+    def no_decay(params: ModelParams) -> ModelParams:
+        return leaves_named("b")(params)._replace(cell=no_decay_of(cell, params.cell))
+
+    return Model(init, apply, initial_carry, carry_history, embed=time_major, paths=cell.paths, no_decay=no_decay)

@@ -1,10 +1,11 @@
-"""Sequence to sequence: an encoder reads the question, a decoder writes the answer, with and without attention."""
+"""Sequence to sequence: an encoder reads the prompt, a decoder writes the answer, with or without attention."""
 
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 
+from rnnlab.cells.ops import leaves_named, no_decay_of
 from rnnlab.cells.unroll import unroll
 from rnnlab.cells.wrappers.recurrent_dropout import drop_recurrent, dropout_mask
 from rnnlab.core.errors import InputError, choose
@@ -15,7 +16,7 @@ ATTENTION = ("none", "additive", "dot")
 
 
 class AttentionParams(NamedTuple):
-    """``w [H_e + H_d, H_d]``; of additive scores ``w_q [H_d, H_d]``, ``w_k [H_e, H_d]``, ``v [H_d]``, else None."""
+    """``w [H_e + H_d, H_d]``; for additive scores ``w_q [H_d, H_d]``, ``w_k [H_e, H_d]``, ``v [H_d]``, else None."""
 
     w: Array
     w_q: Array | None
@@ -24,7 +25,7 @@ class AttentionParams(NamedTuple):
 
 
 class Seq2SeqParams(NamedTuple):
-    """``embedding [V, E]`` or None; the cells' own; the attention's or None; ``w [H_d, V]``, ``b [V]`` to read out."""
+    """``embedding [V, E]`` or None; of the cells; of attention or None; ``w [H_d, V]`` and ``b [V]`` of the readout."""
 
     embedding: Array | None
     encoder: Params
@@ -35,9 +36,9 @@ class Seq2SeqParams(NamedTuple):
 
 
 class Memory(NamedTuple):
-    """What attention looks at: the encoder's outputs, what the query is compared with, and which of them are valid."""
+    """What attention reads: values (the encoder's outputs), keys, and which of them are valid."""
 
-    hs: Array  # [B, Q, H_e], zero past the end of a question
+    hs: Array  # [B, Q, H_e], zero past the end of a prompt
     keys: Array  # [B, Q, H_d]
     valid: Array  # [B, Q] bool
 
@@ -54,24 +55,24 @@ def make_seq2seq(
     embedding_init: str = "glorot_uniform",
     dropout: Dropout | None = None,
 ) -> Model:
-    """A model of ids ``[B, Q + A]``: a question of Q = ``prompt_length`` steps, then the answer one step late.
+    """A model of ids ``[B, Q + A]``: a prompt of Q = ``prompt_length`` steps, then the answer delayed by one step.
 
         q_t = decoder's h_t      k_s, h_s = encoder's h_s
         score = q_t . k_s                                   attention="dot"
         score = v . tanh(q_t W_q + k_s W_k)                 attention="additive"
-        c_t = sum_s softmax_s(score) h_s                    over the valid steps of the question
+        c_t = sum_s softmax_s(score) h_s                    over the valid steps of the prompt
         logits_t = tanh([c_t, q_t] W) W_out + b             without attention q_t W_out + b
 
-    ``apply`` is teacher forcing: ``inputs[:, Q:]`` are read whatever the model would have written; its logits
-    ``[B, Q + A, V]`` are zero where the question is read, and nothing is asked. Its ``lengths [B]`` are those of the
-    questions, padded at their end; its carry is the encoder's before, the decoder's after. ``encode`` and ``decode_step`` are
-    the same step by step (``rnnlab.models.decoding``).
+    ``apply`` is teacher forcing: it reads ``inputs[:, Q:]`` regardless of its own predictions. Its logits
+    ``[B, Q + A, V]`` are zero over the prompt. ``lengths [B]`` are those of the prompts, padded at the end; the carry
+    it takes is the encoder's, the carry it returns the decoder's. ``encode`` and ``decode_step`` do the same step by
+    step (``rnnlab.models.decoding``).
 
-    The decoder goes on from the encoder's last carry where it has one of the same form and size. Else it starts from
-    its own initial carry and attention is all that it learns of the question; without attention that is an
-    InputError. The encoder may be any cell that ``unroll`` runs; the decoder must go step by step. Question and answer
-    share one embedding; with 0 they enter the cells as one-hot rows. ``dropout`` as in ``make_model``, with one mask of
-    the inputs for question and answer.
+    The decoder starts from the encoder's last carry where both carries have the same structure and sizes. Otherwise it
+    starts from its own initial carry and sees the prompt through attention alone; without attention that is an
+    InputError. The encoder may be any cell; the decoder needs a ``step``. Prompt and answer share one embedding; with
+    size 0 they enter the cells as one-hot rows. ``dropout`` as in ``make_model``, with one mask of the inputs for
+    prompt and answer.
 
     Paper: Sutskever, Vinyals & Le, Sequence to sequence learning with neural networks, 2014; the additive score from
         Bahdanau, Cho & Bengio, Neural machine translation by jointly learning to align and translate, 2015; the dot
@@ -90,8 +91,8 @@ def make_seq2seq(
         raise InputError(
             f"attention: dot of an encoder's {before} units with a decoder's {width}; accepted: one width, or additive"
         )
-    if decoder.over is not None:
-        raise InputError("decoder: it reads the whole answer before its first step; accepted: a cell with a step")
+    if decoder.step is None:
+        raise InputError("decoder: the cell needs the whole sequence and has no step; accepted: cells of one direction")
 
     def init(key: Key) -> Seq2SeqParams:
         key_embedding, key_encoder, key_decoder, key_attention, key_readout = jax.random.split(key, 5)
@@ -123,7 +124,7 @@ def make_seq2seq(
         if _form(carry) != _form(own):
             if attention == "none":
                 raise InputError(
-                    f"decoder: begins with {_form(own)}, but the encoder ends with {_form(carry)}; "
+                    f"decoder: starts with {_form(own)}, but the encoder ends with {_form(carry)}; "
                     "accepted: cells with the same carry, or attention"
                 )
             carry = own
@@ -136,18 +137,18 @@ def make_seq2seq(
         return Memory(hs, hs if params.w_k is None else hs @ params.w_k, valid)
 
     def attend(params: AttentionParams, memory: Memory, hs_ABH: Array) -> Array:
-        """``tanh([c_t, h_t] W)`` for every step of the answer, ``[A, B, H_d]``."""
-        if params.v is None:
+        """``tanh([c_t, h_t] W)`` at every step of the answer, ``[A, B, H_d]``."""
+        if params.w_q is None or params.v is None:
             scores_ABQ = jnp.einsum("abh,bqh->abq", hs_ABH, memory.keys)
         else:
             scores_ABQ = jnp.tanh((hs_ABH @ params.w_q)[:, :, None] + memory.keys) @ params.v
-        # The least number, not -inf: a question of length 0 has weights too, of outputs that are zero.
+        # The least finite number, not -inf: with a prompt of length 0 the weights must not be NaN.
         scores_ABQ = jnp.where(memory.valid, scores_ABQ, jnp.finfo(scores_ABQ.dtype).min)
         c_ABH = jnp.einsum("abq,bqh->abh", jax.nn.softmax(scores_ABQ), memory.hs)
         return jnp.tanh(jnp.concatenate([c_ABH, hs_ABH], axis=-1) @ params.w)
 
     def answer(params: Seq2SeqParams, memory: Memory | None, hs_ABH: Array) -> Array:
-        """What is read out, ``[A, B, H_d]``."""
+        """The input of the readout, ``[A, B, H_d]``."""
         if params.attention is None or memory is None:
             return hs_ABH
         return attend(params.attention, memory, hs_ABH)
@@ -163,7 +164,7 @@ def make_seq2seq(
             key_inputs, key_reader, key_writer, key_readout = jax.random.split(dropout.key, 4)
         if dropout is not None and dropout.inputs is not None:
             if xs.ndim == 2:
-                raise InputError("dropout: one-hot ids cannot be dropped in part; accepted: with an embedding")
+                raise InputError("dropout: input dropout requires an embedding for ids")
             xs = xs * dropout_mask(key_inputs, xs.shape[1:], dropout.inputs)
         if dropout is not None and dropout.recurrent is not None:
             own = decoder.initial_carry(params.decoder, (len(inputs),))
@@ -177,19 +178,24 @@ def make_seq2seq(
         logits = jnp.swapaxes(out @ params.w + params.b, 0, 1)
         return carry, jnp.pad(logits, ((0, 0), (prompt_length, 0), (0, 0)))
 
-    def encode(params: Seq2SeqParams, questions: Array, lengths: Array | None = None) -> tuple[Memory | None, Carry]:
-        return run_encoder(encoder, params, embed(params, jnp.swapaxes(questions, 0, 1)), lengths, None)
+    def encode(params: Seq2SeqParams, prompts: Array, lengths: Array | None = None) -> tuple[Memory | None, Carry]:
+        return run_encoder(encoder, params, embed(params, jnp.swapaxes(prompts, 0, 1)), lengths, None)
 
     def decode_step(params: Seq2SeqParams, memory: Memory | None, carry: Carry, ids: Array) -> tuple[Carry, Array]:
         carry, hs_ABH = unroll(decoder, params.decoder, embed(params, ids[None]), carry)
         return carry, answer(params, memory, hs_ABH)[0] @ params.w + params.b
 
     def carry_history(params: Seq2SeqParams, inputs: Array) -> Carry:
-        raise InputError("carries: sequence to sequence has two cells; accepted: a model of one")
+        raise InputError("carry_history: sequence to sequence has two cells; accepted: a model of one")
 
-    return Model(init, apply, initial_carry, carry_history, encode, decode_step)
+    def no_decay(params: Seq2SeqParams) -> Seq2SeqParams:
+        encoded, decoded = no_decay_of(encoder, params.encoder), no_decay_of(decoder, params.decoder)
+        # of attention nothing is a bias, the vector v neither
+        return leaves_named("b")(params)._replace(encoder=encoded, decoder=decoded)
+
+    return Model(init, apply, initial_carry, carry_history, encode, decode_step, no_decay=no_decay)
 
 
 def _form(carry: Carry) -> str:
-    """The names and widths of a carry's parts, as in ``LSTMCarry(c=[4], h=[4])``."""
+    """The names and widths of a carry's fields, as in ``LSTMCarry(c=[4], h=[4])``."""
     return str(jax.tree.map(lambda leaf: list(leaf.shape[1:]), carry))

@@ -62,7 +62,7 @@ def hyperparam_grid(config: Config, name: str) -> Grid:
     return grid
 
 
-def combinations(grid: Grid) -> Iterator[dict[str, float]]:
+def combinations(grid: Grid) -> Iterator[dict[str, Any]]:
     """Every combination of hyperparameters, the last name varying fastest."""
     for values in product(*grid.values()):
         yield dict(zip(grid, values, strict=True))

@@ -8,7 +8,7 @@ import jax
 import optax
 
 from rnnlab.cells.registry import cell_factory, factory_options, make_cell
-from rnnlab.cells.wrappers.mixed_precision import narrow
+from rnnlab.cells.wrappers.mixed_precision import mixed_precision
 from rnnlab.cells.wrappers.stack import stack
 from rnnlab.config.experiment import Option
 from rnnlab.core.errors import InputError
@@ -87,7 +87,7 @@ def build_cell(spec: ArmSpec, hyperparams: Mapping[str, Array], key: Key | None 
     options: dict[str, Any] = {**dict(spec.options), **{swept: hyperparams[swept] for swept in spec.swept_options}}
     options = {option: value for option, value in options.items() if option in accepted}
     keys = [None if key is None else jax.random.fold_in(key, layer) for layer in range(spec.layers)]
-    layers = [narrow(make_cell(name, spec.hidden_size, key=own, **options), spec.compute_dtype) for own in keys]
+    layers = [mixed_precision(make_cell(name, spec.hidden_size, key=own, **options), spec.compute_dtype) for own in keys]
     if len(layers) == 1:
         return layers[0]
     key = None if key is None else jax.random.fold_in(key, len(layers))  # no layer's own
@@ -108,7 +108,7 @@ def build_model(spec: ArmSpec, hyperparams: Mapping[str, Array], key: Key | None
         return _build_seq2seq(spec, hyperparams, key, dropout)
     data, cell = spec.data, build_cell(spec, hyperparams, key)
     embedding_size = spec.embedding_size if data.has_token_inputs else None
-    if cell.over is not None and (data.prompt_length or data.task == "language_modeling"):
+    if cell.step is None and (data.prompt_length or data.task == "language_modeling"):
         raise InputError(
             f"cell: {spec.cell} is bidirectional and would see its targets in {data.task} (data {data.name}); "
             "accepted: cells of one direction"
@@ -155,11 +155,13 @@ def build_optimizer(spec: ArmSpec, hyperparams: Mapping[str, Array]) -> optax.Gr
     rate: Any = hyperparams["learning_rate"]
     if spec.lr_decay_epochs is not None:
         rate = step_decay(rate, spec.lr_decay, spec.lr_decay_epochs * spec.steps_per_epoch)
+    weight_decay = hyperparams.get("weight_decay")
     return make_optimizer(
         spec.optimizer,
         rate,
         clip_norm=hyperparams.get("clip_norm"),
-        weight_decay=hyperparams.get("weight_decay"),
+        weight_decay=weight_decay,
+        no_decay=None if weight_decay is None else build_model(spec, hyperparams).no_decay,
         **dict(spec.optimizer_options),
         **swept,
     )

@@ -10,7 +10,7 @@ from rnnlab.train.keys import stream_key
 BATCH_SAMPLING = ("shuffled", "drawn", "contiguous")
 
 
-def batch_indices(spec: ArmSpec, seed: Array, epoch: Array, examples: int) -> Array:
+def batch_indices(spec: ArmSpec, seed: Array, epoch: Array | int, examples: int) -> Array:
     """The examples of each step of an epoch, ``[S, B] int32``.
 
     "shuffled": every example at most once; the incomplete last batch is dropped. "drawn": each batch is sampled
@@ -25,7 +25,7 @@ def batch_indices(spec: ArmSpec, seed: Array, epoch: Array, examples: int) -> Ar
     return order[: spec.steps_per_epoch * spec.batch_size].reshape(spec.steps_per_epoch, spec.batch_size)
 
 
-def shuffled_indices(seed: Array, epoch: Array, examples: int) -> Array:
+def shuffled_indices(seed: Array, epoch: Array | int, examples: int) -> Array:
     """A random order of the training examples for one epoch, ``[examples] int32``.
 
     It depends on seed and epoch alone: two arms with one seed see the same batches. One sort by 32 random bits takes
@@ -35,7 +35,7 @@ def shuffled_indices(seed: Array, epoch: Array, examples: int) -> Array:
     return jnp.argsort(jax.random.bits(key, (examples,))).astype(jnp.int32)
 
 
-def drawn_indices(seed: Array, epoch: Array, examples: int, steps: int, batch: int) -> Array:
+def drawn_indices(seed: Array, epoch: Array | int, examples: int, steps: int, batch: int) -> Array:
     """Batches ``[steps, batch] int32``, each sampled without replacement, independently of the others.
 
     A batch is the indices of the largest of ``examples`` random numbers: one pass, where a permutation sorts them all.

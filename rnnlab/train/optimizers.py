@@ -1,12 +1,14 @@
-"""The one place that builds an optax chain. Numbers may be traced arrays: they ride the run axis."""
+"""Optimizers as optax chains. Hyperparameters may be traced arrays, one value per run."""
 
 import inspect
+import operator
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
 import optax
 
+from rnnlab.cells.ops import vectors
 from rnnlab.core.errors import check_number, choose, unknown
 from rnnlab.core.types import Array, Params
 
@@ -52,7 +54,7 @@ OPTIMIZERS: dict[str, Callable[..., optax.GradientTransformation]] = {
 
 
 def optimizer_options(name: str) -> Mapping[str, inspect.Parameter]:
-    """The options of an optimizer: its keywords, without the learning rate."""
+    """The options of an optimizer: its keyword parameters except the learning rate."""
     parameters = inspect.signature(OPTIMIZERS[choose("optimizer", name, OPTIMIZERS)]).parameters
     return {option: parameter for option, parameter in parameters.items() if option != "learning_rate"}
 
@@ -68,12 +70,15 @@ def make_optimizer(
     *,
     clip_norm: Array | None = None,
     weight_decay: Array | None = None,
+    no_decay: Callable[[Params], Any] | None = None,
     **options: Any,
 ) -> optax.GradientTransformation:
     """The optimizer called ``name``; gradients are first clipped to a global norm of ``clip_norm`` if given.
 
-    ``weight_decay`` takes that part of every weight, times the learning rate, off it in every step, beside the
-    gradient's update (Loshchilov & Hutter, Decoupled weight decay, 2019); biases, fields called b..., stay.
+    ``weight_decay`` is decoupled from the gradient, as in AdamW (Loshchilov & Hutter, Decoupled weight decay, 2019):
+    each step subtracts learning rate * weight_decay * p from every parameter p except those that ``no_decay(params)``,
+    a tree of bools such as ``Model.no_decay`` gives, marks True. Without ``no_decay``, leaves of one dimension or less
+    (biases, as a rule) are spared.
     Raises InputError for an unknown name or option.
     """
     accepted = optimizer_options(name)
@@ -84,17 +89,10 @@ def make_optimizer(
     if weight_decay is None:
         chain.append(OPTIMIZERS[name](learning_rate, **options))
     else:
+        spared = no_decay or vectors
         chain += [
             OPTIMIZERS[name](1.0, **options),
-            optax.add_decayed_weights(-weight_decay, mask=_are_weights),
+            optax.add_decayed_weights(-weight_decay, mask=lambda params: jax.tree.map(operator.not_, spared(params))),
             optax.scale_by_learning_rate(learning_rate, flip_sign=False),
         ]
     return chain[0] if len(chain) == 1 else optax.chain(*chain)
-
-
-def _are_weights(params: Params) -> Params:
-    return jax.tree_util.tree_map_with_path(lambda path, _: not _name(path[-1]).startswith("b"), params)
-
-
-def _name(entry: Any) -> str:
-    return str(getattr(entry, "name", getattr(entry, "key", "")))

@@ -26,7 +26,7 @@ def init_state(spec: ArmSpec, run: Run) -> TrainState:
 
 
 def train_steps(
-    spec: ArmSpec, run: Run, state: TrainState, indices: Array, split: Split, start: Array, stop: Array
+    spec: ArmSpec, run: Run, state: TrainState, indices: Array, split: Split, start: Array | int, stop: Array | int
 ) -> TrainState:
     """Training steps ``start`` to ``stop`` (traced: one program serves any stretch) on the batches ``indices [S, B]``.
 

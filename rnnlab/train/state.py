@@ -3,14 +3,14 @@
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from rnnlab.core.types import Array, Carry, MetricSums, Params
+from rnnlab.core.types import AnyArray, Array, Carry, MetricSums, Params
 
 
 class Run(NamedTuple):
     """One run of an arm: a seed and the hyperparameters that ride the run axis."""
 
-    seed: Array  # uint32
-    hyperparams: Mapping[str, Array]  # float32: learning_rate and whatever else is swept
+    seed: AnyArray  # uint32
+    hyperparams: Mapping[str, AnyArray]  # float32: learning_rate and whatever else is swept
 
 
 class BestParams(NamedTuple):

@@ -74,7 +74,7 @@ def labeling_metrics(sums: MetricSums) -> dict[str, np.ndarray]:
     """
     return {
         **classification_metrics(sums),
-        "solved": classification_metrics(sums._replace(correct=sums.solved))["accuracy"],
+        "solved": classification_metrics(sums._replace(correct=sums.solved))["accuracy"],  # type: ignore[arg-type]
     }
 
 

@@ -1,0 +1,1 @@
+"""What several test modules share: rows of cases, transcriptions of papers, random trees. No tests."""

@@ -1,20 +1,20 @@
-"""Products in fewer bits: a cell whose parameters are rounded within a step."""
+"""Mixed-precision matmuls: a cell whose parameters are rounded within a step."""
 
+from collections.abc import Callable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 
-from rnnlab.core.types import Array, Carry, Cell, Params
+from rnnlab.core.types import Cell, Params
 
 
-def narrow(cell: Cell, compute_dtype: str) -> Cell:
-    """``cell`` whose parameters are rounded to ``compute_dtype`` (a dtype's name) where they act, not where they are stored.
+def mixed_precision(cell: Cell, compute_dtype: str) -> Cell:
+    """``cell`` with its parameters rounded to ``compute_dtype`` (the name of a dtype) where they are used.
 
-    With "bfloat16" a cell's products (`functions.dot`) read bfloat16 and are summed in float32; biases and other
-    parameters are rounded too, and the gradient of each, once. Carries, activations, stored parameters and what the
-    optimizer keeps stay float32. "float32" is the cell itself.
-    Shapes: as the cell's.
+    With "bfloat16" the cell's products (``ops.dot``) read bfloat16 and accumulate in float32; biases and other
+    parameters are rounded too, and each gradient once. Carries, activations, stored parameters and the optimizer's
+    state stay float32. "float32" returns the cell itself.
     """
     if compute_dtype == "float32":
         return cell
@@ -22,17 +22,7 @@ def narrow(cell: Cell, compute_dtype: str) -> Cell:
     def rounded(params: Params) -> Params:
         return jax.tree.map(lambda leaf: leaf.astype(compute_dtype) if leaf.dtype == jnp.float32 else leaf, params)
 
-    def step(params: Params, carry: Carry, x: Array) -> tuple[Carry, Array]:
-        return cell.step(rounded(params), carry, x)
+    def with_rounded(function: Callable[..., Any] | None) -> Any:
+        return None if function is None else lambda params, *inputs: function(rounded(params), *inputs)
 
-    narrowed: dict[str, Any] = {"step": step}
-    if cell.sequence is not None:
-        whole = cell.sequence
-        narrowed["sequence"] = lambda params, carry, xs: whole(rounded(params), carry, xs)
-    if cell.over is not None:
-        over = cell.over
-        narrowed["over"] = lambda params, *inputs: over(rounded(params), *inputs)
-    if cell.gates is not None:
-        gates = cell.gates
-        narrowed["gates"] = lambda params, carry, x: gates(rounded(params), carry, x)
-    return cell._replace(**narrowed)
+    return cell._replace(step=with_rounded(cell.step), scan=with_rounded(cell.scan), gates=with_rounded(cell.gates))

@@ -1,8 +1,8 @@
 """Every cell again, from the papers' equations, in NumPy and float64: one example, one gate at a time.
 
-A step takes ``(params, carry, x)``, the package's own records filled with float64 arrays, and answers
-``(carry, h, gates)``: the new carry as a dict, ``h [H]``, and what the gates decided as a dict.
-Nothing here comes from the package's code: a row vector times one named matrix at a time, x [D], h [H], c [H].
+A step takes ``(params, carry, x)``, the package's own NamedTuples filled with float64 arrays, and returns
+``(carry, h, gates)``: the new carry as a dict, ``h [H]``, and the gate values as a dict.
+Nothing here uses the package's code: a row vector times one named matrix at a time, x [D], h [H], c [H].
 """
 
 import numpy as np
@@ -17,12 +17,12 @@ def keras_hard_sigmoid(a):
 
 
 ACTS = {"tanh": np.tanh, "sigmoid": logistic, "relu": lambda a: np.maximum(a, 0.0)}
-GATE_NAMES = ("i", "f", "o", "candidate")
+GATE_NAMES = ("i", "f", "candidate", "o")
 GATES = {"sigmoid": logistic, "hard_sigmoid": keras_hard_sigmoid}
 
 
 def named(blocks, names):
-    """``blocks [N, G, H]`` (or ``[G, H]``) taken apart: name of the gate -> ``[N, H]`` (or ``[H]``)."""
+    """``blocks [N, G, H]`` (or ``[G, H]``) by gate: name -> ``[N, H]`` (or ``[H]``)."""
     assert blocks.shape[-2] == len(names), (blocks.shape, names)
     return {name: blocks[..., position, :] for position, name in enumerate(names)}
 
@@ -95,7 +95,7 @@ def peephole_lstm(peephole="diagonal", output_peephole="current", activation="ta
     return step
 
 
-def gru(form="standard", reset="after", activation="tanh", gate="sigmoid"):
+def gru(variant="standard", reset="after", activation="tanh", gate="sigmoid"):
     """Cho et al. (before), PyTorch and Keras (after), and Rahman et al.'s eq. 9-12 (printed)."""
     act, s = ACTS[activation], GATES[gate]
 
@@ -118,27 +118,27 @@ def gru(form="standard", reset="after", activation="tanh", gate="sigmoid"):
         h = (1 - z) * n + z * carry.h
         return {"h": h}, h, {"r": r, "z": z, "candidate": n}
 
-    return printed if form == "printed" else standard
+    return printed if variant == "printed" else standard
 
 
-def slim(variant, activation="tanh", gate="sigmoid"):
+def slim(number, activation="tanh", gate="sigmoid"):
     """Akandeh & Salem's LSTM1 to LSTM5: the three gates change, the candidate never does."""
     act, s = ACTS[activation], GATES[gate]
 
     def step(params, carry, x):
         h = carry.h
-        u = named(params.u, "ifoc" if variant in (1, 2) else "c")
-        b = named(params.b, "ifoc" if variant in (1, 3, 5) else "c")
-        elementwise = named(params.u_gates, "ifo") if variant in (4, 5) else {}
+        u = named(params.u, "ifco" if number in (1, 2) else "c")
+        b = named(params.b, "ifco" if number in (1, 3, 5) else "c")
+        elementwise = named(params.u_gates, "ifo") if number in (4, 5) else {}
         a = {}
         for g in "ifo":
-            if variant == 1:
+            if number == 1:
                 a[g] = h @ u[g] + b[g]
-            elif variant == 2:
+            elif number == 2:
                 a[g] = h @ u[g]
-            elif variant == 3:
+            elif number == 3:
                 a[g] = b[g]
-            elif variant == 4:
+            elif number == 4:
                 a[g] = elementwise[g] * h
             else:
                 a[g] = elementwise[g] * h + b[g]
@@ -168,7 +168,7 @@ def biological_lstm(delta=0.001, activation="tanh", gate="sigmoid"):
     return step
 
 
-def cerebral_lstm(form="code", activation="tanh", gate="sigmoid", tied=False):
+def cerebral_lstm(variant="code", activation="tanh", gate="sigmoid", tied=False):
     """Kumar: two paths, one hidden state; tied: one path that counts twice.
     "printed" is the paper's U_c = U_f * U_tmp + U_i * U_tmp."""
     act, s = ACTS[activation], GATES[gate]
@@ -179,7 +179,7 @@ def cerebral_lstm(form="code", activation="tanh", gate="sigmoid", tied=False):
             w, u, b = named(params.w[:, path], "ifco"), named(params.u[:, path], "ifco"), named(params.b[path], "ifco")
             i, f, o = (s(carry.h @ u[g] + x @ w[g] + b[g]) for g in "ifo")
             tmp = act(carry.h @ u["c"] + x @ w["c"] + b["c"])
-            c = f * (tmp if form == "printed" else carry.c[path]) + i * tmp
+            c = f * (tmp if variant == "printed" else carry.c[path]) + i * tmp
             h = h + (2 if tied else 1) * o * act(c)
             cells.append(c)
             for name, value in zip(("i", "f", "o", "candidate"), (i, f, o, tmp), strict=True):
@@ -248,14 +248,14 @@ def hodgkin_huxley(integrator="exponential_euler", dt=0.025, substeps=1):
 def qrnn(pooling="fo", activation="tanh", gate="sigmoid"):
     """Bradbury et al., section 2, without zoneout; ``ahead[j]``: what past inputs add to the gates at t + j."""
     act, s = ACTS[activation], GATES[gate]
-    names = {"f": "zf", "fo": "zfo", "ifo": "zfoi"}[pooling]
+    names = {"f": "fz", "fo": "fzo", "ifo": "ifzo"}[pooling]
 
     def step(params, carry, x):
         width = params.w.shape[1]
         taps, b = [named(params.w[:, k], names) for k in range(width)], named(params.b, names)
         due = [named(rows, names) for rows in ([] if carry.ahead is None else carry.ahead)]
         a = {g: x @ taps[0][g] + (due[0][g] if due else 0.0) + b[g] for g in names}
-        gates = {"candidate": act(a["z"]), **{g: s(a[g]) for g in names[1:]}}
+        gates = {"candidate": act(a["z"]), **{g: s(a[g]) for g in names if g != "z"}}
         f, z = gates["f"], gates["candidate"]
         c = f * carry.c + (gates["i"] if pooling == "ifo" else 1 - f) * z
         h = c if pooling == "f" else gates["o"] * c
@@ -302,8 +302,7 @@ def grid_lstm(layers=1, tied=False, priority=False, memory=True, printed=False, 
             c.append(m_time)
             h.append(h_time)
             gates.append(decided)
-        names = ("i", "f", "o", "candidate")
-        stacked_gates = {name: np.array([[one[name] for one in decided] for decided in gates]) for name in names}
+        stacked_gates = {name: np.array([[one[name] for one in decided] for decided in gates]) for name in GATE_NAMES}
         return {"c": np.stack(c), "h": np.stack(h)}, h_depth, stacked_gates
 
     return step

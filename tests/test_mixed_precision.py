@@ -1,4 +1,4 @@
-"""Products in bfloat16: what reads it, what stays float32, and how far results move."""
+"""Mixed precision: matmuls read bfloat16, all else stays float32, and results stay close."""
 
 from dataclasses import replace
 
@@ -6,14 +6,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from rnnlab.runs.arms import plan_arms
-from rnnlab.runs.prepare import prepare
 
 from experiments.quickstart import CONFIG
 from rnnlab.cells.registry import CELLS, make_cell
 from rnnlab.cells.unroll import unroll
-from rnnlab.cells.wrappers.mixed_precision import narrow
+from rnnlab.cells.wrappers.mixed_precision import mixed_precision
 from rnnlab.config.experiment import Arm
+from rnnlab.runs.validate import validate
+from rnnlab.train.arm_spec import build_model
 from rnnlab.train.single_run import init_state
 from rnnlab.train.state import Run
 
@@ -40,7 +40,7 @@ def drawn(cell):
 @pytest.mark.parametrize("name", NAMES)
 def test_products_read_bfloat16_and_everything_else_is_float32(name):
     plain = make_cell(name, H)
-    cell = narrow(plain, "bfloat16")
+    cell = mixed_precision(plain, "bfloat16")
     params, xs = drawn(plain)
     traced = jax.make_jaxpr(lambda params, xs: unroll(cell, params, xs))(params, xs)
     assert set(products_of(traced.jaxpr)) == {("bfloat16", "bfloat16", "float32")}
@@ -63,23 +63,23 @@ def test_gradients_are_float32_and_near_those_of_exact_products(name):
 
     exact = gradient(plain, False)
     for scan_plainly in (False, True):
-        for found, wanted in zip(gradient(narrow(plain, "bfloat16"), scan_plainly), exact, strict=True):
+        for found, wanted in zip(gradient(mixed_precision(plain, "bfloat16"), scan_plainly), exact, strict=True):
             assert found.dtype == jnp.float32
             assert np.linalg.norm(found - wanted) < 0.03 * np.linalg.norm(wanted)
 
 
 def test_float32_is_the_cell_itself():
     cell = make_cell("lstm", H)
-    assert narrow(cell, "float32") is cell
+    assert mixed_precision(cell, "float32") is cell
 
 
 def test_the_config_decides_for_every_layer_and_parameters_stay_float32():
     arms = {"one": Arm("lstm"), "two": Arm("lstm", layers=2)}
     config = replace(CONFIG, arms=arms, compute_dtype="bfloat16")
-    assert {plan.compute_dtype for plan in plan_arms(config).values()} == {"bfloat16"}
-    for name, recipe in prepare(config).recipes.items():
-        model = recipe.make_model({"learning_rate": jnp.float32(0.1)}, None)
-        state = init_state(recipe, Run(jnp.uint32(0), {"learning_rate": jnp.float32(0.1)}))
+    for name, spec in validate(config).specs.items():
+        assert spec.compute_dtype == "bfloat16"
+        model = build_model(spec, {"learning_rate": jnp.float32(0.1)})
+        state = init_state(spec, Run(jnp.uint32(0), {"learning_rate": jnp.float32(0.1)}))
         ids = jnp.zeros((2, 4), jnp.int32)
         found = list(products_of(jax.make_jaxpr(model.apply)(state.params, ids).jaxpr))
         assert found.count(("bfloat16", "bfloat16", "float32")) == (1 if name == "one" else 3)  # W x is a gather
