@@ -182,8 +182,8 @@ def test_the_comparisons_of_a_claim_are_one_holm_family(p, one_is_enough, outcom
 
 def test_verdicts_without_an_effect_are_no_more_frequent_than_alpha():
     random, samples, wrong = np.random.RandomState(11), 240, 0
-    three = lambda evidence: [*a_lower(found), *(  # noqa: E731
-        lower(found.group("a"), found.group("b"), at_epoch(*LOSS, epoch), "loss") for epoch in (1, 2)
+    three = lambda evidence: [*a_lower(evidence), *(  # noqa: E731
+        lower(evidence.group("a"), evidence.group("b"), at_epoch(*LOSS, epoch), "loss") for epoch in (1, 2)
     )]  # fmt: skip
     for sample in range(samples):
         a, b = random.normal(size=(2, 4, 3))

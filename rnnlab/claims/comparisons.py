@@ -1,4 +1,4 @@
-"""Comparisons that claims consist of: an effect, its p-value, whether it supports the claim, and the seeds to decide."""
+"""Comparisons that claims consist of: effect, p-value, whether it supports the claim, and seeds needed to decide."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -104,7 +104,7 @@ _NEVER = float(np.iinfo(np.int64).max)
 
 
 def _steps(group: Group, success_threshold: Mapping[str, Any] | None) -> np.ndarray:
-    """``[n]`` steps until a run's validation metric reached the threshold; ``_NEVER`` for unsolved and diverged runs."""
+    """``[n]`` steps until the validation metric reached the threshold; ``_NEVER`` for unsolved and diverged runs."""
     values = group.values.get(("validation", success_threshold["metric"])) if success_threshold else None
     if success_threshold is None or values is None:
         return np.full(len(group.seeds), np.nan)
