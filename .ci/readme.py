@@ -42,29 +42,28 @@ def bench(directory: Path) -> str:
     document = read_json(directory / "bench.json")
     results, environment = document["results"], document["environment"]
     peers = [system for system in results if not system.startswith(RNNLAB)]
-    header = ["workload", "R", "of the rate of a large matrix product", RNNLAB, "of best peer's speed", *peers]
-    rows, numbers = [], {}
+    header = ["workload", "R", "of the rate of a large matrix product", RNNLAB, "speed vs best peer", *peers]
+    rows, run_counts = [], dict.fromkeys(runs for by_runs in results[RNNLAB].values() for runs in by_runs)
     for workload, by_runs in results[RNNLAB].items():
         for runs, record in by_runs.items():
-            numbers[runs] = None
-            best, ours = best_peer(results, workload, runs), record["ms_per_step_per_run"]
+            best, milliseconds = best_peer(results, workload, runs), record["ms_per_step_per_run"]
             row = [
                 f"{workload} ({WORKLOADS[workload].sizes})",
                 runs,
                 f"{record['of_matrix_product']:.2f}",
-                f"{ours:.3g}",
+                f"{milliseconds:.3g}",
             ]
-            row.append(f"{best / ours:.2f}x" if best else "-")
+            row.append(f"{best / milliseconds:.2f}x" if best else "-")
             for peer in peers:
-                theirs = results[peer][workload][runs]
+                other = results[peer][workload][runs]
                 row.append(
-                    "failed" if theirs.get("error") else f"{theirs['ms_per_step_per_run']:.3g} ({theirs['ratio']:.2f}x)"
+                    "failed" if other.get("error") else f"{other['ms_per_step_per_run']:.3g} ({other['ratio']:.2f}x)"
                 )
             rows.append(row)
     lines = [f"| {' | '.join(line)} |" for line in (header, ["---", *["---:"] * (len(header) - 1)], *rows)]
     device, packages = document["matrix_product"]["device"], environment["packages"]
     caption = (
-        f"`python -m experiments bench --runs {','.join(numbers)} --rounds {document['rounds']}`, {device}, "
+        f"`python -m experiments bench --runs {','.join(run_counts)} --rounds {document['rounds']}`, {device}, "
         f"jax {packages['jax']}, torch {packages['torch']}: median milliseconds per training step and run of an LSTM "
         f"with R runs at once; in parentheses the ratio to {RNNLAB}."
     )

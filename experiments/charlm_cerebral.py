@@ -35,7 +35,7 @@ from rnnlab.config.experiment import Arm, Config
 from rnnlab.core.errors import InputError
 
 if TYPE_CHECKING:
-    from rnnlab.claims import Claim, Evidence, Comparison
+    from rnnlab.claims import Claim, Comparison, Evidence
     from rnnlab.core.types import Curve
 
 XAVIER = {"w_init": "tf1_xavier", "u_init": "tf1_xavier"}

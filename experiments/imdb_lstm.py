@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING
 from rnnlab.config.experiment import Arm, Config, Option
 
 if TYPE_CHECKING:
-    from rnnlab.claims import Claim, Evidence, Comparison
+    from rnnlab.claims import Claim, Comparison, Evidence
     from rnnlab.core.types import Curve
 
 DATA: dict[str, Option] = {

@@ -172,13 +172,13 @@ def test_every_row_has_its_speed_relative_to_the_fastest_peer_of_the_same_worklo
         "torch": {"mnist": {"1": record(3.0), "8": record(4.0)}},
         "keras": {"mnist": {"1": record(None), "8": record(2.0)}},
     }  # fmt: skip
-    found = {(row["system"], row["runs"]): row["of_best_peer"] for row in report.rows(results)}
+    found = {(row["system"], row["runs"]): row["speed_vs_best_peer"] for row in report.rows(results)}
     assert found == {
         ("rnnlab", 1): 1.5, ("torch", 1): 1.0, ("keras", 1): None,
         ("rnnlab", 8): 2.0, ("rnnlab-bfloat16", 8): 4.0, ("torch", 8): 0.5, ("keras", 8): 1.0,
     }  # fmt: skip
     alone = report.rows({"rnnlab": results["rnnlab"]})
-    assert {row["of_best_peer"] for row in alone} == {None}
+    assert {row["speed_vs_best_peer"] for row in alone} == {None}
 
 
 def test_runs_are_divided_among_single_threaded_processes(monkeypatch):

@@ -45,7 +45,7 @@ def test_a_bench_becomes_a_table_with_the_ratio_to_the_best_peer(generator, tmp_
     (tmp_path / "bench.json").write_text(json.dumps(document))
     caption, _, header, _, row = generator.bench(tmp_path).splitlines()
     assert "bench --runs 8 --rounds 7`, 2 x cpu, jax 0.10.2, torch 2.13.0" in caption
-    assert header == "| workload | R | of the rate of a large matrix product | rnnlab | of best peer's speed | torch |"
+    assert header == "| workload | R | of the rate of a large matrix product | rnnlab | speed vs best peer | torch |"
     assert row == "| chars (T20 B128 V89 H512, adagrad) | 8 | 0.86 | 67.9 | 1.18x | 80 (1.18x) |"
 
 

@@ -234,7 +234,7 @@ def _write_and_print(document: dict[str, Any], directory: Path, *, as_json: bool
         print(report.table(results), end="")
         print(
             "ms: training step of one run, median and quartiles over rounds. ratio: time / time of rnnlab (lstm). "
-            "of best peer: speed / speed of the fastest peer"
+            "vs best peer: speed / speed of the fastest peer"
         )
         print(f"{document['rounds']} rounds; product of two {product['n']} x {product['n']} matrices: {rate} "
               f"on {product['device']}")  # fmt: skip

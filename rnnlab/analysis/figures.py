@@ -64,8 +64,8 @@ def draw(name: str, records: Sequence[Record], seeds: Sequence[int]) -> bytes:
     figure = FIGURES[name]
     over_seeds = f"mean and 95 % CI over {len(seeds)} seeds" if len(seeds) > 1 else f"seed {seeds[0]}"
     if isinstance(figure, Scatter):
-        shown = ", ".join(map(str, _values(records, "seed")))
-        return _draw_points(records, figure, f"{figure.title} (seed {shown}, epoch {records[-1]['epoch']})")
+        drawn = ", ".join(map(str, _values(records, "seed")))
+        return _draw_points(records, figure, f"{figure.title} (seed {drawn}, epoch {records[-1]['epoch']})")
     title = f"{figure.title}: {over_seeds}"
     return _draw_lines(records, figure, title) if isinstance(figure, Lines) else _draw_training(records, title)
 

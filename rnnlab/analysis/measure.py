@@ -148,12 +148,16 @@ def measure_jacobian(one: Subject) -> Measurement:
     few = one.first(FEW_EXAMPLES)
     if note := _too_large(few):
         return Measurement(note=note)
-    found = spectrum(*few.args)
-    slow = (np.abs(found.eigenvalues) > 0.99).sum(-1).mean()
-    scalars = {"radius": float(found.radius.mean()), "gain": float(found.gain.mean()), "|eigenvalue| > 0.99": slow}
+    jacobians = spectrum(*few.args)
+    slow = (np.abs(jacobians.eigenvalues) > 0.99).sum(-1).mean()
+    scalars = {
+        "radius": float(jacobians.radius.mean()),
+        "gain": float(jacobians.gain.mean()),
+        "|eigenvalue| > 0.99": slow,
+    }
     points = [
         {"step": int(step) + 1, "real": value.real, "imaginary": value.imag}
-        for step, values in zip(found.steps[:, 0], found.eigenvalues[:, 0], strict=True) for value in values
+        for step, values in zip(jacobians.steps[:, 0], jacobians.eigenvalues[:, 0], strict=True) for value in values
     ]  # fmt: skip
     return Measurement(scalars, points=points)
 
@@ -164,20 +168,23 @@ def measure_fixed_points(one: Subject) -> Measurement:
     if note := _too_large(few):
         return Measurement(note=note)
     run = trajectory(*few.args)
-    found = fixed_points(one.cell, one.params, typical_input(one), sample_states(run.after, run.valid, STARTS))
+    search = fixed_points(one.cell, one.params, typical_input(one), sample_states(run.after, run.valid, STARTS))
     scalars = {
-        "log10 least q": float(np.log10(max(found.q.min(), 1e-45))),
-        "log10 median q": float(np.log10(max(np.median(found.q), 1e-45))),
-        "fixed": float(len(found.distinct)),
-        "stable": float(found.stable.sum()),
+        "log10 least q": float(np.log10(max(search.q.min(), 1e-45))),
+        "log10 median q": float(np.log10(max(np.median(search.q), 1e-45))),
+        "fixed": float(len(search.distinct)),
+        "stable": float(search.stable.sum()),
     }
-    if len(found.distinct):
-        scalars["mean radius"] = float(np.abs(found.eigenvalues[:, 0]).mean())
+    if len(search.distinct):
+        scalars["mean radius"] = float(np.abs(search.eigenvalues[:, 0]).mean())
     states = np.asarray(to_vector(run.after, 2), np.float64)[np.asarray(run.valid)]
     center = states.mean(0)
     plane = np.linalg.svd(states - center, full_matrices=False)[2][:2]
-    kinds = {"trajectory": states, "slow": found.ends[~found.fixed]}
-    kinds |= {"stable": found.ends[found.distinct[found.stable]], "unstable": found.ends[found.distinct[~found.stable]]}
+    kinds = {"trajectory": states, "slow": search.ends[~search.fixed]}
+    kinds |= {
+        "stable": search.ends[search.distinct[search.stable]],
+        "unstable": search.ends[search.distinct[~search.stable]],
+    }
     points = [
         {"kind": kind, **_in_plane(row)} for kind, rows in kinds.items() for row in (rows - center) @ plane.T
     ]  # fmt: skip
@@ -186,14 +193,14 @@ def measure_fixed_points(one: Subject) -> Measurement:
 
 def measure_components(one: Subject) -> Measurement:
     """Explained variance and dimension of the outputs; a point for each step of the first examples."""
-    found = components(*one.args, count=2)
-    scalars = {"component 1": float(found.explained[0]), "dimension": found.dimension}
-    if len(found.explained) > 1:
-        scalars = {"components 1, 2": float(found.explained[:2].sum()), **scalars}
-    steps, examples = np.nonzero(~np.isnan(found.scores[:, :MAX_PCA_EXAMPLES, 0]))
+    pca = components(*one.args, count=2)
+    scalars = {"component 1": float(pca.explained[0]), "dimension": pca.dimension}
+    if len(pca.explained) > 1:
+        scalars = {"components 1, 2": float(pca.explained[:2].sum()), **scalars}
+    steps, examples = np.nonzero(~np.isnan(pca.scores[:, :MAX_PCA_EXAMPLES, 0]))
     points = [
         {"example": int(b), "step": int(t) + 1, "class": "" if one.classes is None else int(one.classes[b]),
-         **_in_plane(found.scores[t, b])}
+         **_in_plane(pca.scores[t, b])}
         for b, t in sorted(zip(examples, steps, strict=True))
     ]  # fmt: skip
     return Measurement(scalars, points=points)

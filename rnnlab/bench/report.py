@@ -9,17 +9,17 @@ from rnnlab.report.figures import finish
 Results = Mapping[str, Mapping[str, Mapping[str, Mapping[str, Any]]]]  # system -> workload -> runs -> record
 
 COLUMNS = {
-    "ms_per_step_per_run": "ms", "low": "low", "high": "high", "ratio": "ratio", "of_best_peer": "of best peer",
+    "ms_per_step_per_run": "ms", "low": "low", "high": "high", "ratio": "ratio", "speed_vs_best_peer": "vs best peer",
     "gflops": "GFLOP/s", "of_matrix_product": "of product", "peak_mb": "peak MB", "compile_s": "compile s",
     "forward_mflops": "MFLOP forward", "time_per_flop": "time/FLOP",
 }  # fmt: skip
-OPTIONAL = ("of_best_peer", "forward_mflops", "time_per_flop")  # shown where some row has them
+OPTIONAL = ("speed_vs_best_peer", "forward_mflops", "time_per_flop")  # columns that are left out where no row has them
 
 
 def rows(results: Results) -> list[dict[str, Any]]:
     """A row for each workload, number of runs and system, in the order of measurement, all with the same keys.
 
-    ``of_best_peer``: the row's speed over that of the fastest peer with the same workload and runs; None without peers.
+    ``speed_vs_best_peer``: the speed relative to the fastest peer with the same workload and runs; None without peers.
     """
     keys = [
         (workload, runs, system)
@@ -29,14 +29,14 @@ def rows(results: Results) -> list[dict[str, Any]]:
     ]
     order = {name: index for index, name in enumerate(dict.fromkeys(workload for workload, _, _ in keys))}
     keys.sort(key=lambda key: (order[key[0]], int(key[1])))  # stable: systems stay in order
-    found = []
+    made = []
     for workload, runs, system in keys:
         record = {name: value for name, value in results[system][workload][runs].items() if name != "rounds_ms"}
         milliseconds, best = record["ms_per_step_per_run"], best_peer(results, workload, runs)
-        record["of_best_peer"] = best / milliseconds if best and milliseconds else None
-        found.append({"workload": workload, "runs": int(runs), "system": system, **record})
-    names = dict.fromkeys(name for row in found for name in row)
-    return [{name: row.get(name) for name in names} for row in found]
+        record["speed_vs_best_peer"] = best / milliseconds if best and milliseconds else None
+        made.append({"workload": workload, "runs": int(runs), "system": system, **record})
+    names = dict.fromkeys(name for row in made for name in row)
+    return [{name: row.get(name) for name in names} for row in made]
 
 
 def best_peer(results: Results, workload: str, runs: str) -> float | None:
@@ -51,42 +51,44 @@ def best_peer(results: Results, workload: str, runs: str) -> float | None:
 
 def table(results: Results) -> str:
     """Milliseconds of a training step of one run: median and quartiles, ratios, rates, memory, compile time."""
-    found = rows(results)
+    all_rows = rows(results)
     columns = {
         name: title
         for name, title in COLUMNS.items()
-        if name not in OPTIONAL or any(row.get(name) is not None for row in found)
+        if name not in OPTIONAL or any(row.get(name) is not None for row in all_rows)
     }
-    shown = []
-    for row in found:
-        cells = ["failed"] if row["error"] else [_cell(name, row.get(name)) for name in columns]
-        shown.append([row["workload"], str(row["runs"]), row["system"], *cells])
+    cells = []
+    for row in all_rows:
+        values = ["failed"] if row["error"] else [_cell(name, row.get(name)) for name in columns]
+        cells.append([row["workload"], str(row["runs"]), row["system"], *values])
     failed = [
-        f"{row['workload']} R={row['runs']} {row['system']} failed: {row['error']}" for row in found if row["error"]
+        f"{row['workload']} R={row['runs']} {row['system']} failed: {row['error']}" for row in all_rows if row["error"]
     ]
-    return _terminal_table(["workload", "R", "system", *columns.values()], shown) + "".join(f"{x}\n" for x in failed)
+    return _terminal_table(["workload", "R", "system", *columns.values()], cells) + "".join(
+        f"{line}\n" for line in failed
+    )
 
 
 def _terminal_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     from rich.console import Console
     from rich.table import Table
 
-    shown = Table(box=None, header_style="bold")
+    table = Table(box=None, header_style="bold")
     for index, name in enumerate(header):
-        shown.add_column(name, justify="left" if index in (0, 2) else "right", no_wrap=True)
+        table.add_column(name, justify="left" if index in (0, 2) else "right", no_wrap=True)
     for row in rows:
-        shown.add_row(*row)
+        table.add_row(*row)
     console = Console(highlight=False)
     console.width = max(console.width if console.is_terminal else 160, 120)
     with console.capture() as captured:
-        console.print(shown)
+        console.print(table)
     return "".join(f"{line.rstrip()}\n" for line in captured.get().splitlines())
 
 
 def _cell(name: str, value: Any) -> str:
     if value is None:
         return "-"
-    if name in ("ratio", "of_best_peer", "time_per_flop"):
+    if name in ("ratio", "speed_vs_best_peer", "time_per_flop"):
         return f"{value:.2f}x"
     if name == "of_matrix_product":
         return f"{100 * value:.0f} %"
@@ -100,13 +102,13 @@ def draw(results: Results, title: str) -> bytes:
     each system; as bars where every system has a single value."""
     from matplotlib.figure import Figure
 
-    found = [row for row in rows(results) if not row["error"]]
-    names = list(dict.fromkeys(row["workload"].partition(" ")[0] for row in found))
+    measured = [row for row in rows(results) if not row["error"]]
+    names = list(dict.fromkeys(row["workload"].partition(" ")[0] for row in measured))
     figure = Figure(figsize=(3.4 + 3.6 * max(1, len(names)), 4.4), layout="constrained", dpi=110)
     panels = figure.subplots(1, max(1, len(names)), squeeze=False)[0]
-    several = len({(row["workload"], row["runs"]) for row in found}) > len(names)
+    several = len({(row["workload"], row["runs"]) for row in measured}) > len(names)
     for axes, name in zip(panels, names, strict=False):
-        selected = [row for row in found if row["workload"].partition(" ")[0] == name]
+        selected = [row for row in measured if row["workload"].partition(" ")[0] == name]
         (_lines if several and all(row["workload"] == name for row in selected) else _bars)(axes, selected)
         axes.set_title(name, fontsize=9)
         axes.grid(alpha=0.25)
