@@ -1,4 +1,4 @@
-"""What is said of a cell's inside, where the answer is known: linear cells, forced gates, made-up trajectories."""
+"""Analyses where the answer is known: linear cells, fixed gates, given trajectories."""
 
 import csv
 import shutil
@@ -10,23 +10,24 @@ import numpy as np
 import pytest
 from helpers.cases import filled, generator
 
-from experiments.cli.analyze import NAMES
+from experiments.cli.analyze import OPTIONS, _of_seeds
 from experiments.cli.main import main
 from rnnlab.analysis import (
-    PARTS,
+    ANALYSES,
     Subject,
     components,
     drift,
     fixed_points,
-    gate_use,
+    gate_saturation,
     gradient_by_lag,
     path_distances,
+    sample_states,
     spectrum,
     subject,
     time_scales,
     trajectory,
-    visited,
 )  # fmt: skip
+from rnnlab.analysis.figures import FIGURES
 from rnnlab.analysis.trajectories import from_vector, to_vector
 from rnnlab.cells import make_cell, stack
 from rnnlab.config.experiment import Arm, Config, config_hash, to_json
@@ -58,7 +59,7 @@ LINEAR = Cell(
     lambda key, inputs: None, lambda params, batch: LinearCarry(jnp.zeros((*batch, len(params.a)))), linear_step,
     hidden_size=H,
 )  # fmt: skip
-# The trajectory is what is read.
+# The outputs are the inputs.
 TAPE = LINEAR._replace(step=lambda params, carry, x: (LinearCarry(x), x), hidden_size=3)
 
 
@@ -77,7 +78,7 @@ def linear():
     return Linear(a.astype(np.float32), draw.normal(size=(D, H)).astype(np.float32))
 
 
-def test_the_jacobian_of_a_linear_cell_is_its_matrix(linear):
+def test_the_spectrum_of_a_linear_cell_is_that_of_its_matrix(linear):
     found = spectrum(LINEAR, linear, padded("linear", D), LENGTHS, positions=3)
     assert found.steps.T.tolist() == [[0, 2, 5], [0, 1, 2], [0, 0, 0]]
     expected = np.linalg.eigvals(linear.a.astype(np.float64))
@@ -89,7 +90,7 @@ def test_the_jacobian_of_a_linear_cell_is_its_matrix(linear):
     np.testing.assert_allclose(found.gain, np.linalg.norm(linear.a.astype(np.float64), 2), rtol=1e-5)
 
 
-def test_the_gradient_of_a_linear_cell_by_lag_is_its_matrix_to_that_power(linear):
+def test_the_gradient_of_a_linear_cell_at_lag_k_is_the_kth_power_of_its_matrix(linear):
     found = gradient_by_lag(LINEAR, linear, padded("linear", D), LENGTHS)
     assert found.lags.tolist() == [1, 2, 5, 6]
     for lag, row in zip(found.lags, found.log10, strict=True):
@@ -99,7 +100,7 @@ def test_the_gradient_of_a_linear_cell_by_lag_is_its_matrix_to_that_power(linear
         assert np.isnan(row[~known]).all()
 
 
-def test_a_linear_cell_rests_where_algebra_says(linear):
+def test_the_fixed_point_of_a_linear_cell_solves_its_linear_equations(linear):
     x = np.array([0.5, -1.5], np.float32)
     starts = LinearCarry(jnp.asarray(generator("analysis", "starts").normal(size=(5, H)), jnp.float32))
     found = fixed_points(LINEAR, linear, x, starts, iterations=20)
@@ -122,7 +123,7 @@ def test_a_bistable_cell_has_three_fixed_points_one_of_them_unstable():
                                rtol=1e-4)  # fmt: skip
 
 
-def test_what_only_drifts_has_no_fixed_point():
+def test_a_drifting_cell_has_no_fixed_point():
     cell = LINEAR._replace(step=lambda p, carry, x: (LinearCarry(carry.h + 0.01), carry.h), hidden_size=1)
     starts = LinearCarry(jnp.array([[0.0], [2.0]]))
     found = fixed_points(cell, Linear(np.eye(1), None), np.zeros(1, np.float32), starts, 10)
@@ -130,8 +131,8 @@ def test_what_only_drifts_has_no_fixed_point():
     assert (len(found.distinct), found.eigenvalues.shape, found.fixed.any()) == (0, (0, 1), False)
 
 
-def forced(**biases):
-    """An LSTM whose gates are its biases, plus x for f; its candidate is 0."""
+def fixed_gates(**biases):
+    """An LSTM whose gates depend on their biases only, f also on x; its candidate is 0."""
     cell = make_cell("lstm", H)
     shapes = jax.eval_shape(lambda: cell.init(jax.random.key(0), 1))
     params = jax.tree.map(lambda leaf: np.zeros(leaf.shape, np.float32), shapes)
@@ -145,25 +146,25 @@ def logit(p):
     return np.log(p / (1 - np.asarray(p)))
 
 
-def test_gates_are_counted_by_hand():
+def test_saturation_is_the_fraction_of_valid_steps_below_0_1_and_above_0_9():
     xs = padded("gates", 1)
     forget = np.array([0.05, 0.5, 0.95, 0.97, 0.2, 0.3])
     xs[:, 0, 0], xs[:3, 1, 0], xs[0, 2, 0] = logit(forget), logit([0.99, 0.01, 0.6]), logit(0.08)
-    cell, params = forced(i=logit([0.02, 0.5, 0.95, 0.98]), o=logit([0.11, 0.89, 0.09, 0.91]))
-    found = gate_use(cell, params, xs, LENGTHS)
+    cell, params = fixed_gates(i=logit([0.02, 0.5, 0.95, 0.98]), o=logit([0.11, 0.89, 0.09, 0.91]))
+    found = gate_saturation(cell, params, xs, LENGTHS)
     assert list(found) == ["i", "f", "o"]
-    assert (found["i"].shut.tolist(), found["i"].open.tolist()) == ([1, 0, 0, 0], [0, 0, 1, 1])
-    assert (found["o"].shut.tolist(), found["o"].open.tolist()) == ([0, 0, 1, 0], [0, 0, 0, 1])
-    np.testing.assert_allclose(found["f"].shut, 3 / 10)
-    np.testing.assert_allclose(found["f"].open, 3 / 10)
+    assert (found["i"].left_saturated.tolist(), found["i"].right_saturated.tolist()) == ([1, 0, 0, 0], [0, 0, 1, 1])
+    assert (found["o"].left_saturated.tolist(), found["o"].right_saturated.tolist()) == ([0, 0, 1, 0], [0, 0, 0, 1])
+    np.testing.assert_allclose(found["f"].left_saturated, 3 / 10)
+    np.testing.assert_allclose(found["f"].right_saturated, 3 / 10)
     valid = np.concatenate([forget, [0.99, 0.01, 0.6, 0.08]])
     np.testing.assert_allclose(found["f"].mean, valid.mean(), rtol=1e-5)
     scales = time_scales(cell, params, xs, LENGTHS)
     np.testing.assert_allclose(scales["f"], -1 / np.log(valid).mean(), rtol=1e-4)
 
 
-def test_the_time_scale_is_that_of_the_forget_gate():
-    cell, params = forced(f=logit([0.5, 0.9, 0.99, 0.999]))
+def test_the_time_scale_of_constant_forget_gates_is_minus_1_over_log_f():
+    cell, params = fixed_gates(f=logit([0.5, 0.9, 0.99, 0.999]))
     tau = time_scales(cell, params, np.zeros((T, B, 1), np.float32))["f"]
     np.testing.assert_allclose(tau, [1.4426950, 9.4912216, 99.4991625, 999.4999166], rtol=2e-3)
     two = stack([cell, cell])
@@ -181,7 +182,7 @@ def test_the_time_scale_is_that_of_the_forget_gate():
         ("rnn", {}, ""), ("hodgkin_huxley", {}, ""), ("grid_lstm", {"layers": 2}, "f"),
     ],
 )  # fmt: skip
-def test_which_gate_keeps(name, options, kept):
+def test_the_time_scale_is_that_of_the_gate_that_retains_the_state(name, options, kept):
     cell = make_cell(name, H, **options)
     params = filled(generator("keeps", name), jax.eval_shape(lambda: cell.init(jax.random.key(0), D)))
     xs = np.nan_to_num(padded("keeps", D))
@@ -195,7 +196,7 @@ def test_which_gate_keeps(name, options, kept):
         np.testing.assert_allclose(found[kept[-1]], -1 / np.log(gate).mean((0, 1)).ravel(), rtol=1e-4)
 
 
-def test_a_biological_state_drifts_as_its_gates_say():
+def test_a_biological_state_drifts_by_the_sum_of_its_gates_per_step():
     delta = 0.01
     cell = make_cell("biological_lstm", 2, delta=delta)
     params = jax.tree.map(
@@ -214,7 +215,7 @@ def test_a_biological_state_drifts_as_its_gates_say():
                                rtol=1e-4)  # fmt: skip
 
 
-def test_paths_are_apart_by_what_was_added():
+def test_path_distances_are_0_for_equal_paths_and_else_those_of_a_plain_loop():
     cell = make_cell("cerebral_lstm", H)
     params = filled(generator("paths", "cerebral"), jax.eval_shape(lambda: cell.init(jax.random.key(0), D)))
     same = params._replace(w=params.w[:, [0, 0]], u=params.u[:, [0, 0]], b=params.b[[0, 0]])
@@ -240,7 +241,7 @@ def test_paths_are_apart_by_what_was_added():
     assert path_distances(LINEAR, None, xs, LENGTHS) == {}
 
 
-def test_components_are_those_of_a_singular_value_decomposition():
+def test_components_are_those_of_a_singular_value_decomposition_of_the_centered_outputs():
     xs = padded("components", 3) * np.array([3, 0.5, 1], np.float32) + 7
     found = components(TAPE, Linear(np.eye(3), None), xs, LENGTHS, count=2)
     rows = np.concatenate([xs[:length, b] for b, length in enumerate(LENGTHS)]).astype(np.float64)
@@ -258,7 +259,7 @@ def test_components_are_those_of_a_singular_value_decomposition():
         assert np.isnan(found.scores[length:, b]).all()
 
 
-def test_the_memory_as_a_vector_leaves_out_counters():
+def test_the_state_vector_round_trips_and_excludes_counters():
     cell = stack([make_cell("biological_lstm", 2, noise=0.1), make_cell("qrnn", 3, zoneout=0.2)])
     params = jax.eval_shape(lambda: cell.init(jax.random.key(0), D))
     carry = cell.initial_carry(jax.tree.map(lambda leaf: np.zeros(leaf.shape, np.float32), params), ())
@@ -272,7 +273,7 @@ def test_the_memory_as_a_vector_leaves_out_counters():
     assert jax.tree.structure(made) == jax.tree.structure(carry)
 
 
-def test_a_cell_without_steps_is_refused_but_has_components():
+def test_a_bidirectional_cell_has_components_and_no_single_steps():
     cell = make_cell("bidirectional(rnn)", 2)
     params = filled(generator("both", "ways"), jax.eval_shape(lambda: cell.init(jax.random.key(0), D)))
     xs = padded("both", D)
@@ -281,14 +282,14 @@ def test_a_cell_without_steps_is_refused_but_has_components():
             function(cell, params, xs, LENGTHS)
         assert "\n" not in str(caught.value)
     assert components(cell, params, xs, LENGTHS).variances.shape == (4,)
-    assert gate_use(cell, params, xs, LENGTHS) == time_scales(cell, params, xs, LENGTHS) == {}
+    assert gate_saturation(cell, params, xs, LENGTHS) == time_scales(cell, params, xs, LENGTHS) == {}
 
 
-def test_starts_are_spread_over_what_was_visited():
+def test_sampled_states_are_evenly_spaced_over_the_valid_steps():
     carries = LinearCarry(np.arange(T * B).reshape(T, B, 1))
     valid = np.arange(T)[:, None] < LENGTHS
-    assert visited(carries, valid, 4).h.ravel().tolist() == [0, 3, 7, 15]
-    assert len(visited(carries, valid, 99).h) == LENGTHS.sum()
+    assert sample_states(carries, valid, 4).h.ravel().tolist() == [0, 3, 7, 15]
+    assert len(sample_states(carries, valid, 99).h) == LENGTHS.sum()
 
 
 @pytest.mark.slow
@@ -297,7 +298,7 @@ def test_starts_are_spread_over_what_was_visited():
     ["rnn", "gru", "lstm3", "peephole_lstm", "biological_lstm", "cerebral_lstm", "hodgkin_huxley", "qrnn", "grid_lstm",
      "grid_lstm_2d", "cerebral(gru)", "stacked", "ids"],
 )  # fmt: skip
-def test_every_part_takes_every_kind_of_cell(name):
+def test_every_analysis_accepts_every_kind_of_cell(name):
     cell = stack([make_cell("cerebral_lstm", 2), make_cell("cerebral_lstm", 2)]) if name == "stacked" else None
     cell = cell or make_cell("lstm" if name == "ids" else name, 3)
     params = jax.jit(lambda key: cell.init(key, 3))(jax.random.key(0))
@@ -309,14 +310,14 @@ def test_every_part_takes_every_kind_of_cell(name):
         LENGTHS,
         None,
     )
-    for part, measure in PARTS.items():
+    for part, measure in ANALYSES.items():
         found = measure(one)
-        assert bool(found.hyperparams) != bool(found.note), part
-        for what, value in found.hyperparams.items():
+        assert bool(found.scalars) != bool(found.note), part
+        for what, value in found.scalars.items():
             assert np.isfinite(value), (part, what)
         assert bool(found.note) == ((part == "paths" and name not in ("cerebral_lstm", "cerebral(gru)", "stacked")) or
                                     (part == "gates" and name == "rnn")), part  # fmt: skip
-    assert np.isfinite(PARTS["lags"](one).lines["log10 gradient"][1]).all()
+    assert np.isfinite(ANALYSES["lags"](one).lines["log10 gradient"][1]).all()
 
 
 CONFIG = Config(
@@ -327,7 +328,7 @@ CONFIG = Config(
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
-    """A run of CONFIG as if trained: states drawn at random."""
+    """A saved run of CONFIG with random states."""
     directory = tmp_path_factory.mktemp("analysis") / "run"
     experiment = validate(CONFIG)
     files.write_json(directory / "env.json", {"dataset": identity(experiment)})
@@ -343,14 +344,16 @@ def trained(tmp_path_factory):
     return directory
 
 
-def test_the_command_knows_every_part():
-    assert tuple(PARTS) == NAMES
+def test_the_help_text_and_the_figures_name_every_analysis():
+    (text,) = [text for name, _, _, text in OPTIONS if name == "--what"]
+    assert all(name in text for name in ANALYSES)
+    assert set(FIGURES) == {"scalars", *ANALYSES}
 
 
-def test_three_lines_of_python(trained):
+def test_the_subject_of_a_saved_run_has_the_states_of_its_model(trained):
     run = load_run(trained)
     one = subject(run, "lstm", seed=3, epoch="best", batch=run.examples("validation", 5))
-    found = drift(*one.given)
+    found = drift(*one.args)
     assert one.xs.shape == (8, 5, 8)
     model, params = run.model("lstm"), run.params("lstm", 3)
     carries = np.asarray(model.carry_history(params, run.examples("validation", 5).inputs).c, np.float64)
@@ -358,29 +361,29 @@ def test_three_lines_of_python(trained):
 
 
 @pytest.mark.slow
-def test_the_command_writes_what_python_gives(trained, tmp_path, capsys):
+def test_the_command_writes_means_over_seeds_of_the_python_functions(trained, tmp_path, capsys):
     arguments = ["analyze", str(trained), "--what", "state,gates,lags", "--examples", "5", "--out", str(tmp_path / "a")]
     assert main(arguments) == 0, capsys.readouterr().err
     out, err = capsys.readouterr()
     assert "state left out for both" in err
     assert "gates left out for plain" in err
-    with open(tmp_path / "a" / "numbers.csv") as file:
+    with open(tmp_path / "a" / "scalars.csv") as file:
         rows = list(csv.DictReader(file))
     assert {row["epoch"] for row in rows} == {"first", "2", "best"}
     run = load_run(trained)
     for epoch in ("first", 2, "best"):
-        values = [drift(*subject(run, "lstm", seed, epoch, batch_size=run.examples("validation", 5)).given)["c"].largest
+        values = [drift(*subject(run, "lstm", seed, epoch, batch=run.examples("validation", 5)).args)["c"].largest
                   for seed in (7, 3)]  # fmt: skip
         (row,) = [r for r in rows if (r["arm"], r["epoch"], r["what"]) == ("lstm", str(epoch), "largest |c|")]
         assert float(row["mean"]) == pytest.approx(np.mean(values), rel=1e-5)
         assert row["n"] == "2"
-    for name in ("hyperparams", "gates", "state", "lags"):
+    for name in ("scalars", "gates", "state", "lags"):
         assert (tmp_path / "a" / f"{name}.png").read_bytes().startswith(b"\x89PNG")
     assert "largest |c|" in out
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         (["--what", "gatse"], "did you mean 'gates'"), (["--what", ","], "--what: is empty"),
         (["--arm", "lstn"], "did you mean 'lstm'"), (["--seed", "4"], "accepted: 7, 3"),
@@ -388,23 +391,58 @@ def test_the_command_writes_what_python_gives(trained, tmp_path, capsys):
         (["--examples", "0"], "--examples"), (["--set", "delta=1"], "--set"),
     ],
 )  # fmt: skip
-def test_mistakes_are_one_line_and_write_nothing(trained, capsys, arguments, said):
-    refused(["analyze", str(trained), *arguments], said, capsys)
+def test_invalid_options_are_one_line_and_write_nothing(trained, capsys, arguments, message):
+    refused(["analyze", str(trained), *arguments], message, capsys)
     assert not (trained / "analysis").exists()
 
 
-def refused(arguments, said, capsys):
+def refused(arguments, message, capsys):
     assert main(arguments) == 2
     out, err = capsys.readouterr()
     assert (out, err.count("\n")) == ("", 1)
-    assert said in err
+    assert message in err
 
 
-def test_no_checkpoint_and_other_data(trained, tmp_path, capsys):
+@pytest.mark.parametrize("best_epoch", [0, 1], ids=["no best epoch", "NaN parameters"])
+def test_a_diverged_arm_gets_a_note_and_the_others_are_analyzed(trained, tmp_path, capsys, best_epoch):
     directory = shutil.copytree(trained, tmp_path / "run")
-    told = files.read_json(directory / "env.json")
-    told["dataset"]["source"] = {"another": 1}
-    files.write_json(directory / "env.json", told)
-    refused(["analyze", str(directory), "--arm", "lstm"], "its data is not what digits is now", capsys)
+    run, folder = load_run(directory), directory / "checkpoints" / "plain"
+    state = checkpoint.load(folder, abstract_state(run.spec("plain"), run.runs("plain")))
+    position = checkpoint.position(folder)
+    shutil.rmtree(folder)
+    nan = jax.tree.map(lambda leaf: np.full_like(leaf, np.nan), state.params)
+    best = state.best._replace(params=nan, epoch=np.full(2, best_epoch, np.int32))
+    checkpoint.save(folder, state._replace(params=nan, best=best), position)
+    checkpoint.save_epoch(folder, nan, 2)
+    arguments = ["analyze", str(directory), "--arm", "plain,lstm", "--what", "jacobian,components", "--examples", "5"]
+    assert main(arguments) == 0
+    out, err = capsys.readouterr()
+    written = (directory / "analysis" / "notes.txt").read_text()
+    reason = "its parameters are not finite" if best_epoch else "no epoch had a finite validation loss"
+    for note in (
+        f"left out: epoch: best of arm plain, seed 7: {reason}",
+        "left out: epoch: 2 of arm plain, seed 3: its",
+    ):
+        assert note in err
+        assert note in written
+    with open(directory / "analysis" / "scalars.csv") as file:
+        found = {(row["arm"], row["epoch"]) for row in csv.DictReader(file) if row["what"] == "radius"}
+    assert found == {("plain", "first"), *(("lstm", epoch) for epoch in ("first", "2", "best"))}
+    assert "lstm" in out
+
+
+def test_a_state_that_overflows_is_a_note():
+    exploding = LINEAR._replace(step=lambda p, carry, x: (LinearCarry(carry.h**2 * 3e38 + 1), carry.h), hidden_size=1)
+    xs = np.ones((T, B, D), np.float32)
+    measured, reason = _of_seeds("jacobian", {7: Subject(exploding, Linear(np.eye(1), None), xs, None, None)})
+    assert (measured, reason) == ({}, "the state or Jacobian of seed 7 is not finite")
+
+
+def test_a_run_without_checkpoints_or_with_other_data_is_refused(trained, tmp_path, capsys):
+    directory = shutil.copytree(trained, tmp_path / "run")
+    environment = files.read_json(directory / "env.json")
+    environment["dataset"]["source"] = {"another": 1}
+    files.write_json(directory / "env.json", environment)
+    refused(["analyze", str(directory), "--arm", "lstm"], "the data digits changed since the run started", capsys)
     shutil.rmtree(directory / "checkpoints")
     refused(["analyze", str(directory)], "checkpoint: none", capsys)

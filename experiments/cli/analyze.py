@@ -1,98 +1,109 @@
-"""The command ``analyze``: what the cells of a run do, by arm and epoch; a table, figures and the data behind them."""
+"""The command ``analyze``: what the cells of a run do, by arm and epoch; tables, figures and their CSV."""
 
 from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import product
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from experiments.cli.selection import chosen_arms, tell_left_out, which, whole
 from rnnlab.config.experiment import MOST
 from rnnlab.core.errors import InputError, choose
 
-if TYPE_CHECKING:  # JAX takes its time
-    from rnnlab.analysis import Measured
+if TYPE_CHECKING:  # importing JAX is slow
+    from rnnlab.analysis import Measurement
     from rnnlab.runs.saved_run import SavedRun
 
 ALL = "all"
-MOST_EXAMPLES = 10_000
-NAMES = ("gates", "state", "paths", "lags", "jacobian", "fixed_points", "components")
+MAX_EXAMPLES = 10_000
+Records = list[dict[str, Any]]
 
 OPTIONS = (
-    ("--arm", "A,B,...", ALL, "these arms only (default all)"),
-    ("--seed", "N", None, "one of the run's seeds (default: all, mean and interval)"),
-    ("--epoch", "E,F,...", ALL, "first (untrained), best, last, numbers that keep_every kept; all: first, these, best"),
-    ("--examples", "N", "32", "how many of the validation split to read (default 32)"),
-    ("--what", "A,B,...", ",".join(NAMES), f"parts of the analysis (default all): {', '.join(NAMES)}"),
-)
+    ("--arm", "A,B,...", ALL, "arms (default: all)"),
+    ("--seed", "N", None, "one of the run's seeds (default: all, with mean and 95 %% CI)"),
+    ("--epoch", "E,F,...", ALL, "first (untrained), best, last, or epochs of keep_params_every; all (default): first, "
+                                "these and best"),
+    ("--examples", "N", "32", "number of validation examples (default: 32)"),
+    ("--what", "A,B,...", ALL, "gates, state, paths, lags, jacobian, fixed_points, components (default: all)"),
+)  # fmt: skip
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Give ``parser`` what ``show`` takes."""
-    parser.add_argument("directory", type=Path, metavar="DIR", help="the run's directory; it need not be finished")
-    for name, shown, default, told in OPTIONS:
-        parser.add_argument(name, metavar=shown, default=default, help=told)
-    told = "which of the swept numbers, where the run has several (default: all), as in delta=1e-3"
-    parser.add_argument("--set", metavar="NAME=VALUE", nargs="+", action="extend", default=[], help=told)
-    parser.add_argument("--out", type=Path, metavar="DIR", help="where tables and figures go (default DIR/analysis)")
+    """The options of ``analyze``."""
+    parser.add_argument("directory", type=Path, metavar="DIR", help="the run's directory; it may be unfinished")
+    for name, metavar, default, text in OPTIONS:
+        parser.add_argument(name, metavar=metavar, default=default, help=text)
+    text = "one value of a swept hyperparameter (default: all), as in delta=1e-3"
+    parser.add_argument("--set", metavar="NAME=VALUE", nargs="+", action="extend", default=[], help=text)
+    parser.add_argument("--out", type=Path, metavar="DIR", help="directory of the output (default: DIR/analysis)")
+
+
+class Selection(NamedTuple):
+    """An arm with one combination of hyperparameters, and the epochs to analyze."""
+
+    label: str
+    arm: str
+    hyperparams: dict[str, float]
+    epochs: list[str | int]
 
 
 def show(options: argparse.Namespace) -> int:
-    """Measure the cells of a run: gates, state, paths, gradient by lag, Jacobians, fixed points, components."""
-    parts = [choose("--what", name, NAMES) for name in _listed("--what", options.what)]
-    count = whole("--examples", options.examples, 1, MOST_EXAMPLES)
+    """Analyze the cells of a run: gates, state, paths, gradient by lag, Jacobians, fixed points, components."""
+    count = whole("--examples", options.examples, 1, MAX_EXAMPLES)
+    from rnnlab.analysis import ANALYSES
     from rnnlab.runs.saved_run import load_run
 
+    names = _split("--what", options.what)
+    analyses = list(ANALYSES) if names == [ALL] else [choose("--what", name, ANALYSES) for name in names]
     run = load_run(options.directory)
-    arms, left_out = _arms(run, options)
+    arms, without_checkpoint = _arms(run, options)
     seeds = list(run.config.seeds)
     if options.seed is not None:
         seeds = [int(choose("--seed", options.seed, map(str, seeds)))]
-    lines = list(_lines(run, arms, options))
-    found, notes = _measure(run, lines, seeds, parts, count)
-    tell_left_out(left_out)
+    tables, notes = _measure(run, list(_selections(run, arms, options)), seeds, analyses, count)
+    tell_left_out(without_checkpoint)
     for note in notes:
         print(note, file=sys.stderr)
-    paths = _write(found, seeds, options.out or options.directory / "analysis")
-    for part in parts:
-        print(_table(part, [record for record in found["hyperparams"] if record["part"] == part]), end="")
-    print(f"mean ± half of the 95 % interval over seeds ({', '.join(map(str, seeds))}); scatters show seed {seeds[0]}")
-    print("   ".join(f"figure: {path}" for path in paths))
+    figures = _write(tables, notes, seeds, options.out or options.directory / "analysis")
+    for name in analyses:
+        print(_table(name, [record for record in tables["scalars"] if record["part"] == name]), end="")
+    print(f"mean ± half-width of the 95 % CI over seeds {', '.join(map(str, seeds))}; scatter plots show one seed")
+    print("   ".join(f"figure: {path}" for path in figures))
     return 0
 
 
-def _listed(name: str, text: str) -> list[str]:
-    if found := [part for part in dict.fromkeys(text.split(",")) if part]:
-        return found
-    raise InputError(f"{name}: is empty; accepted: names with commas between them")
+def _split(option: str, text: str) -> list[str]:
+    if names := [name for name in dict.fromkeys(text.split(",")) if name]:
+        return names
+    raise InputError(f"{option}: is empty; accepted: comma-separated names")
 
 
 def _arms(run: SavedRun, options: argparse.Namespace) -> tuple[list[str], list[str]]:
-    """The arms that are asked for, and those that ``all`` leaves out since nothing of them is saved."""
+    """The selected arms, and the arms without a checkpoint that ``all`` leaves out."""
     names = list(run.config.arms)
     if options.arm == ALL:
         return chosen_arms(run, options)
-    return [choose("--arm", name, [*names, ALL]) for name in _listed("--arm", options.arm)], []
+    return [choose("--arm", name, [*names, ALL]) for name in _split("--arm", options.arm)], []
 
 
-def _lines(run: SavedRun, arms: Sequence[str], options: argparse.Namespace) -> Iterator[tuple[str, str, dict, list]]:
-    """Label, arm, numbers and epochs of each arm and combination of swept numbers. Raises InputError."""
+def _selections(run: SavedRun, arms: Sequence[str], options: argparse.Namespace) -> Iterator[Selection]:
+    """A selection for each arm and combination of swept hyperparameters. Raises InputError."""
+    names = _split("--epoch", options.epoch)
     for arm in arms:
-        asked = argparse.Namespace(**{**vars(options), "epoch": "best", "seed": None})
-        fixed, _, _ = which(run, arm, asked, list(arms))
-        swept = {name: [fixed[name]] if name in fixed else values for name, values in run.hyperparams(arm).items()}
+        grid = run.hyperparams(arm)
+        one_epoch = argparse.Namespace(**{**vars(options), "epoch": "best", "seed": None})
+        fixed, _, _ = which(run, arm, one_epoch, list(arms))
         kept: list[str | int] = [*run.kept(arm)]
-        names = _listed("--epoch", options.epoch)
         epochs = ["first", *kept, "best"] if names == [ALL] else [_epoch(name) for name in names]
         for epoch in epochs:
             choose("--epoch", str(epoch), ["first", "best", "last", *map(str, kept)])
-        varying = [name for name, values in run.hyperparams(arm).items() if len(values) > 1]
-        for values in product(*swept.values()):
-            hyperparams = dict(zip(swept, values, strict=True))
-            yield " ".join([arm, *(f"{n}={hyperparams[n]:g}" for n in varying)]), arm, hyperparams, epochs
+        for values in product(*([fixed[name]] if name in fixed else grid[name] for name in grid)):
+            hyperparams = dict(zip(grid, values, strict=True))
+            swept = [f"{name}={hyperparams[name]:g}" for name in grid if len(grid[name]) > 1]
+            yield Selection(" ".join([arm, *swept]), arm, hyperparams, epochs)
 
 
 def _epoch(name: str) -> str | int:
@@ -100,126 +111,135 @@ def _epoch(name: str) -> str | int:
 
 
 def _measure(
-    run: SavedRun, lines: Sequence[tuple[str, str, dict, list]], seeds: list[int], parts: list[str], count: int
-) -> tuple[dict[str, list[dict[str, Any]]], list[str]]:
-    """The records of each table by its name, and what was left out and why."""
-    from rnnlab.analysis import PARTS, subject
+    run: SavedRun, selections: Sequence[Selection], seeds: list[int], analyses: list[str], count: int
+) -> tuple[dict[str, Records], list[str]]:
+    """The records of each table, and notes on what was left out. Raises InputError if nothing can be analyzed."""
+    from rnnlab.analysis import subject
 
     batch = run.examples("validation", count)
-    found: dict[str, list[dict[str, Any]]] = {"hyperparams": []}
+    tables: dict[str, Records] = {"scalars": []}
     notes: dict[str, None] = {}
-    diverged = None
-    for label, arm, hyperparams, epochs in lines:
-        cell = run.cell(arm, **hyperparams)
-        for epoch in epochs:
-            subjects = []
+    failure = None
+    for selection in selections:
+        try:
+            cell = run.cell(selection.arm, **selection.hyperparams)
+        except InputError as error:  # an encoder and a decoder
+            failure = error
+            notes[f"left out: {error}"] = None
+            continue
+        for epoch in selection.epochs:
+            subjects = {}
             for seed in seeds:
                 try:
-                    subjects.append(subject(run, arm, seed, epoch, batch=batch, cell=cell, **hyperparams))
-                except InputError as error:  # a run that died before it had a best epoch; the others go on
-                    diverged = error
+                    subjects[seed] = subject(
+                        run, selection.arm, seed, epoch, batch=batch, cell=cell, **selection.hyperparams
+                    )
+                except InputError as error:  # a diverged run
+                    failure = error
                     notes[f"left out: {error}"] = None
             if not subjects:
                 continue
-            print(f"{label}, epoch {epoch}: {len(subjects)} seeds", file=sys.stderr)
-            for part in parts:
-                try:
-                    measured = [PARTS[part](one) for one in subjects]
-                except InputError as error:  # a cell that has no steps
-                    notes[f"{part} left out for {label}: {error}"] = None
-                    continue
-                if note := measured[0].note:
-                    notes[f"{part} left out for {label}: {note}"] = None
-                    continue
-                _add(found, {"arm": label, "epoch": epoch}, part, measured, last=epoch == epochs[-1])
-    if diverged is not None and not found["hyperparams"]:
-        raise diverged
-    return found, list(notes)
+            print(f"{selection.label}, epoch {epoch}: {len(subjects)} seeds", file=sys.stderr)
+            for name in analyses:
+                measured, reason = _of_seeds(name, subjects)
+                if reason:
+                    notes[f"{name} left out for {selection.label}: {reason}"] = None
+                if measured:
+                    keys = {"arm": selection.label, "epoch": epoch}
+                    _add(tables, keys, name, measured, last=epoch == selection.epochs[-1])
+    if failure is not None and not tables["scalars"]:
+        raise failure
+    return tables, list(notes)
+
+
+def _of_seeds(name: str, subjects: Mapping[int, Any]) -> tuple[dict[int, Measurement], str]:
+    """One analysis of every seed where it is possible, and why it is not for the others."""
+    import numpy as np
+
+    from rnnlab.analysis import ANALYSES
+
+    measured, reason = {}, ""
+    for seed, one in subjects.items():
+        try:
+            measurement = ANALYSES[name](one)
+        except InputError as error:  # a cell without single steps
+            reason = str(error)
+        except np.linalg.LinAlgError:  # finite parameters whose state overflows
+            reason = f"the state or Jacobian of seed {seed} is not finite"
+        else:
+            if measurement.note:
+                reason = measurement.note
+            else:
+                measured[seed] = measurement
+    return measured, reason
 
 
 def _add(
-    found: dict[str, list[dict[str, Any]]], known: dict[str, Any], part: str, runs: Sequence[Measured], *, last: bool
+    tables: dict[str, Records], keys: dict[str, Any], name: str, measured: Mapping[int, Measurement], *, last: bool
 ) -> None:
-    """Means over seeds of numbers and lines; the points of the first seed, at the last of the epochs asked for."""
+    """Means over seeds of scalars and lines; at the last epoch the points of the first seed."""
     import numpy as np
 
     from rnnlab.stats import mean_interval
 
-    for what in dict.fromkeys(name for one in runs for name in one.hyperparams):
-        interval = mean_interval(np.array([one.hyperparams.get(what, np.nan) for one in runs]))
-        found["hyperparams"].append({"part": part, **known, "what": what, **interval._asdict()})
-    for what, (xs, _) in runs[0].lines.items():
-        for place, x in enumerate(xs):
-            interval = mean_interval(np.array([one.lines[what][1][place] for one in runs]))
-            point = {**known, "what": what, "lag" if part == "lags" else "step": int(x), **interval._asdict()}
-            found.setdefault(part, []).append(point)
+    seed, first = next(iter(measured.items()))
+    for what in dict.fromkeys(what for one in measured.values() for what in one.scalars):
+        interval = mean_interval(np.array([one.scalars.get(what, np.nan) for one in measured.values()]))
+        tables["scalars"].append({"part": name, **keys, "what": what, **interval._asdict()})
+    for what, (xs, _) in first.lines.items():
+        for index, x in enumerate(xs):
+            interval = mean_interval(np.array([one.lines[what][1][index] for one in measured.values()]))
+            point = {**keys, "what": what, "lag" if name == "lags" else "step": int(x), **interval._asdict()}
+            tables.setdefault(name, []).append(point)
     if last:
-        found.setdefault(part, []).extend({**known, **point} for point in runs[0].points)
+        tables.setdefault(name, []).extend({**keys, "seed": seed, **point} for point in first.points)
 
 
-def _write(found: dict[str, list[dict[str, Any]]], seeds: list[int], directory: Path) -> list[Path]:
-    """A CSV of each table, and its figure."""
-    from rnnlab.analysis import figures
+def _write(tables: Mapping[str, Records], notes: Sequence[str], seeds: list[int], directory: Path) -> list[Path]:
+    """A CSV and a figure of each table, and notes.txt. Returns the figures."""
+    from rnnlab.analysis.figures import draw
     from rnnlab.report.figures import csv_text
-    from rnnlab.storage import files
+    from rnnlab.storage.files import write_whole
 
-    over = f"mean over {len(seeds)} seeds and its 95 % interval" if len(seeds) > 1 else f"seed {seeds[0]}"
-    one = f"seed {seeds[0]}, epoch"
-    scatters = {
-        "gates": figures.Scatter("shut", "open", ["gate"], unit=True),
-        "jacobian": figures.Scatter("real", "imaginary", ["step"], circle=True),
-        "fixed_points": figures.Scatter("component_1", "component_2", ["kind"]),
-        "components": figures.Scatter("component_1", "component_2", ["step", "class"]),
-    }
-    told = {
-        "gates": "each unit: part of its gate values below 0.1 (shut) and above 0.9 (open)",
-        "jacobian": "eigenvalues of the Jacobian of a step, along one example",
-        "fixed_points": "ends of the search for fixed points of the memory at the mean input; slow: q > 1e-9",
-        "components": "outputs in the plane of their first principal components",
-        "state": "the memory by step", "paths": "distance of the paths by step",
-        "lags": "gradient of the last output with respect to earlier memory",
-    }  # fmt: skip
-    paths = []
-    for name, points in found.items():
-        if not points:
-            continue
-        if name == "hyperparams":
-            picture = figures.draw_training(points, f"over training: {over}")
-        elif name in scatters:
-            picture = figures.draw_points(points, scatters[name], f"{told[name]} ({one} {points[-1]['epoch']})")
-        else:
-            x = "lag" if name == "lags" else "step"
-            picture = figures.draw_lines(points, x, f"{told[name]}: {over}", log_x=name == "lags")
-        files.write_whole(directory / f"{name}.csv", csv_text(points).encode())
-        files.write_whole(directory / f"{name}.png", picture)
-        paths.append(directory / f"{name}.png")
-    return paths
+    drawn = {name: records for name, records in tables.items() if records}
+    for name, records in drawn.items():
+        write_whole(directory / f"{name}.csv", csv_text(records).encode())
+        write_whole(directory / f"{name}.png", draw(name, records, seeds))
+    write_whole(directory / "notes.txt", "".join(f"{note}\n" for note in notes).encode())
+    return [directory / f"{name}.png" for name in drawn]
 
 
-def _table(part: str, records: Sequence[dict[str, Any]]) -> str:
-    """The numbers of one part: a row an arm and epoch."""
+def _table(name: str, records: Sequence[dict[str, Any]]) -> str:
+    """The scalars of one analysis: one row per arm and epoch."""
+    if not records:
+        return ""
+    scalars = list(dict.fromkeys(record["what"] for record in records))
+    rows = []
+    for arm, epoch in dict.fromkeys((record["arm"], record["epoch"]) for record in records):
+        by_name = {r["what"]: r for r in records if (r["arm"], r["epoch"]) == (arm, epoch)}
+        cells = [_mean(by_name[what]) if what in by_name else "-" for what in scalars]
+        rows.append([arm, str(epoch), *cells, str(max(record["n"] for record in by_name.values()))])
+    return _terminal_table([name, "epoch", *scalars, "n"], rows)
+
+
+def _terminal_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     from rich.console import Console
     from rich.table import Table
 
-    if not records:
-        return ""
-    names = list(dict.fromkeys(record["what"] for record in records))
-    shown = Table(title=None, box=None, header_style="bold")
-    for index, name in enumerate([part, "epoch", *names, "n"]):
-        shown.add_column(name, justify="left" if index == 0 else "right", no_wrap=index == 0)
-    for arm, epoch in dict.fromkeys((record["arm"], record["epoch"]) for record in records):
-        here = {r["what"]: r for r in records if (r["arm"], r["epoch"]) == (arm, epoch)}
-        cells = [_number(here[name]) if name in here else "-" for name in names]
-        shown.add_row(arm, str(epoch), *cells, str(max(record["n"] for record in here.values())))
+    table = Table(box=None, header_style="bold")
+    for index, name in enumerate(header):
+        table.add_column(name, justify="right" if index else "left", no_wrap=not index)
+    for row in rows:
+        table.add_row(*row)
     console = Console(highlight=False)
     console.width = max(console.width if console.is_terminal else 160, 40)
     with console.capture() as captured:
-        console.print(shown)
+        console.print(table)
     return "\n".join(line.rstrip() for line in captured.get().splitlines()) + "\n\n"
 
 
-def _number(interval: dict[str, Any]) -> str:
+def _mean(interval: Mapping[str, Any]) -> str:
     if not interval["n"]:
         return "-"
-    half = interval["mean"] - interval["low"]
-    return f"{interval['mean']:.3g}" + ("" if half != half else f" ± {half:.1g}")
+    half_width = interval["mean"] - interval["low"]
+    return f"{interval['mean']:.3g}" + ("" if half_width != half_width else f" ± {half_width:.1g}")

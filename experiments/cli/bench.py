@@ -1,4 +1,4 @@
-"""The command ``bench``: how fast training steps are, ours and other people's; cells; sizes."""
+"""The command ``bench``: training speed of rnnlab next to other libraries, of the cells, and by size."""
 
 from __future__ import annotations
 
@@ -15,59 +15,59 @@ from typing import TYPE_CHECKING, Any
 from experiments.cli.selection import whole
 from rnnlab.core.errors import InputError, choose
 
-if TYPE_CHECKING:  # takes its time
+if TYPE_CHECKING:  # importing JAX is slow
     from rnnlab.bench.cases import Plan
-    from rnnlab.bench.processes import Product
+    from rnnlab.bench.processes import MatrixProduct
 
 ALL = "all"
 NONE = "none"
 RUNS = "1,2,8,32"
-MOST_RUNS = 4096
-MOST_ROUNDS = 1000
-BUSY = 0.5  # load of other processes from which times are doubtful
+MAX_RUNS = 4096
+MAX_ROUNDS = 1000
+BUSY = 0.5  # load of other processes above which times are unreliable
 
 OPTIONS = (
-    ("--work", "A,B,...", "mnist, imdb, chars (default all three; mnist with --cells and --scale)"),
-    ("--runs", "R,S,...", f"numbers of runs trained at once (default {RUNS}; 8 with --cells, 1 to 64 with --scale)"),
-    ("--peers", "A,B,...", "systems beside ours: torch, torch-processes, flax-loop, flax-vmapped, keras; none; "
-                           "all (default) that are installed"),
-    ("--rounds", "N", "turns that each system has (default 5)"),
-    ("--cells", "A,B,...", "instead of the peers: time these cells, or all, in turns with the LSTM"),
+    ("--work", "A,B,...", "workloads: mnist, imdb, chars (default: all three; mnist with --cells and --scale)"),
+    ("--runs", "R,S,...", f"numbers of parallel runs (default: {RUNS}; 8 with --cells, 1 to 64 with --scale)"),
+    ("--peers", "A,B,...", "other systems: torch, torch-processes, flax-loop, flax-vmapped, keras; none; "
+                           "all (default): those that are installed"),
+    ("--rounds", "N", "turns of each system (default: 5)"),
+    ("--cells", "A,B,...", "instead of peers, time these cells, or all, in turns with the LSTM"),
 )  # fmt: skip
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Give ``parser`` what ``show`` takes."""
-    for name, shown, told in OPTIONS:
-        parser.add_argument(name, metavar=shown, help=told)
+    """The options of ``bench``."""
+    for name, metavar, text in OPTIONS:
+        parser.add_argument(name, metavar=metavar, help=text)
     parser.add_argument("--scale", action="store_true",
-                        help="instead of the peers: time and memory by runs, steps T, units H and devices")  # fmt: skip
+                        help="instead of peers, time and memory by runs, steps T, units H and devices")  # fmt: skip
     parser.add_argument(
         "--bfloat16",
         action="store_true",
-        help="time ours with products in bfloat16 too (--set compute_dtype=bfloat16 of a run)",
+        help="also time rnnlab with --set compute_dtype=bfloat16",
     )
-    parser.add_argument("--json", action="store_true", help="print the results as one JSON object, and nothing else")
-    parser.add_argument("--out", type=Path, metavar="DIR", help="where bench.json, bench.csv and bench.png go "
-                        "(default runs/bench/date-time)")  # fmt: skip
+    parser.add_argument("--json", action="store_true", help="print only the results, as one JSON object")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="directory of bench.json, bench.csv and bench.png "
+                        "(default: runs/bench/date-time)")  # fmt: skip
 
 
 def show(options: argparse.Namespace) -> int:
-    """Time a training step, per run, after compilation: rnnlab and its peers in turns, each in its own processes."""
-    rounds = whole("--rounds", "5" if options.rounds is None else options.rounds, 1, MOST_ROUNDS)
+    """Time a training step per run, after compilation: rnnlab and its peers take turns, each in its own processes."""
+    rounds = whole("--rounds", "5" if options.rounds is None else options.rounds, 1, MAX_ROUNDS)
     directory = options.out or Path("runs") / "bench" / time.strftime("%Y-%m-%d_%H%M%S")
     if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
-        raise InputError(f"--out: {directory} is not empty; accepted: a new or an empty directory")
+        raise InputError(f"--out: {directory} is not an empty directory")
     plans = list(_plans(options))
-    from rnnlab.bench.processes import FailedError, Product
+    from rnnlab.bench.processes import FailedError, MatrixProduct
 
     environment = _environment()
     if environment["load_before"] > BUSY:
-        _say(f"other processes are at work (load {environment['load_before']:.1f}): times will be doubtful")
+        _say(f"other processes are running (load {environment['load_before']:.1f}): times are unreliable")
     try:
-        product = Product()
+        product = MatrixProduct()
     except FailedError as error:
-        raise InputError(f"bench: the matrix product fails: {error}; accepted: a device that JAX can use") from error
+        raise InputError(f"bench: the matrix product fails: {error}; JAX needs a working device") from error
     try:
         document = _measure(plans, rounds, product, environment, directory)
     finally:
@@ -77,51 +77,53 @@ def show(options: argparse.Namespace) -> int:
 
 
 def _plans(options: argparse.Namespace) -> Iterable[Plan]:
-    """What to measure. Raises InputError for a wrong option."""
+    """The plans to measure. Raises InputError for invalid options."""
     from rnnlab.bench import cases, processes
-    from rnnlab.bench.workloads import WORKS, choose_works
+    from rnnlab.bench.workloads import WORKLOADS, choose_workloads
 
     special = options.cells is not None or options.scale
     if special and options.peers not in (None, NONE):
-        raise InputError(f"--peers: {options.peers}, but --cells and --scale time ours alone; accepted: one of the two")
+        raise InputError(f"--peers: {options.peers}, but --cells and --scale time rnnlab alone")
     if special and options.bfloat16:
-        raise InputError("--bfloat16: set, but --cells and --scale time float32 alone; accepted: one of the two")
-    works = choose_works(options.work if options.work is not None else "mnist" if special else ",".join(WORKS))
-    asked = None if options.runs is None else _runs(options.runs)
+        raise InputError("--bfloat16: cannot be combined with --cells and --scale, which time float32")
+    workloads = choose_workloads(
+        options.work if options.work is not None else "mnist" if special else ",".join(WORKLOADS)
+    )
+    runs = None if options.runs is None else _runs(options.runs)
     cells = None if options.cells is None else _cells(options.cells)
-    compute_dtype = ["bfloat16"] if options.bfloat16 else []
+    compute_dtypes = ["bfloat16"] if options.bfloat16 else []
     if not special:
-        yield from cases.compare_systems(works, asked or _runs(RUNS), _peers(options.peers or ALL), compute_dtype)
+        yield from cases.compare_systems(workloads, runs or _runs(RUNS), _peers(options.peers or ALL), compute_dtypes)
     if cells is not None:
-        yield from cases.compare_cells(works, asked or [cases.BASE_RUNS], cells)
+        yield from cases.compare_cells(workloads, runs or [cases.BASE_RUNS], cells)
     if options.scale:
-        yield from cases.scale(works, asked or cases.SCALE_RUNS, _devices(processes.cores()))
+        yield from cases.scale(workloads, runs or cases.SCALE_RUNS, _devices(processes.cores()))
 
 
-def _listed(option: str, text: str, accepted: str) -> list[str]:
-    if found := [part for part in dict.fromkeys(text.split(",")) if part]:
-        return found
+def _split(option: str, text: str, accepted: str) -> list[str]:
+    if parts := [part for part in dict.fromkeys(text.split(",")) if part]:
+        return parts
     raise InputError(f"{option}: is empty; accepted: {accepted}")
 
 
 def _runs(text: str) -> list[int]:
-    return [whole("--runs", part, 1, MOST_RUNS) for part in _listed("--runs", text, "whole numbers with commas")]
+    return [whole("--runs", part, 1, MAX_RUNS) for part in _split("--runs", text, "comma-separated whole numbers")]
 
 
 def _peers(text: str) -> list[str]:
-    """The peers that are asked for and installed; the others are named on standard error."""
+    """The chosen peers that are installed; reports the others on standard error."""
     from rnnlab.bench.peers import PEERS, is_installed
 
-    names = _listed("--peers", text, ", ".join([*PEERS, ALL, NONE]))
+    names = _split("--peers", text, ", ".join([*PEERS, ALL, NONE]))
     if names == [NONE]:
         return []
     chosen = list(PEERS) if names == [ALL] else [choose("--peers", name, [*PEERS, ALL, NONE]) for name in names]
     for name in set(chosen) & {ALL, NONE}:
-        raise InputError(f"--peers: {name} stands alone; accepted: names of peers, or {name}")
+        raise InputError(f"--peers: {name} cannot be combined with names of peers")
     for name in chosen:
         if not is_installed(name):
             package = PEERS[name].package
-            _say(f"{name}: left out, {package} is not installed; to have it: pip install {package}")
+            _say(f"{name}: left out, {package} is not installed (pip install {package})")
     return [name for name in chosen if is_installed(name)]
 
 
@@ -129,7 +131,7 @@ def _cells(text: str) -> list[str]:
     from rnnlab.cells.registry import CELLS, COMBINATORS, cell_factory
     from rnnlab.config.cell_name import absolute_name
 
-    names = _listed("--cells", text, ", ".join([*CELLS, ALL]))
+    names = _split("--cells", text, ", ".join([*CELLS, ALL]))
     if names == [ALL]:
         return [*CELLS, *(f"{name}(lstm)" for name in COMBINATORS)]
     for name in names:
@@ -141,11 +143,11 @@ def _cells(text: str) -> list[str]:
 
 
 def _devices(cores: int) -> int:
-    """Devices that the lab would use. On a machine with an accelerator only its own process can count them."""
-    from rnnlab.bench.processes import FailedError, Product
+    """The number of devices that rnnlab uses. Counted in another process, since JAX would reserve an accelerator."""
+    from rnnlab.bench.processes import FailedError, MatrixProduct
 
     try:
-        product = Product(n=128)
+        product = MatrixProduct(n=128)
     except FailedError:
         return cores
     product.close()
@@ -156,14 +158,14 @@ def _environment() -> dict[str, Any]:
     from rnnlab.bench.processes import cores
     from rnnlab.storage import environment as run_environment
 
-    found = run_environment.describe([], {})
-    del found["devices"], found["dataset"]
+    described = run_environment.describe([], {})
+    del described["devices"], described["dataset"]
     for package in ("torch", "keras"):
         try:
-            found["packages"][package] = version(package)
+            described["packages"][package] = version(package)
         except PackageNotFoundError:
-            found["packages"][package] = None
-    return found | {"cores": cores(), "processor": _processor(), "load_before": os.getloadavg()[0]}
+            described["packages"][package] = None
+    return described | {"cores": cores(), "processor": _processor(), "load_before": os.getloadavg()[0]}
 
 
 def _processor() -> str | None:
@@ -175,9 +177,9 @@ def _processor() -> str | None:
 
 
 def _measure(
-    plans: list[Plan], rounds: int, product: Product, environment: dict[str, Any], directory: Path
+    plans: list[Plan], rounds: int, product: MatrixProduct, environment: dict[str, Any], directory: Path
 ) -> dict[str, Any]:
-    """All results; what is done so far stands in bench.json after every plan."""
+    """All results. bench.json is written after every plan."""
     from rnnlab.bench.rounds import measure
     from rnnlab.runs.progress import duration
     from rnnlab.storage.files import write_json
@@ -193,21 +195,21 @@ def _measure(
     flops_of_lstm, began = None, time.monotonic()
     for number, plan in enumerate(plans, 1):
         _say(f"{number}/{len(plans)} {plan.title} ({duration(time.monotonic() - began)} so far)")
-        found = measure(plan.cases, rounds, product, _say)
-        document["matrix_product"]["gflops"] += found.rates
-        for place, record in zip(plan.places, found.records, strict=True):
-            if place is None:
+        measured = measure(plan.cases, rounds, product, _say)
+        document["matrix_product"]["gflops"] += measured.rates
+        for key, record in zip(plan.keys, measured.records, strict=True):
+            if key is None:
                 continue
-            if "/" in place.system:
-                flops_of_lstm = record["forward_flops"] if place.system.endswith("/lstm") else flops_of_lstm
+            if "/" in key.system:
+                flops_of_lstm = record["forward_flops"] if key.system.endswith("/lstm") else flops_of_lstm
                 _add_flops(record, flops_of_lstm)
-            results.setdefault(place.system, {}).setdefault(place.work, {})[str(place.runs)] = record
+            results.setdefault(key.system, {}).setdefault(key.workload, {})[str(key.runs)] = record
         write_json(directory / "bench.json", document)
     return document
 
 
 def _add_flops(record: dict[str, Any], flops_of_lstm: int | None) -> None:
-    """How much a cell takes for its matrix products, beside what the LSTM takes for its own."""
+    """Add the operations of a cell's matrix products, and its time per operation relative to the LSTM's."""
     flops, ratio = record["forward_flops"], record["ratio"]
     record["forward_mflops"] = flops and flops / 1e6
     record["time_per_flop"] = ratio * flops_of_lstm / flops if ratio and flops and flops_of_lstm else None
@@ -216,22 +218,25 @@ def _add_flops(record: dict[str, Any], flops_of_lstm: int | None) -> None:
 def _write_and_print(document: dict[str, Any], directory: Path, *, as_json: bool) -> None:
     import numpy as np
 
-    from rnnlab.bench import report as shown
+    from rnnlab.bench import report
     from rnnlab.report.figures import csv_text
     from rnnlab.storage.files import write_whole
 
     results, product = document["results"], document["matrix_product"]
     rate = f"{np.median(product['gflops']):.0f} GFLOP/s" if product["gflops"] else "not measured"
-    title = f"a training step, after compilation; a matrix product: {rate} on {product['device']}"
-    write_whole(directory / "bench.csv", csv_text(shown.csv_rows(results)).encode())
-    write_whole(directory / "bench.png", shown.draw(results, title))
+    title = f"a training step after compilation; matrix product: {rate} on {product['device']}"
+    write_whole(directory / "bench.csv", csv_text(report.rows(results)).encode())
+    write_whole(directory / "bench.png", report.draw(results, title))
     if as_json:
         json.dump(results, sys.stdout)
         print()
     else:
-        print(shown.table(results), end="")
-        print("ms: a training step of one run, median of the rounds, quartiles. ratio: time / time of rnnlab (lstm)")
-        print(f"{document['rounds']} rounds; a product of {product['n']} x {product['n']} matrices: {rate} "
+        print(report.table(results), end="")
+        print(
+            "ms: training step of one run, median and quartiles over rounds. ratio: time / time of rnnlab (lstm). "
+            "vs best peer: speed / speed of the fastest peer"
+        )
+        print(f"{document['rounds']} rounds; product of two {product['n']} x {product['n']} matrices: {rate} "
               f"on {product['device']}")  # fmt: skip
     files = "   ".join(str(directory / f"bench.{ending}") for ending in ("json", "csv", "png"))
     print(f"written: {files}", file=sys.stderr if as_json else sys.stdout)

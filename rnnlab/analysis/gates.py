@@ -1,46 +1,46 @@
-"""What the gates of a cell do over a batch: how often they are shut or open, how long they keep."""
+"""Saturation of the gates of a cell over a batch, and the time scales that its forget gates imply."""
 
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from rnnlab.analysis.trajectories import in_numpy, trajectory
+from rnnlab.analysis.trajectories import to_numpy, trajectory
 from rnnlab.core.types import Array, Cell, Params
 
-SHUT, OPEN = 0.1, 0.9
+LEFT, RIGHT = 0.1, 0.9
 NO_GATES = {"candidate"}
 
 
-class GateUse(NamedTuple):
-    """Of one gate: the parts of its values below 0.1 and above 0.9 for each unit ``[U]``, and its mean ``[U]``."""
+class GateSaturation(NamedTuple):
+    """Of one gate, per unit ``[U]``: the fractions of its values below 0.1 and above 0.9, and its mean."""
 
-    shut: np.ndarray
-    open: np.ndarray
+    left_saturated: np.ndarray
+    right_saturated: np.ndarray
     mean: np.ndarray
 
 
-def gate_use(cell: Cell, params: Params, xs: Array, lengths: Array | None = None) -> dict[str, GateUse]:
-    """Saturation of each gate over all valid steps of ``xs [T, B, ...]``, by name; of a stack as ``1.f``.
+def gate_saturation(cell: Cell, params: Params, xs: Array, lengths: Array | None = None) -> dict[str, GateSaturation]:
+    """Saturation of each gate over all valid steps of ``xs [T, B, ...]``, by name; in a stack as ``1.f``.
 
-    A cell without gates gives {}. U counts all units of the gate: those of every path, place and layer of a cell that
-    has several. The candidate, which is no gate, is left out.
+    {} for a cell without gates. U counts the units of all paths, grid positions and layers inside the cell. The
+    candidate is not a gate and is excluded.
 
     Paper: Karpathy, Johnson & Fei-Fei, Visualizing and understanding recurrent networks, 2015, section 4.2: a gate is
         left-saturated below 0.1 and right-saturated above 0.9.
     """
     if cell.gates is None:
         return {}
-    went = trajectory(cell, params, xs, lengths)
-    found = {}
-    for name, values in _by_name(went.gates).items():
-        used = in_numpy(values)[np.asarray(went.valid)]  # [N, ...]
-        used = used.reshape(len(used), -1)
-        found[name] = GateUse((used < SHUT).mean(0), (used > OPEN).mean(0), used.mean(0))
-    return found
+    run = trajectory(cell, params, xs, lengths)
+    saturation = {}
+    for name, values in _by_name(run.gates).items():
+        valid = to_numpy(values)[np.asarray(run.valid)]  # [N, ...]
+        valid = valid.reshape(len(valid), -1)
+        saturation[name] = GateSaturation((valid < LEFT).mean(0), (valid > RIGHT).mean(0), valid.mean(0))
+    return saturation
 
 
 def time_scales(cell: Cell, params: Params, xs: Array, lengths: Array | None = None) -> dict[str, np.ndarray]:
-    """Steps until a unit's state has decayed to 1/e, as its forget gate implies: ``[U]`` by the gate's name.
+    """Steps until a unit's state decays to 1/e according to its forget gate: ``[U]`` by gate name.
 
         tau = -1 / mean over valid steps of log(k)
 
@@ -55,7 +55,7 @@ def time_scales(cell: Cell, params: Params, xs: Array, lengths: Array | None = N
     found = {}
     for n, (layer, gates) in enumerate(zip(layers, went.gates if cell.layers else (went.gates,), strict=True), 1):
         for letter, values in (layer.retention(gates) if layer.retention else {}).items():
-            kept = in_numpy(values)[np.asarray(went.valid)]
+            kept = to_numpy(values)[np.asarray(went.valid)]
             with np.errstate(divide="ignore"):
                 rate = -np.log(kept.reshape(len(kept), -1)).mean(0)  # -0 where k is always 1
                 found[f"{n}.{letter}" if cell.layers else letter] = 1 / np.abs(rate)

@@ -1,46 +1,49 @@
-"""The parts of an analysis of one saved run: numbers for a table, lines for a figure, points for a scatter."""
+"""The analyses of one saved run: scalars for a table, lines for a figure, points for a scatter plot."""
 
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
-from rnnlab.analysis.fixed_points import fixed_points, visited
-from rnnlab.analysis.gates import gate_use, time_scales
+from rnnlab.analysis.fixed_points import fixed_points, sample_states
+from rnnlab.analysis.gates import gate_saturation, time_scales
 from rnnlab.analysis.jacobian import gradient_by_lag, spectrum
 from rnnlab.analysis.path_distance import path_distances
 from rnnlab.analysis.pca import components
 from rnnlab.analysis.trajectories import drift, to_vector, trajectory, valid_steps
+from rnnlab.core.errors import InputError
 from rnnlab.core.types import Array, Cell, Params, Split
 from rnnlab.runs.saved_run import SavedRun
 
-FEW = 4  # examples where Jacobians or gradients are computed
+FEW_EXAMPLES = 4  # where Jacobians or gradients are computed
 STARTS = 24  # of the search for fixed points
-WIDEST = 600  # numbers in a memory whose Jacobians are computed
+MAX_STATE = 600  # largest state whose Jacobians are computed
+MAX_PCA_EXAMPLES = 40  # drawn in the plane of the principal components
 
 
 class Subject(NamedTuple):
-    """What is analysed: ``f(*subject.given)`` for any f of this room that takes (cell, params, xs, lengths)."""
+    """A trained cell and a batch: ``f(*subject.args)`` for every f that takes (cell, params, xs, lengths)."""
 
     cell: Cell
     params: Params
-    xs: Array  # [T, B, D], or ids [T, B]: what the cell reads
+    xs: Array  # [T, B, D], or ids [T, B]: the inputs of the cell
     lengths: Array | None
-    classes: Array | None  # [B] int, where an example has one
+    classes: Array | None  # [B] int, in classification
 
     @property
-    def given(self) -> tuple[Cell, Params, Array, Array | None]:
-        """Cell, its parameters, inputs and lengths."""
+    def args(self) -> tuple[Cell, Params, Array, Array | None]:
+        """Cell, parameters, inputs and lengths."""
         return self.cell, self.params, self.xs, self.lengths
 
     def first(self, count: int) -> "Subject":
         """The same with the first ``count`` examples of length 1 or more."""
         rows = np.arange(self.xs.shape[1]) if self.lengths is None else np.flatnonzero(np.asarray(self.lengths))
         rows = rows[:count]
-        cut = (None if part is None else part[rows] for part in (self.lengths, self.classes))
-        return Subject(self.cell, self.params, self.xs[:, rows], *cut)
+        lengths, classes = (None if array is None else array[rows] for array in (self.lengths, self.classes))
+        return Subject(self.cell, self.params, self.xs[:, rows], lengths, classes)
 
 
 def subject(
@@ -53,166 +56,174 @@ def subject(
     cell: Cell | None = None,
     **hyperparams: float,
 ) -> Subject:
-    """One run's cell with its parameters and what it reads of ``batch_size`` (``run.examples``).
+    """The trained cell of one run, and its inputs for ``batch`` (from ``run.examples``).
 
-    ``cell``, if given, is ``run.cell(arm, **numbers)``: with the same one a second call compiles nothing anew. Raises
-    InputError for what the run does not have.
+    ``cell``: ``run.cell(arm, **hyperparams)``, to share its compiled functions between calls. Raises InputError for
+    what the run does not have, and for parameters that are not finite.
     """
     cell = run.cell(arm, **hyperparams) if cell is None else cell
     params, embed = run.params(arm, seed, epoch, **hyperparams), run.model(arm, **hyperparams).embed
+    if not all(bool(jnp.isfinite(leaf).all()) for leaf in jax.tree.leaves(params)):
+        raise InputError(f"epoch: {epoch} of arm {arm}, seed {seed}: its parameters are not finite, the run diverged")
     assert embed is not None
     classes = batch.targets if run.dataset.task == "classification" else None
     return Subject(cell, params.cell, embed(params, jnp.asarray(batch.inputs)), batch.lengths, classes)
 
 
-class Measured(NamedTuple):
-    """``hyperparams`` for a table; ``lines`` by name, each (x, y); ``points``, records that share their keys; ``note`` why
-    there is nothing."""
+class Measurement(NamedTuple):
+    """What an analysis returns for one run; ``note`` says why it is empty."""
 
-    hyperparams: Mapping[str, float] = MappingProxyType({})
-    lines: Mapping[str, tuple[np.ndarray, np.ndarray]] = MappingProxyType({})
-    points: Sequence[Mapping[str, Any]] = ()
+    scalars: Mapping[str, float] = MappingProxyType({})
+    lines: Mapping[str, tuple[np.ndarray, np.ndarray]] = MappingProxyType({})  # name -> (x, y)
+    points: Sequence[Mapping[str, Any]] = ()  # records with the same keys
     note: str = ""
 
 
-def measure_gates(one: Subject) -> Measured:
-    """Saturation and time scale by letter, over the units of all layers; a point for each unit."""
-    used, scales = gate_use(*one.given), time_scales(*one.given)
-    if not used:
-        return Measured(note="the cell shows no gates")
-    hyperparams: dict[str, float] = {}
-    for letter in dict.fromkeys(name.rpartition(".")[2] for name in used):
-        mine = [use for name, use in used.items() if name.rpartition(".")[2] == letter]
-        hyperparams[f"{letter} < 0.1"] = float(np.concatenate([use.shut for use in mine]).mean())
-        hyperparams[f"{letter} > 0.9"] = float(np.concatenate([use.open for use in mine]).mean())
+def measure_gates(one: Subject) -> Measurement:
+    """Saturation and time scales by gate, over the units of all layers; a point for each unit."""
+    saturation, scales = gate_saturation(*one.args), time_scales(*one.args)
+    if not saturation:
+        return Measurement(note="the cell has no gates")
+    scalars: dict[str, float] = {}
+    for gate in dict.fromkeys(name.rpartition(".")[2] for name in saturation):
+        layers = [layer for name, layer in saturation.items() if name.rpartition(".")[2] == gate]
+        scalars[f"{gate} < 0.1"] = float(np.concatenate([layer.left_saturated for layer in layers]).mean())
+        scalars[f"{gate} > 0.9"] = float(np.concatenate([layer.right_saturated for layer in layers]).mean())
     if scales:
-        hyperparams["time scale"] = float(np.nanmedian(np.concatenate(list(scales.values()))))
+        scalars["time scale"] = float(np.nanmedian(np.concatenate(list(scales.values()))))
     points = []
-    for name, use in used.items():
-        layer, _, letter = name.rpartition(".")
-        for unit, (shut, wide, mean) in enumerate(zip(use.shut, use.open, use.mean, strict=True)):
+    for name, units in saturation.items():
+        layer, _, gate = name.rpartition(".")
+        for unit, (left, right, mean) in enumerate(zip(*units, strict=True)):
             scale = scales[name][unit] if name in scales and not np.isnan(scales[name][unit]) else ""
-            known = {"layer": layer or 1, "gate": letter, "unit": unit}
-            points.append({**known, "shut": shut, "open": wide, "mean": mean, "time_scale": scale})
-    return Measured(hyperparams, points=points)
+            point = {"layer": layer or 1, "gate": gate, "unit": unit, "left_saturated": left, "right_saturated": right}
+            points.append({**point, "mean": mean, "time_scale": scale})
+    return Measurement(scalars, points=points)
 
 
-def measure_state(one: Subject) -> Measured:
-    """Range and drift of c, in all layers that have one; else of h, or of all there is. A line for each layer."""
-    found = drift(*one.given)
-    for wanted in ("c", "h"):
-        if mine := {name: value for name, value in found.items() if name.rpartition(".")[2] == wanted}:
-            found = mine
+def measure_state(one: Subject) -> Measurement:
+    """Range and drift of c in all layers that have one, else of h, else of the whole state; a line for each layer."""
+    drifts = drift(*one.args)
+    for leaf in ("c", "h"):
+        if selected := {name: value for name, value in drifts.items() if name.rpartition(".")[2] == leaf}:
+            drifts = selected
             break
-    name, parts = next(iter(found)).rpartition(".")[2], list(found.values())
-    hyperparams = {
-        f"largest |{name}|": max(part.largest for part in parts),
-        f"{name} a step": float(np.mean([part.per_step for part in parts])),
-        f"{name} rising": float(np.mean([part.rising for part in parts])),
+    name, layers = next(iter(drifts)).rpartition(".")[2], list(drifts.values())
+    scalars = {
+        f"largest |{name}|": max(layer.largest for layer in layers),
+        f"{name} per step": float(np.mean([layer.per_step for layer in layers])),
+        f"{name} rising": float(np.mean([layer.rising for layer in layers])),
     }
     steps = np.arange(1, one.xs.shape[0] + 1)
-    return Measured(hyperparams, {f"rms {name}": (steps, value.rms) for name, value in found.items()})
+    return Measurement(scalars, {f"rms {name}": (steps, layer.rms) for name, layer in drifts.items()})
 
 
-def measure_paths(one: Subject) -> Measured:
-    """Distance of the paths' parameters and states by layer."""
-    hyperparams: dict[str, float] = {}
+def measure_paths(one: Subject) -> Measurement:
+    """Distances between the parameters and the states of the two paths, by layer."""
+    scalars: dict[str, float] = {}
     lines = {}
-    for layer, apart in path_distances(*one.given).items():
+    for layer, distance in path_distances(*one.args).items():
         prefix = "" if hasattr(one.params, "_fields") else f"{layer}."
-        hyperparams |= {f"{prefix}parameters": apart.parameters, f"{prefix}relative": apart.relative}
-        if apart.state is not None:
-            hyperparams[f"{prefix}rms state"] = float(np.sqrt(np.nanmean(apart.state**2)))
-            lines[f"{prefix}state distance"] = np.arange(1, len(apart.state) + 1), apart.state
-    return Measured(hyperparams, lines, note="" if hyperparams else "the cell has no two paths")
+        scalars |= {f"{prefix}parameters": distance.parameters, f"{prefix}relative": distance.relative}
+        if distance.state is not None:
+            scalars[f"{prefix}rms state"] = float(np.sqrt(np.nanmean(distance.state**2)))
+            lines[f"{prefix}state distance"] = np.arange(1, len(distance.state) + 1), distance.state
+    return Measurement(scalars, lines, note="" if scalars else "the cell does not have two paths")
 
 
-def measure_lags(one: Subject) -> Measured:
-    """Gradient norm by lag, mean of the logarithm over a few examples."""
-    found = gradient_by_lag(*one.first(FEW).given)
-    known = ~np.isnan(found.log10).all(1)
-    means = np.nanmean(found.log10[known], axis=1)
-    lags = found.lags[known]
-    tens = {
+def measure_lags(one: Subject) -> Measurement:
+    """Gradient norm by lag: the mean of its logarithm over a few examples."""
+    gradient = gradient_by_lag(*one.first(FEW_EXAMPLES).args)
+    measured = ~np.isnan(gradient.log10).all(1)
+    means = np.nanmean(gradient.log10[measured], axis=1)
+    lags = gradient.lags[measured]
+    scalars = {
         f"log10, lag {lag}": float(mean) for lag, mean in zip(lags, means, strict=True) if lag in (1, 10, 100, lags[-1])
     }
-    return Measured(tens, {"log10 gradient": (lags, means)})
+    return Measurement(scalars, {"log10 gradient": (lags, means)})
 
 
-def measure_jacobian(one: Subject) -> Measured:
+def measure_jacobian(one: Subject) -> Measurement:
     """Spectral radius and gain along a few trajectories; a point for each eigenvalue of the first example."""
-    few = one.first(FEW)
-    if note := _too_wide(few):
-        return Measured(note=note)
-    found = spectrum(*few.given)
-    slow = (np.abs(found.eigenvalues) > 0.99).sum(-1).mean()
-    hyperparams = {"radius": float(found.radius.mean()), "gain": float(found.gain.mean()), "|eigenvalue| > 0.99": slow}
+    few = one.first(FEW_EXAMPLES)
+    if note := _too_large(few):
+        return Measurement(note=note)
+    jacobians = spectrum(*few.args)
+    slow = (np.abs(jacobians.eigenvalues) > 0.99).sum(-1).mean()
+    scalars = {
+        "radius": float(jacobians.radius.mean()),
+        "gain": float(jacobians.gain.mean()),
+        "|eigenvalue| > 0.99": slow,
+    }
     points = [
         {"step": int(step) + 1, "real": value.real, "imaginary": value.imag}
-        for step, values in zip(found.steps[:, 0], found.eigenvalues[:, 0], strict=True) for value in values
+        for step, values in zip(jacobians.steps[:, 0], jacobians.eigenvalues[:, 0], strict=True) for value in values
     ]  # fmt: skip
-    return Measured(hyperparams, points=points)
+    return Measurement(scalars, points=points)
 
 
-def measure_fixed_points(one: Subject) -> Measured:
-    """Fixed points at the mean input (the commonest id); points in the plane of the first components of the memory."""
-    few = one.first(FEW)
-    if note := _too_wide(few):
-        return Measured(note=note)
-    went = trajectory(*few.given)
-    found = fixed_points(one.cell, one.params, typical_input(one), visited(went.after, went.valid, STARTS))
-    hyperparams = {
-        "log10 least q": float(np.log10(max(found.q.min(), 1e-45))),
-        "log10 median q": float(np.log10(max(np.median(found.q), 1e-45))),
-        "fixed": float(len(found.distinct)),
-        "stable": float(found.stable.sum()),
+def measure_fixed_points(one: Subject) -> Measurement:
+    """Fixed points at the typical input; points in the plane of the first principal components of the state."""
+    few = one.first(FEW_EXAMPLES)
+    if note := _too_large(few):
+        return Measurement(note=note)
+    run = trajectory(*few.args)
+    search = fixed_points(one.cell, one.params, typical_input(one), sample_states(run.after, run.valid, STARTS))
+    scalars = {
+        "log10 least q": float(np.log10(max(search.q.min(), 1e-45))),
+        "log10 median q": float(np.log10(max(np.median(search.q), 1e-45))),
+        "fixed": float(len(search.distinct)),
+        "stable": float(search.stable.sum()),
     }
-    if len(found.distinct):
-        hyperparams["radius there"] = float(np.abs(found.eigenvalues[:, 0]).mean())
-    states = np.asarray(to_vector(went.after, 2), np.float64)[np.asarray(went.valid)]
-    centre = states.mean(0)
-    plane = np.linalg.svd(states - centre, full_matrices=False)[2][:2]
-    kinds = {"trajectory": states, "slow": found.ends[~found.fixed]}
-    kinds |= {"stable": found.ends[found.distinct[found.stable]], "unstable": found.ends[found.distinct[~found.stable]]}
-    points = []
-    for kind, rows in kinds.items():
-        for first, *rest in (rows - centre) @ plane.T:
-            points.append({"kind": kind, "component_1": first, "component_2": rest[0] if rest else 0.0})
-    return Measured(hyperparams, points=points)
+    if len(search.distinct):
+        scalars["mean radius"] = float(np.abs(search.eigenvalues[:, 0]).mean())
+    states = np.asarray(to_vector(run.after, 2), np.float64)[np.asarray(run.valid)]
+    center = states.mean(0)
+    plane = np.linalg.svd(states - center, full_matrices=False)[2][:2]
+    kinds = {"trajectory": states, "slow": search.ends[~search.fixed]}
+    kinds |= {
+        "stable": search.ends[search.distinct[search.stable]],
+        "unstable": search.ends[search.distinct[~search.stable]],
+    }
+    points = [
+        {"kind": kind, **_in_plane(row)} for kind, rows in kinds.items() for row in (rows - center) @ plane.T
+    ]  # fmt: skip
+    return Measurement(scalars, points=points)
 
 
-def measure_components(one: Subject) -> Measured:
-    """Variance and dimension of the outputs; a point for each step of a few dozen examples."""
-    found = components(*one.given, count=2)
-    hyperparams = {"component 1": float(found.explained[0]), "dimension": found.dimension}
-    if len(found.explained) > 1:
-        hyperparams = {"components 1, 2": float(found.explained[:2].sum()), **hyperparams}
-    points = []
-    for b in range(min(found.scores.shape[1], 40)):
-        for t in range(found.scores.shape[0]):
-            if np.isnan(found.scores[t, b, 0]):
-                continue
-            first, *rest = found.scores[t, b]
-            label = "" if one.classes is None else int(one.classes[b])
-            place = {"example": b, "step": t + 1, "class": label}
-            points.append({**place, "component_1": first, "component_2": rest[0] if rest else 0.0})
-    return Measured(hyperparams, points=points)
+def measure_components(one: Subject) -> Measurement:
+    """Explained variance and dimension of the outputs; a point for each step of the first examples."""
+    pca = components(*one.args, count=2)
+    scalars = {"component 1": float(pca.explained[0]), "dimension": pca.dimension}
+    if len(pca.explained) > 1:
+        scalars = {"components 1, 2": float(pca.explained[:2].sum()), **scalars}
+    steps, examples = np.nonzero(~np.isnan(pca.scores[:, :MAX_PCA_EXAMPLES, 0]))
+    points = [
+        {"example": int(b), "step": int(t) + 1, "class": "" if one.classes is None else int(one.classes[b]),
+         **_in_plane(pca.scores[t, b])}
+        for b, t in sorted(zip(examples, steps, strict=True))
+    ]  # fmt: skip
+    return Measurement(scalars, points=points)
 
 
 def typical_input(one: Subject) -> Array:
-    """The mean of all valid inputs ``[D]``; of ids the commonest."""
-    used = np.asarray(one.xs)[np.asarray(valid_steps(one.xs, one.lengths))]
-    if np.issubdtype(used.dtype, np.integer):
-        return jnp.asarray(np.bincount(used).argmax(), one.xs.dtype)
-    return jnp.asarray(used.mean(0), one.xs.dtype)
+    """The mean of all valid inputs ``[D]``; the most frequent id where inputs are ids."""
+    valid = np.asarray(one.xs)[np.asarray(valid_steps(one.xs, one.lengths))]
+    if np.issubdtype(valid.dtype, np.integer):
+        return jnp.asarray(np.bincount(valid).argmax(), one.xs.dtype)
+    return jnp.asarray(valid.mean(0), one.xs.dtype)
 
 
-def _too_wide(one: Subject) -> str:
+def _in_plane(scores: np.ndarray) -> dict[str, float]:
+    return {"component_1": scores[0], "component_2": scores[1] if len(scores) > 1 else 0.0}
+
+
+def _too_large(one: Subject) -> str:
     size = to_vector(one.cell.initial_carry(one.params, ())).shape[-1]
-    return "" if size <= WIDEST else f"a memory of {size} numbers; up to {WIDEST} are done"
+    return "" if size <= MAX_STATE else f"the state has {size} values, more than {MAX_STATE}"
 
 
-PARTS: dict[str, Callable[[Subject], Measured]] = {
+ANALYSES: dict[str, Callable[[Subject], Measurement]] = {
     "gates": measure_gates,
     "state": measure_state,
     "paths": measure_paths,

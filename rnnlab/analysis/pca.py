@@ -1,4 +1,4 @@
-"""The directions in which the outputs of a cell vary most."""
+"""Principal components of the outputs of a cell."""
 
 from functools import partial
 from typing import NamedTuple
@@ -16,24 +16,24 @@ class Components(NamedTuple):
 
     mean: np.ndarray  # [H]
     directions: np.ndarray  # [K, H], unit vectors; the largest entry of each is positive
-    variances: np.ndarray  # [H], from the largest down, divided by N - 1
+    variances: np.ndarray  # [H], descending, with divisor N - 1
     scores: np.ndarray  # [T, B, K]; NaN in padding
 
     @property
     def explained(self) -> np.ndarray:
-        """``[H]``: the part of the variance that each component has."""
+        """``[H]``: the fraction of the variance that each component explains."""
         return self.variances / max(self.variances.sum(), np.finfo(float).tiny)
 
     @property
     def dimension(self) -> float:
-        """The participation ratio, (sum of variances)^2 / sum of their squares: 1 for a line, H for a ball."""
+        """The participation ratio, (sum of variances)^2 / sum of squared variances: 1 for a line, H if isotropic."""
         return float(self.variances.sum() ** 2 / max((self.variances**2).sum(), np.finfo(float).tiny))
 
 
 def components(cell: Cell, params: Params, xs: Array, lengths: Array | None = None, count: int = 3) -> Components:
     """The first ``count`` principal components of h over the valid steps of ``xs [T, B, ...]``; at most H.
 
-    Of any cell, of both directions too. Computed in float64 from float32 outputs.
+    Also for bidirectional cells. Computed in float64 from float32 outputs.
     """
     hs = np.asarray(_outputs(cell, params, xs, lengths), np.float64)
     valid = np.asarray(valid_steps(xs, lengths))

@@ -1,4 +1,4 @@
-"""What a cell goes through while it reads: its carry, its gates and its outputs at every step."""
+"""The carry, gates and outputs of a cell at every step of a batch."""
 
 from functools import partial
 from typing import Any, NamedTuple
@@ -10,23 +10,23 @@ import numpy as np
 from rnnlab.cells.ops import step_of
 from rnnlab.core.types import Array, Carry, Cell, Params
 
-COUNTERS = {"t"}  # fields of a carry that number the noise: no memory
+COUNTERS = {"t"}  # carry fields that index noise keys; not part of the state
 
 
 class Trajectory(NamedTuple):
-    """Leaves ``[T, B, ...]``. What is at a step of padding is not to be read: ``valid [T, B]`` says where."""
+    """Leaves ``[T, B, ...]``; values at padding are meaningless (see ``valid``)."""
 
-    before: Carry  # what the step started from
+    before: Carry  # at the start of the step
     after: Carry
-    gates: Any  # what ``Cell.gates`` gives, None without
+    gates: Any  # of ``Cell.gates``; None if the cell has none
     hs: Array
-    valid: Array
+    valid: Array  # [T, B] bool
 
 
 def trajectory(cell: Cell, params: Params, xs: Array, lengths: Array | None = None) -> Trajectory:
-    """Run ``cell`` over time-major ``xs [T, B, ...]`` from its own initial carry.
+    """Run ``cell`` over time-major ``xs [T, B, ...]`` from its initial carry.
 
-    Raises InputError for a cell that goes over the whole sequence at once and so has no steps (bidirectional).
+    Raises InputError for a cell that processes the whole sequence at once (bidirectional).
     """
     check_steps(cell)
     return _trajectory(cell, params, xs, lengths)
@@ -58,68 +58,67 @@ def valid_steps(xs: Array, lengths: Array | None) -> Array:
 
 
 def state_leaves(carry: Carry) -> dict[str, Array]:
-    """The memory in a carry by name: floating leaves without counters; of a stack as ``1.c``, layers from 1."""
-    found = {}
+    """The state in a carry by name: floating leaves except counters; in a stack as ``1.c``, layers from 1."""
+    leaves = {}
     for path, leaf in jax.tree_util.tree_leaves_with_path(carry):
-        names = [str(part.idx + 1) if hasattr(part, "idx") else str(getattr(part, "name", part)) for part in path]
+        names = [str(key.idx + 1) if hasattr(key, "idx") else str(getattr(key, "name", key)) for key in path]
         if jnp.issubdtype(leaf.dtype, jnp.floating) and not COUNTERS.intersection(names[-1:]):
-            found[".".join(names) or "state"] = leaf
-    return found
+            leaves[".".join(names) or "state"] = leaf
+    return leaves
 
 
 def to_vector(carry: Carry, lead: int = 0) -> Array:
-    """``[..., S]``: all memory of a carry with ``lead`` leading axes, in the order of ``state_leaves``."""
+    """``[..., S]``: the state in a carry with ``lead`` leading axes, in the order of ``state_leaves``."""
     leaves = state_leaves(carry).values()
     return jnp.concatenate([leaf.reshape(*leaf.shape[:lead], -1) for leaf in leaves], axis=-1)
 
 
 def from_vector(vector: Array, like: Carry) -> Carry:
-    """The carry whose memory is ``vector [S]``; the rest of it as in ``like``, which has no leading axes."""
-    memory, taken, made = list(map(id, state_leaves(like).values())), 0, []
+    """The carry with the state ``vector [S]``; counters as in ``like``, which has no leading axes."""
+    state, offset, leaves = list(map(id, state_leaves(like).values())), 0, []
     for leaf in jax.tree.leaves(like):
-        if id(leaf) in memory:
-            made.append(vector[taken : taken + leaf.size].reshape(leaf.shape))
-            taken += leaf.size
+        if id(leaf) in state:
+            leaves.append(vector[offset : offset + leaf.size].reshape(leaf.shape))
+            offset += leaf.size
         else:
-            made.append(leaf)
-    return jax.tree.unflatten(jax.tree.structure(like), made)
+            leaves.append(leaf)
+    return jax.tree.unflatten(jax.tree.structure(like), leaves)
 
 
-def in_numpy(tree: Any) -> Any:
-    """Every leaf on the host, in float64 where it is floating."""
+def to_numpy(tree: Any) -> Any:
+    """The leaves as NumPy arrays, floating ones in float64."""
     return jax.tree.map(
         lambda leaf: np.asarray(leaf, np.float64 if jnp.issubdtype(leaf.dtype, jnp.floating) else None), tree
     )
 
 
 class Drift(NamedTuple):
-    """Of one part of the carry, over units, and over the examples that are still valid."""
+    """Statistics of one leaf of the carry over units and valid examples."""
 
     mean: np.ndarray  # [T], after each step
     rms: np.ndarray  # [T]
-    low: np.ndarray  # [T], the least value
-    high: np.ndarray  # [T]
-    largest: float  # absolute value, of all
+    low: np.ndarray  # [T], minimum
+    high: np.ndarray  # [T], maximum
+    largest: float  # maximum absolute value
     per_step: float  # mean over examples and units of (last - initial) / length
-    rising: float  # part of steps and units in which the value grew
+    rising: float  # fraction of steps and units in which the value increased
 
 
 def drift(cell: Cell, params: Params, xs: Array, lengths: Array | None = None) -> dict[str, Drift]:
-    """How far each part of the memory goes, by its name as in ``state_leaves`` (c, h; 1.c, ... of a stack).
+    """Range and drift of each leaf of the state, named as in ``state_leaves`` (c, h; 1.c, ... in a stack).
 
-    Steps that no example reaches are NaN.
+    Steps beyond all examples are NaN.
     """
-    went = trajectory(cell, params, xs, lengths)
-    valid, steps = np.asarray(went.valid), np.asarray(went.valid).sum(0)
-    after, before = in_numpy(state_leaves(went.after)), in_numpy(state_leaves(went.before))
-    found = {}
+    run = trajectory(cell, params, xs, lengths)
+    valid, steps = np.asarray(run.valid), np.asarray(run.valid).sum(0)
+    after, before = to_numpy(state_leaves(run.after)), to_numpy(state_leaves(run.before))
+    drifts = {}
     for name, leaf in after.items():
         units = leaf.reshape(*valid.shape, -1)
         started = before[name].reshape(units.shape)
         rows = [units[t, valid[t]] if valid[t].any() else np.full((1, 1), np.nan) for t in range(len(valid))]
-        kept = [b for b in range(len(steps)) if steps[b]]
-        slopes = [(units[steps[b] - 1, b] - started[0, b]) / steps[b] for b in kept]
-        found[name] = Drift(
+        slopes = [(units[steps[b] - 1, b] - started[0, b]) / steps[b] for b in range(len(steps)) if steps[b]]
+        drifts[name] = Drift(
             mean=np.array([row.mean() for row in rows]),
             rms=np.array([np.sqrt(np.mean(row**2)) for row in rows]),
             low=np.array([row.min() for row in rows]),
@@ -128,4 +127,4 @@ def drift(cell: Cell, params: Params, xs: Array, lengths: Array | None = None) -
             per_step=float(np.mean(slopes)),
             rising=float((units > started)[valid].mean()),
         )
-    return found
+    return drifts

@@ -1,5 +1,6 @@
-"""How fast training is: our programs and other people's, on the same work, in the same minutes.
+"""Training speed on this machine: workloads and systems -> times, as records, a table and a figure.
 
-Every system runs in processes of its own (``worker``), since neither thread pools nor peak memory can be shared
-honestly. ``measure`` starts them, and lets them take turns.
+rnnlab, PyTorch, Flax and Keras train the same models. Every system runs in processes of its own (``worker``), so that
+thread pools and peak memory are not shared; ``rounds.measure`` starts them and lets them take turns. Imports core,
+cells, train and report; no names are imported here, since workers measure the memory of what they import.
 """

@@ -4,66 +4,68 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from rnnlab.bench.processes import Case
-from rnnlab.bench.workloads import Work
+from rnnlab.bench.worker import RNNLAB
+from rnnlab.bench.workloads import Workload
 
-OURS = "rnnlab"
 SCALE_RUNS = (1, 2, 4, 8, 16, 32, 64)
 BASE_RUNS = 8
 
 
-class Place(NamedTuple):
-    """Where a record stands among the results: ``results[system][work][str(runs)]``."""
+class ResultKey(NamedTuple):
+    """The position of a record in the results: ``results[system][workload][str(runs)]``."""
 
     system: str
-    work: str
+    workload: str
     runs: int
 
 
 class Plan(NamedTuple):
-    """Cases that take turns, the first of them the reference; a place for each, None where it has one already."""
+    """Cases that take turns, the first of them the reference, and the key of each; None: not recorded again."""
 
     title: str
     cases: Sequence[Case]
-    places: Sequence[Place | None]
+    keys: Sequence[ResultKey | None]
 
 
 def compare_systems(
-    works: Sequence[Work], runs: Sequence[int], peers: Sequence[str], compute_dtype: Sequence[str]
+    workloads: Sequence[Workload], runs: Sequence[int], peers: Sequence[str], compute_dtypes: Sequence[str]
 ) -> Iterator[Plan]:
-    """The lab, again with each of ``compute_dtype``, and each peer, for every work and number of runs."""
-    for work in works:
+    """rnnlab, rnnlab with each of ``compute_dtypes``, and each peer, for every workload and number of runs."""
+    for workload in workloads:
         for count in runs:
-            narrow = {f"{OURS}-{name}": Case(OURS, work._replace(compute_dtype=name), count) for name in compute_dtype}
-            cases = {OURS: Case(OURS, work, count), **narrow} | {peer: Case(peer, work, count) for peer in peers}
-            places = [Place(system, work.name, count) for system in cases]
-            yield Plan(f"{work.name}, {count} runs", list(cases.values()), places)
+            cases = {RNNLAB: Case(RNNLAB, workload, count)}
+            for dtype in compute_dtypes:
+                cases[f"{RNNLAB}-{dtype}"] = Case(RNNLAB, workload._replace(compute_dtype=dtype), count)
+            cases |= {peer: Case(peer, workload, count) for peer in peers}
+            keys = [ResultKey(system, workload.name, count) for system in cases]
+            yield Plan(f"{workload.name}, {count} runs", list(cases.values()), keys)
 
 
-def compare_cells(works: Sequence[Work], runs: Sequence[int], cells: Sequence[str]) -> Iterator[Plan]:
-    """Each cell in turns with the LSTM, which is measured anew beside every one; ``rnnlab/CELL`` names the system."""
-    for work in works:
+def compare_cells(workloads: Sequence[Workload], runs: Sequence[int], cells: Sequence[str]) -> Iterator[Plan]:
+    """Each cell in turns with the LSTM, which is measured again for every cell; the systems are ``rnnlab/CELL``."""
+    for workload in workloads:
         for count in runs:
             for number, cell in enumerate(["lstm", *(cell for cell in cells if cell != "lstm")]):
-                of_lstm = Place(f"{OURS}/lstm", work.name, count)
-                cases = [Case(OURS, work._replace(cell=name), count) for name in dict.fromkeys(("lstm", cell))]
-                places = [of_lstm] if number == 0 else [None, Place(f"{OURS}/{cell}", work.name, count)]
-                yield Plan(f"{cell}: {work.name}, {count} runs", cases, places)
+                names = dict.fromkeys(("lstm", cell))
+                cases = [Case(RNNLAB, workload._replace(cell=name), count) for name in names]
+                key = ResultKey(f"{RNNLAB}/{cell}", workload.name, count)
+                yield Plan(f"{cell}: {workload.name}, {count} runs", cases, [None, key] if number else [key])
 
 
-def scale(works: Sequence[Work], runs: Sequence[int], devices: int) -> Iterator[Plan]:
-    """The lab alone, from a work and 8 runs: other R; then T and H from a quarter to four times; then devices."""
-    for work in works:
+def scale(workloads: Sequence[Workload], runs: Sequence[int], devices: int) -> Iterator[Plan]:
+    """rnnlab alone at other R; then at 8 runs with T and H from a quarter to four times; then with 1 to all devices."""
+    for workload in workloads:
         for count in runs:
-            yield _alone(work, count, work.name, f"{work.name}, R={count}")
+            yield _single(workload, count, workload.name, f"{workload.name}, R={count}")
         for axis in ("T", "H"):
             for factor in (0.25, 0.5, 2, 4):
-                size = max(1, round(getattr(work, axis) * factor))
-                name = f"{work.name} {axis}={size}"
-                yield _alone(work._replace(**{axis: size}), BASE_RUNS, name, name)
+                size = max(1, round(getattr(workload, axis) * factor))
+                name = f"{workload.name} {axis}={size}"
+                yield _single(workload._replace(**{axis: size}), BASE_RUNS, name, name)
         for count in sorted({1, *(2**power for power in range(devices.bit_length()) if 2**power < devices), devices}):
-            name = f"{work.name} devices={count}"
-            yield _alone(work, BASE_RUNS, name, name, devices=count)
+            name = f"{workload.name} devices={count}"
+            yield _single(workload, BASE_RUNS, name, name, devices=count)
 
 
-def _alone(work: Work, runs: int, name: str, title: str, **options: int) -> Plan:
-    return Plan(title, [Case(OURS, work, runs, options)], [Place(OURS, name, runs)])
+def _single(workload: Workload, runs: int, name: str, title: str, **options: int) -> Plan:
+    return Plan(title, [Case(RNNLAB, workload, runs, options)], [ResultKey(RNNLAB, name, runs)])

@@ -1,4 +1,4 @@
-"""The matrix products of a program, counted from its jaxpr."""
+"""Floating-point operations of the matrix products in a jaxpr."""
 
 import math
 from collections.abc import Iterator
@@ -6,9 +6,9 @@ from typing import Any
 
 
 def program_flops(jaxpr: Any) -> int:
-    """Two operations for each multiplication and addition of every ``dot_general``, times the steps of its scans.
+    """Two operations per multiply-add of every ``dot_general``, times the length of the scans around it.
 
-    Of a ``cond`` the dearest branch; a ``while``, whose steps are not known, counts as one step.
+    A ``cond`` counts its most expensive branch; a ``while``, whose number of steps is unknown, counts one step.
     """
     total = 0
     for equation in jaxpr.eqns:

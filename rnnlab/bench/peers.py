@@ -1,4 +1,4 @@
-"""Other people's training steps on the same work: the same model, optimizer and numbers. Imported late."""
+"""Training steps of other libraries on the same workload, with the same model, optimizer and hyperparameters."""
 
 import importlib.util
 import os
@@ -8,14 +8,14 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from rnnlab.bench.trainer import Trainer, jax_device, jax_peak
-from rnnlab.bench.workloads import BATCH_SAMPLING, LEARNING_RATE, Work, random_batches
+from rnnlab.bench.workloads import BATCHES, LEARNING_RATE, Workload, random_batches
 
 
-def torch(work: Work, runs: int, threads: int = 0, first: int = 0) -> Trainer:
-    """PyTorch's ``nn.LSTM``, one run after another; ``threads`` of PyTorch's own, its default unless given.
+def torch(workload: Workload, runs: int, threads: int = 0, first: int = 0) -> Trainer:
+    """PyTorch's ``nn.LSTM``, one run after another, with ``threads`` threads (0: PyTorch's default).
 
-    On a GPU if PyTorch has one. Fused optimizers where it has them. One-hot ids are made in the step, and multiplied:
-    nn.LSTM takes nothing else. Its LSTM has two biases for each gate.
+    Uses a GPU if PyTorch has one, and fused optimizers where available. Ids are converted to one-hot rows in the step,
+    since nn.LSTM takes no ids. The LSTM has two biases per gate. ``first``: the seed of the first run.
     """
     import torch
     from torch import nn
@@ -28,22 +28,22 @@ def torch(work: Work, runs: int, threads: int = 0, first: int = 0) -> Trainer:
     class Net(nn.Module):
         def __init__(self) -> None:
             super().__init__()
-            self.embedding = nn.Embedding(work.D, work.embedding_size) if work.embedding_size else None
-            self.lstm = nn.LSTM(work.embedding_size or work.D, work.H)
-            self.readout = nn.Linear(work.H, work.C)
+            self.embedding = nn.Embedding(workload.D, workload.embedding_size) if workload.embedding_size else None
+            self.lstm = nn.LSTM(workload.embedding_size or workload.D, workload.H)
+            self.readout = nn.Linear(workload.H, workload.C)
 
         def forward(self, xs: Any) -> Any:
             if self.embedding is not None:
                 xs = self.embedding(xs)
-            elif work.ids:
-                xs = nn.functional.one_hot(xs, work.D).float()
+            elif workload.ids:
+                xs = nn.functional.one_hot(xs, workload.D).float()
             hs, _ = self.lstm(xs)
-            return self.readout(hs if work.per_step else hs[-1])
+            return self.readout(hs if workload.per_step else hs[-1])
 
     def optimizer(net: nn.Module) -> Any:
-        if work.optimizer == "rmsprop":
+        if workload.optimizer == "rmsprop":
             return torch.optim.RMSprop(net.parameters(), LEARNING_RATE, alpha=0.9, eps=1e-7)
-        if work.optimizer == "adam":
+        if workload.optimizer == "adam":
             return torch.optim.Adam(net.parameters(), LEARNING_RATE, eps=1e-8, fused=True)
         return torch.optim.Adagrad(
             net.parameters(), LEARNING_RATE, initial_accumulator_value=0.1, eps=1e-7, fused=on_cpu or None
@@ -54,20 +54,22 @@ def torch(work: Work, runs: int, threads: int = 0, first: int = 0) -> Trainer:
         torch.manual_seed(first + run)
         net = Net().to(device)
         trained.append((net, optimizer(net)))
-    inputs, targets = random_batches(work, runs)
-    xs = torch.from_numpy(np.ascontiguousarray(np.swapaxes(inputs, 2, 3))).to(device)  # time-major, its fast order
-    xs = xs.long() if work.ids else xs
-    last = np.ascontiguousarray(np.swapaxes(targets, 2, 3)) if work.per_step else targets
+    inputs, targets = random_batches(workload, runs)
+    xs = torch.from_numpy(np.ascontiguousarray(np.swapaxes(inputs, 2, 3))).to(
+        device
+    )  # time-major, which nn.LSTM prefers
+    xs = xs.long() if workload.ids else xs
+    last = np.ascontiguousarray(np.swapaxes(targets, 2, 3)) if workload.per_step else targets
     ys = torch.from_numpy(last).to(device).long()
     parameters = sum(leaf.numel() for leaf in trained[0][0].parameters())
 
-    def train(steps: int) -> float:
+    def train_steps(steps: int) -> float:
         losses = []
         for run, (net, update) in enumerate(trained):
             for step in range(steps):
                 update.zero_grad(set_to_none=True)
-                logits = net(xs[run][step % BATCH_SAMPLING])
-                loss = nn.functional.cross_entropy(logits.flatten(0, -2), ys[run][step % BATCH_SAMPLING].flatten())
+                logits = net(xs[run][step % BATCHES])
+                loss = nn.functional.cross_entropy(logits.flatten(0, -2), ys[run][step % BATCHES].flatten())
                 loss.backward()
                 update.step()
             losses.append(loss.detach())
@@ -75,13 +77,13 @@ def torch(work: Work, runs: int, threads: int = 0, first: int = 0) -> Trainer:
 
     peak = None if on_cpu else lambda: torch.cuda.max_memory_allocated() / 1e6
     name = f"cpu, {torch.get_num_threads()} threads" if on_cpu else torch.cuda.get_device_name()
-    return Trainer(train, parameters, name, peak)
+    return Trainer(train_steps, parameters, name, peak)
 
 
-def _flax(work: Work) -> tuple[Callable[..., Any], Callable[..., Any], int]:
-    """``init(key)`` and the step of one run of ``linen.RNN(linen.OptimizedLSTMCell)``, and its number of parameters.
+def _flax(workload: Workload) -> tuple[Callable[..., Any], Callable[..., Any], int]:
+    """``init(key)`` and the training step of ``linen.RNN(linen.OptimizedLSTMCell)``, and its number of parameters.
 
-    Linen rather than NNX: its functions of (parameters, batch) are what jit and vmap take as they are.
+    Linen rather than NNX: jit and vmap apply directly to its functions of (parameters, batch).
     """
     import jax
     import optax
@@ -93,15 +95,15 @@ def _flax(work: Work) -> tuple[Callable[..., Any], Callable[..., Any], int]:
     class Net(nn.Module):
         @nn.compact
         def __call__(self, xs: Any) -> Any:
-            if work.embedding_size:
-                xs = nn.Embed(work.D, work.embedding_size)(xs)
-            elif work.ids:
-                xs = jax.nn.one_hot(xs, work.D)
-            hs: Any = nn.RNN(nn.OptimizedLSTMCell(work.H))(xs)
-            return nn.Dense(work.C)(hs if work.per_step else hs[:, -1])
+            if workload.embedding_size:
+                xs = nn.Embed(workload.D, workload.embedding_size)(xs)
+            elif workload.ids:
+                xs = jax.nn.one_hot(xs, workload.D)
+            hs: Any = nn.RNN(nn.OptimizedLSTMCell(workload.H))(xs)
+            return nn.Dense(workload.C)(hs if workload.per_step else hs[:, -1])
 
-    net, optimizer = Net(), make_optimizer(work.optimizer, LEARNING_RATE)
-    sample = random_batches(work, 1, 1)[0][0][0]
+    net, optimizer = Net(), make_optimizer(workload.optimizer, LEARNING_RATE)
+    sample = random_batches(workload, 1, 1)[0][0][0]
 
     def init(key: Any) -> Any:
         params = net.init(key, sample)
@@ -120,81 +122,83 @@ def _flax(work: Work) -> tuple[Callable[..., Any], Callable[..., Any], int]:
     return init, step, count_parameters(jax.eval_shape(init, jax.random.key(0))[0])
 
 
-def _in_a_loop(work: Work, step: Callable[..., Any], states: list[Any], parameters: int) -> Trainer:
-    """Run after run in a Python loop: ``step(state, xs, ys) -> (state, loss)``, jitted, its state donated."""
+def _in_a_loop(workload: Workload, step: Callable[..., Any], states: list[Any], parameters: int) -> Trainer:
+    """One run after another in a Python loop: ``step(state, xs, ys) -> (state, loss)``, jitted with donated state."""
     import jax
 
     runs = len(states)
-    inputs, targets = random_batches(work, runs)
-    batches = [[jax.device_put((inputs[r, s], targets[r, s])) for s in range(BATCH_SAMPLING)] for r in range(runs)]
+    inputs, targets = random_batches(workload, runs)
+    batches = [[jax.device_put((inputs[r, s], targets[r, s])) for s in range(BATCHES)] for r in range(runs)]
     jitted = jax.jit(step, donate_argnums=0)
 
-    def train(steps: int) -> float:
+    def train_steps(steps: int) -> float:
         losses = []
         for run in range(runs):
             for number in range(steps):
-                states[run], loss = jitted(states[run], *batches[run][number % BATCH_SAMPLING])
+                states[run], loss = jitted(states[run], *batches[run][number % BATCHES])
             losses.append(loss)
         jax.block_until_ready(states)
         return float(sum(losses) / runs)
 
-    return Trainer(train, parameters, jax_device(jax.devices()[:1]), jax_peak(jax.devices()[:1]))
+    return Trainer(train_steps, parameters, jax_device(jax.devices()[:1]), jax_peak(jax.devices()[:1]))
 
 
-def flax_loop(work: Work, runs: int) -> Trainer:
-    """Flax's ``nn.RNN``, a jitted step that donates its state, run after run in a Python loop; JAX's own devices."""
+def flax_loop(workload: Workload, runs: int) -> Trainer:
+    """Flax's ``nn.RNN``: a jitted step with donated state, one run after another in a Python loop."""
     import jax
 
-    init, step, parameters = _flax(work)
+    init, step, parameters = _flax(workload)
     begin = jax.jit(init)
     states = [begin(jax.random.key(run)) for run in range(runs)]
-    return _in_a_loop(work, step, states, parameters)
+    return _in_a_loop(workload, step, states, parameters)
 
 
-def flax_vmapped(work: Work, runs: int) -> Trainer:
-    """The same step vmapped over all runs, each with its own batches, jitted, its state donated; on one device."""
+def flax_vmapped(workload: Workload, runs: int) -> Trainer:
+    """The same step vmapped over all runs, each with its own batches, jitted with donated state, on one device."""
     import jax
 
-    init, step, parameters = _flax(work)
-    # One after another: LAPACK's QR, vmapped, can wait for ever for the thread pool that it occupies.
+    init, step, parameters = _flax(workload)
+    # One after another: a vmapped LAPACK QR can deadlock on the thread pool that it occupies.
     begin = jax.jit(init)
     states = [begin(jax.random.key(run)) for run in range(runs)]
     state = jax.tree.map(lambda *leaves: jax.numpy.stack(leaves), *states)
     del states
-    inputs, targets = random_batches(work, runs)
-    batches = [jax.device_put((inputs[:, s], targets[:, s])) for s in range(BATCH_SAMPLING)]
+    inputs, targets = random_batches(workload, runs)
+    batches = [jax.device_put((inputs[:, s], targets[:, s])) for s in range(BATCHES)]
     jitted = jax.jit(jax.vmap(step), donate_argnums=0)
 
-    def train(steps: int) -> float:
+    def train_steps(steps: int) -> float:
         nonlocal state
         for number in range(steps):
-            state, losses = jitted(state, *batches[number % BATCH_SAMPLING])
+            state, losses = jitted(state, *batches[number % BATCHES])
         jax.block_until_ready(state)
         return float(losses.mean())
 
-    return Trainer(train, parameters, jax_device(jax.devices()[:1]), jax_peak(jax.devices()[:1]))
+    return Trainer(train_steps, parameters, jax_device(jax.devices()[:1]), jax_peak(jax.devices()[:1]))
 
 
-def keras(work: Work, runs: int) -> Trainer:
-    """Keras on JAX: a jitted stateless step, as its guide to custom training loops has it, run after run."""
+def keras(workload: Workload, runs: int) -> Trainer:
+    """Keras on JAX: a jitted stateless step, as in its guide to custom training loops, one run after another."""
     os.environ["KERAS_BACKEND"] = "jax"
     import jax
     import keras
     import optax
 
-    entry = keras.Input((work.T,) if work.ids else (work.T, work.D), dtype="int32" if work.ids else "float32")
+    entry = keras.Input(
+        (workload.T,) if workload.ids else (workload.T, workload.D), dtype="int32" if workload.ids else "float32"
+    )
     xs = entry
-    if work.embedding_size:
-        xs = keras.layers.Embedding(work.D, work.embedding_size)(xs)
-    elif work.ids:
-        xs = keras.ops.one_hot(xs, work.D)
-    hs = keras.layers.LSTM(work.H, return_sequences=work.per_step)(xs)
-    model = keras.Model(entry, keras.layers.Dense(work.C)(hs))
+    if workload.embedding_size:
+        xs = keras.layers.Embedding(workload.D, workload.embedding_size)(xs)
+    elif workload.ids:
+        xs = keras.ops.one_hot(xs, workload.D)
+    hs = keras.layers.LSTM(workload.H, return_sequences=workload.per_step)(xs)
+    model = keras.Model(entry, keras.layers.Dense(workload.C)(hs))
     optimizer = {
         "rmsprop": lambda: keras.optimizers.RMSprop(LEARNING_RATE, rho=0.9, epsilon=1e-7),
         "adam": lambda: keras.optimizers.Adam(LEARNING_RATE, epsilon=1e-8),
         "adagrad": lambda: keras.optimizers.Adagrad(LEARNING_RATE, initial_accumulator_value=0.1, epsilon=1e-7),
-    }[work.optimizer]()
+    }[workload.optimizer]()
     optimizer.build(model.trainable_variables)
 
     def step(state: Any, xs: Any, ys: Any) -> tuple[Any, Any]:
@@ -208,25 +212,25 @@ def keras(work: Work, runs: int) -> Trainer:
         weights, memory = optimizer.stateless_apply(memory, gradient, weights)
         return (weights, after, memory), loss
 
-    variables = (model.trainable_variables, model.non_trainable_variables, optimizer.variables)
-    first = [[variable.value for variable in part] for part in variables]
+    parts = (model.trainable_variables, model.non_trainable_variables, optimizer.variables)
+    first = [[variable.value for variable in part] for part in parts]
     states = [jax.tree.map(jax.numpy.copy, first) for _ in range(runs)]
     parameters = sum(int(np.prod(variable.shape)) for variable in model.trainable_variables)
-    return _in_a_loop(work, step, states, parameters)
+    return _in_a_loop(workload, step, states, parameters)
 
 
 class Peer(NamedTuple):
-    """A system beside ours."""
+    """A system that is compared with rnnlab."""
 
-    train: Callable[..., Trainer]
-    package: str  # that it needs
+    make: Callable[..., Trainer]
+    package: str  # that must be installed
     about: str
-    processes: bool = False  # one single-thread process a core
+    processes: bool = False  # one single-threaded process per core
 
 
 PEERS = {
     "torch": Peer(torch, "torch", "PyTorch nn.LSTM, one process, all threads"),
-    "torch-processes": Peer(torch, "torch", "PyTorch nn.LSTM, a single-thread process a core", processes=True),
+    "torch-processes": Peer(torch, "torch", "PyTorch nn.LSTM, a single-threaded process per core", processes=True),
     "flax-loop": Peer(flax_loop, "flax", "flax nn.RNN, runs in a Python loop"),
     "flax-vmapped": Peer(flax_vmapped, "flax", "flax nn.RNN vmapped over the runs"),
     "keras": Peer(keras, "keras", "Keras on JAX, runs in a Python loop"),

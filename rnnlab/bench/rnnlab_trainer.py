@@ -1,4 +1,4 @@
-"""The lab on a work, by the programs with which it trains a run; and the large matrix product beside it."""
+"""rnnlab on a workload, with the programs that train experiments; and the matrix product as a reference."""
 
 import time
 from collections.abc import Callable
@@ -9,49 +9,49 @@ import numpy as np
 
 from rnnlab.bench.flops import program_flops
 from rnnlab.bench.trainer import Trainer, jax_device, jax_peak
-from rnnlab.bench.workloads import LEARNING_RATE, Work, random_batches
+from rnnlab.bench.workloads import LEARNING_RATE, Workload, random_batches
 from rnnlab.cells.registry import count_parameters
 from rnnlab.core.types import Split
 from rnnlab.train.arm_spec import ArmSpec, DataShape, build_model
 from rnnlab.train.sweep import Sweep, device_mesh, run_grid, use_all_cores
 
-STEPS = 64  # of an epoch, each with examples of its own
-MOST_PRODUCT = 16_384  # rows: three such matrices are 3 GB
+STEPS = 64  # of an epoch, each with distinct examples
+MAX_PRODUCT = 16_384  # rows: three such matrices are 3 GB
 PRODUCT_SECONDS = 0.2
 
 
-def arm_spec(work: Work) -> ArmSpec:
-    """The workload as an arm of the lab."""
+def arm_spec(workload: Workload) -> ArmSpec:
+    """The workload as an arm of an experiment."""
     return ArmSpec(
         data=DataShape(
-            work.name, "language_modeling" if work.per_step else "classification", work.D, work.C,
-            has_token_inputs=work.ids,
+            workload.name, "language_modeling" if workload.per_step else "classification", workload.D, workload.C,
+            has_token_inputs=workload.ids,
         ),
-        cell=work.cell,
-        hidden_size=work.H,
+        cell=workload.cell,
+        hidden_size=workload.H,
         steps_per_epoch=STEPS,
-        batch_size=work.B,
-        eval_batch_size=work.B,
-        compute_dtype=work.compute_dtype,
-        embedding_size=work.embedding_size or None,
-        optimizer=work.optimizer,
+        batch_size=workload.B,
+        eval_batch_size=workload.B,
+        compute_dtype=workload.compute_dtype,
+        embedding_size=workload.embedding_size or None,
+        optimizer=workload.optimizer,
     )  # fmt: skip
 
 
 def forward_flops(spec: ArmSpec, split: Split) -> int:
-    """Operations of the matrix products of one batch, forward, as they stand in the model's program."""
+    """Operations of the matrix products in the model's forward pass of one batch."""
     model = build_model(spec, {})
     params = jax.eval_shape(lambda: model.init(jax.random.key(0)))
     batch = split.inputs[: spec.batch_size]
     return program_flops(jax.make_jaxpr(lambda params, xs: model.apply(params, xs, None, None))(params, batch).jaxpr)
 
 
-def rnnlab(work: Work, runs: int, devices: int = 0) -> Trainer:
-    """The lab: all runs over all devices (or the first ``devices``), as ``loop.Training`` trains an arm."""
+def rnnlab(workload: Workload, runs: int, devices: int = 0) -> Trainer:
+    """rnnlab: all runs on all devices (or the first ``devices``), as an arm of an experiment is trained."""
     use_all_cores()
-    spec = arm_spec(work)
-    inputs, targets = random_batches(work, 1, STEPS)
-    examples = STEPS * work.B
+    spec = arm_spec(workload)
+    inputs, targets = random_batches(workload, 1, STEPS)
+    examples = STEPS * workload.B
     split = Split(inputs.reshape(examples, *inputs.shape[3:]), targets.reshape(examples, *targets.shape[3:]))
     used = jax.devices()[: devices or None][:runs]
     sweep = Sweep(spec, run_grid(range(runs), {"learning_rate": (LEARNING_RATE,)}), {"train": split}, devices=used)
@@ -59,31 +59,31 @@ def rnnlab(work: Work, runs: int, devices: int = 0) -> Trainer:
     parameters = count_parameters(state.params) // jax.tree.leaves(state.params)[0].shape[0]
     flops = forward_flops(spec, split)
 
-    def train(steps: int) -> float:
+    def train_steps(steps: int) -> float:
         nonlocal state
         for start in range(0, steps, STEPS):
             state = sweep.train(state, indices, 0, min(STEPS, steps - start))
         sums = sweep.to_host(state.sums)
         return float(np.mean(sums.loss / sums.count))
 
-    return Trainer(train, parameters, jax_device(used), jax_peak(used), flops)
+    return Trainer(train_steps, parameters, jax_device(used), jax_peak(used), flops)
 
 
 def matrix_product(n: int = 0) -> tuple[Callable[[], float], int, int, str]:
     """A product of n x n matrices on every device at once, at JAX's default precision for float32.
 
-    Returns ``(multiply, n, operations of one call, devices)``; ``multiply`` returns the seconds it took. ``n``
-    unless given is such that it takes about ``PRODUCT_SECONDS``.
+    Returns ``(multiply, n, operations per call, devices)``; ``multiply`` returns its seconds. With ``n = 0`` the size
+    is chosen so that a product takes about ``PRODUCT_SECONDS``.
     """
     use_all_cores()
-    found, size = jax.devices(), n or 512
-    mesh = device_mesh(len(found))
+    devices, size = jax.devices(), n or 512
+    mesh = device_mesh(len(devices))
 
     def of_size(n: int) -> Callable[[], float]:
-        host = np.random.default_rng(0).standard_normal((len(found), n, n), np.float32)
-        spread = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec(*mesh.axis_names))
-        a, b = jax.device_put(host, spread), jax.device_put(host[:, ::-1], spread)
-        product = jax.jit(jnp.matmul, out_shardings=spread)
+        host = np.random.default_rng(0).standard_normal((len(devices), n, n), np.float32)
+        sharding = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec(*mesh.axis_names))
+        a, b = jax.device_put(host, sharding), jax.device_put(host[:, ::-1], sharding)
+        product = jax.jit(jnp.matmul, out_shardings=sharding)
         jax.block_until_ready(product(a, b))
 
         def multiply() -> float:
@@ -97,9 +97,9 @@ def matrix_product(n: int = 0) -> tuple[Callable[[], float], int, int, str]:
     while not n:
         seconds = min(multiply() for _ in range(3))
         wanted = int(size * min(4.0, (PRODUCT_SECONDS / seconds) ** (1 / 3))) // 128 * 128
-        wanted = min(MOST_PRODUCT, max(128, wanted))
+        wanted = min(MAX_PRODUCT, max(128, wanted))
         if 0.8 * size <= wanted <= 1.25 * size:
             break
         size = wanted
         multiply = of_size(size)
-    return multiply, size, 2 * len(found) * size**3, jax_device(found)
+    return multiply, size, 2 * len(devices) * size**3, jax_device(devices)

@@ -1,4 +1,4 @@
-"""Systems that take turns, and what their times say."""
+"""Systems that take turns, and the records of their times."""
 
 import math
 import time
@@ -7,70 +7,69 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from rnnlab.bench.processes import Case, FailedError, Product, System
+from rnnlab.bench.processes import Case, FailedError, MatrixProduct, System
 from rnnlab.bench.workloads import step_flops
 
-TURN_SECONDS = 0.3  # that one turn takes at least
-SETTLE_SECONDS = 0.1  # between turns: threads that still spin for work would slow the next
+TURN_SECONDS = 0.3  # minimum of one turn
+SETTLE_SECONDS = 0.1  # between turns, until the threads of the previous system stop spinning
 
 Record = dict[str, Any]
-Say = Callable[[str], None]
+Log = Callable[[str], None]
 
 
-class Measured(NamedTuple):
+class Measurement(NamedTuple):
     """What ``measure`` returns."""
 
-    records: list[Record]  # a case each
-    rates: list[float]  # GFLOP/s of the large matrix product, a round each
+    records: list[Record]  # one per case
+    rates: list[float]  # GFLOP/s of the large matrix product, one per round
 
 
 def in_turn(count: int, number: int) -> list[int]:
-    """Who goes when in a round: forward in even rounds, backward in odd ones, so that no one always follows another."""
+    """The order of a round: forward in even rounds, backward in odd ones, so that no case always follows another."""
     return list(range(count)) if number % 2 == 0 else list(range(count))[::-1]
 
 
 def measure(
-    cases: Sequence[Case], rounds: int, product: Product | None, say: Say, turn_seconds: float = TURN_SECONDS
-) -> Measured:
-    """A record for each case: all are prepared one after another, then go once in each of ``rounds`` rounds.
+    cases: Sequence[Case], rounds: int, product: MatrixProduct | None, log: Log, turn_seconds: float = TURN_SECONDS
+) -> Measurement:
+    """A record for each case. All are prepared one after another, then take one turn in each of ``rounds`` rounds.
 
     ``ms_per_step_per_run``: median over rounds of the time of a training step of one run, ``low`` and ``high`` its
-    quartiles, ``rounds_ms`` all of it; ``steps`` of each turn; ``gflops`` and ``of_matrix_product``: arithmetic that
-    must be done over that time, and as a part of the rate of the large product in the same rounds; ``ratio``: of the
-    time to that of the first case; ``peak_mb``, ``compile_s``, ``parameters``, ``forward_flops``, ``device``,
-    ``loss``. A case that fails has the reason as ``error``, and None for its numbers.
+    quartiles, ``rounds_ms`` all values; ``steps`` per turn; ``gflops``: required operations (``step_flops``) over the
+    median, and ``of_matrix_product`` its fraction of the rate of the large product in the same rounds; ``ratio``: the
+    median over that of the first case; ``peak_mb``, ``compile_s``, ``parameters``, ``forward_flops``, ``device``,
+    ``loss``. A failed case has an ``error``, and None for all other fields.
     """
     systems = [System(case) for case in cases]
-    found: list[Record] = [{"rounds_ms": []} for _ in cases]
+    raw: list[Record] = [{"rounds_ms": []} for _ in cases]
     rates: list[float] = []
 
     def prepare(system: System, record: Record) -> None:
         _prepare(system, record, turn_seconds)
-        say(f"{system.case.system}: ready, {record['steps']} steps a turn")
+        log(f"{system.case.system}: ready, {record['steps']} steps per turn")
 
     try:
-        for system, record in zip(systems, found, strict=True):
+        for system, record in zip(systems, raw, strict=True):
             _attempt(prepare, system, record)
         for number in range(rounds):
             if product is not None:
                 rates.append(product.gflops())
-            for place in in_turn(len(cases), number):
-                system, record = systems[place], found[place]
-                _attempt(_go, system, record)
-        for system, record in zip(systems, found, strict=True):
+            for index in in_turn(len(cases), number):
+                _attempt(_take_turn, systems[index], raw[index])
+        for system, record in zip(systems, raw, strict=True):
             _attempt(_end, system, record)
     finally:
         for system in systems:
             system.close()
-    finished = [_record(case, record, rates, found[0]["rounds_ms"]) for case, record in zip(cases, found, strict=True)]
+    finished = [_record(case, record, rates, raw[0]["rounds_ms"]) for case, record in zip(cases, raw, strict=True)]
     for case, record in zip(cases, finished, strict=True):
         if record["error"]:
-            say(f"{case.system}: fails: {record['error']}")
-    return Measured(finished, rates)
+            log(f"{case.system} failed: {record['error']}")
+    return Measurement(finished, rates)
 
 
 def _attempt(act: Callable[[System, Record], None], system: System, record: Record) -> None:
-    """Do it, unless the system has failed before; if it fails now, note why and end its processes."""
+    """Call ``act`` unless the system has failed; if it fails now, record why and end its processes."""
     if "error" in record:
         return
     try:
@@ -84,22 +83,22 @@ def _prepare(system: System, record: Record, turn_seconds: float) -> None:
     ready = system.prepare()
     seconds = ready.pop("seconds")
     steps = max(1, math.ceil(turn_seconds / seconds))
-    per_step = system.go(steps)["seconds"] / steps  # not counted: the first turn of a program is slower
+    per_step = system.train_steps(steps)["seconds"] / steps  # discarded: the first turn is slower
     record |= ready | {"steps": max(1, math.ceil(1.1 * turn_seconds / per_step))}
 
 
-def _go(system: System, record: Record) -> None:
+def _take_turn(system: System, record: Record) -> None:
     time.sleep(SETTLE_SECONDS)
-    done = system.go(record["steps"])
-    record["loss"] = done["loss"]
-    record["rounds_ms"].append(1e3 * done["seconds"] / (record["steps"] * system.case.runs))
+    turn = system.train_steps(record["steps"])
+    record["loss"] = turn["loss"]
+    record["rounds_ms"].append(1e3 * turn["seconds"] / (record["steps"] * system.case.runs))
 
 
 def _end(system: System, record: Record) -> None:
     record["peak_mb"] = system.end()
 
 
-HYPERPARAMS = (
+FIELDS = (
     "ms_per_step_per_run", "low", "high", "ratio", "gflops", "of_matrix_product", "peak_mb", "compile_s", "steps",
     "parameters", "forward_flops", "loss", "device",
 )  # fmt: skip
@@ -107,11 +106,11 @@ HYPERPARAMS = (
 
 def _record(case: Case, record: Record, rates: Sequence[float], first_ms: Sequence[float]) -> Record:
     if "error" in record or not record["rounds_ms"]:
-        return dict.fromkeys(HYPERPARAMS) | {"rounds_ms": [], "error": record.get("error", "no rounds")}
+        return dict.fromkeys(FIELDS) | {"rounds_ms": [], "error": record.get("error", "no rounds")}
     low, median, high = (float(value) for value in np.percentile(record["rounds_ms"], (25, 50, 75)))
-    lstm = case.work.cell == "lstm"
-    gflops = step_flops(case.work) / median / 1e6 if lstm else None
-    hyperparams = {
+    lstm = case.workload.cell == "lstm"
+    gflops = step_flops(case.workload) / median / 1e6 if lstm else None
+    fields = {
         **record,
         "ms_per_step_per_run": median,
         "low": low,
@@ -122,4 +121,4 @@ def _record(case: Case, record: Record, rates: Sequence[float], first_ms: Sequen
         "gflops": gflops,
         "of_matrix_product": gflops / float(np.median(rates)) if rates and gflops else None,
     }
-    return {name: hyperparams[name] for name in HYPERPARAMS} | {"rounds_ms": record["rounds_ms"], "error": None}
+    return {name: fields[name] for name in FIELDS} | {"rounds_ms": record["rounds_ms"], "error": None}
