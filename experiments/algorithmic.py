@@ -44,7 +44,7 @@ from typing import TYPE_CHECKING, Any
 from rnnlab.config.experiment import Arm, Config
 
 if TYPE_CHECKING:
-    from rnnlab.claims import Claim, Evidence, Part
+    from rnnlab.claims import Claim, Evidence, Comparison
 
 LAYERS = 3
 CELLS = {
@@ -134,7 +134,7 @@ def claims(config: Config) -> "Sequence[Claim]":
     from rnnlab.claims import Claim, sooner
 
     def claim(name: str, sentence: str, arm: str) -> "Claim":
-        def rule(found: "Evidence") -> "Sequence[Part]":
+        def rule(found: "Evidence") -> "Sequence[Comparison]":
             return [sooner(found.group(arm), found.group("lstm-stacked"), found.success_threshold)]
 
         return Claim(name, sentence, "no number at this size", [arm, "lstm-stacked"], rule)

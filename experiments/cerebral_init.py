@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING
 from rnnlab.config.experiment import Arm, Config
 
 if TYPE_CHECKING:
-    from rnnlab.claims import Claim, Evidence, Part
+    from rnnlab.claims import Claim, Evidence, Comparison
 
 EPS = tuple(10.0**exponent for exponent in range(-8, 0))
 
@@ -57,14 +57,14 @@ QUICK = {"seeds": (0, 1), "epochs": 2, "steps_per_epoch": 5, "hidden_size": 16}
 
 def claims(config: Config) -> "Sequence[Claim]":
     """C3 and C4."""
-    from rnnlab.claims import Claim, last, lower, mean_over, parted
+    from rnnlab.claims import Claim, last, lower, mean_over, paths_diverged
 
     arms = ["independent", "identical"]
 
-    def paths_part(found: "Evidence") -> "Sequence[Part]":
-        return [parted(found.group("identical"), found.group("independent"))]
+    def paths_part(found: "Evidence") -> "Sequence[Comparison]":
+        return [paths_diverged(found.group("identical"), found.group("independent"))]
 
-    def different_is_better(found: "Evidence") -> "Sequence[Part]":
+    def different_is_better(found: "Evidence") -> "Sequence[Comparison]":
         independent, identical = map(found.group, arms)
         return [
             lower(independent, identical, mean_over("train", "loss"), "training loss over all epochs"),

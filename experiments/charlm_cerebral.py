@@ -35,7 +35,7 @@ from rnnlab.config.experiment import Arm, Config
 from rnnlab.core.errors import InputError
 
 if TYPE_CHECKING:
-    from rnnlab.claims import Claim, Evidence, Part
+    from rnnlab.claims import Claim, Evidence, Comparison
     from rnnlab.core.types import Curve
 
 XAVIER = {"w_init": "tf1_xavier", "u_init": "tf1_xavier"}
@@ -146,7 +146,7 @@ def claims(config: Config) -> "Sequence[Claim]":
     """C1 and C2, each as the paper has it and against an LSTM of as many parameters."""
     from rnnlab.claims import Claim, at_epoch, lower
 
-    def below_at(arm: str, *epochs: int) -> "Callable[[Evidence], Sequence[Part]]":
+    def below_at(arm: str, *epochs: int) -> "Callable[[Evidence], Sequence[Comparison]]":
         return lambda found: [
             lower(found.group("cerebral"), found.group(arm), at_epoch("train", "loss", epoch), f"epoch {epoch}: loss")
             for epoch in epochs

@@ -31,7 +31,7 @@ from typing import TYPE_CHECKING
 from rnnlab.config.experiment import Arm, Config, Option
 
 if TYPE_CHECKING:
-    from rnnlab.claims import Claim, Evidence, Part
+    from rnnlab.claims import Claim, Evidence, Comparison
 
 KERAS = {"w_init": "keras_glorot_uniform", "u_init": "keras_orthogonal"}
 DATA: dict[str, Option] = {"vocabulary": 2000, "length": 100, "padding": "front", "keep": "last"}
@@ -74,25 +74,25 @@ PUBLISHED = {("lstm", 1e-3): 0.80, ("biological", 1e-3): 0.80}  # "about 80 %", 
 
 def claims(config: Config) -> "Sequence[Claim]":
     """B1 to B4, under either protocol: "validation" is what validates there."""
-    from rnnlab.claims import HELD_OUT, Claim, about, above, higher, last, lower, mean_over, rise
+    from rnnlab.claims import HELD_OUT, Claim, about, above, higher, last, lower, mean_over, rise_from_lowest
 
     arms = ["biological", "lstm"]
     plateau, training = mean_over(HELD_OUT, "accuracy", 5), last("train", "accuracy")
-    risen = rise(HELD_OUT, "loss")
+    risen = rise_from_lowest(HELD_OUT, "loss")
 
-    def both(found: "Evidence") -> "Sequence[Part]":
+    def both(found: "Evidence") -> "Sequence[Comparison]":
         return [part for arm in arms for part in about(found.group(arm), plateau, 0.80, "validation accuracy")]
 
-    def overfits(found: "Evidence") -> "Sequence[Part]":
+    def overfits(found: "Evidence") -> "Sequence[Comparison]":
         biological, lstm = map(found.group, arms)
         words = "training accuracy"
         return [above(lstm, training, 0.975, words), higher(lstm, biological, training, words, by=0.025)]
 
-    def gap(found: "Evidence") -> "Sequence[Part]":
+    def gap(found: "Evidence") -> "Sequence[Comparison]":
         biological, lstm = map(found.group, arms)
         return [lower(biological, lstm, last(HELD_OUT, "gap"), "validation - training loss")]
 
-    def loss_rises(found: "Evidence") -> "Sequence[Part]":
+    def loss_rises(found: "Evidence") -> "Sequence[Comparison]":
         biological, lstm = map(found.group, arms)
         half = higher(lstm, biological, risen, "half the rise of validation loss", of_a=lambda group: risen(group) / 2)
         return [above(lstm, risen, 0.1, "rise of validation loss"), half]

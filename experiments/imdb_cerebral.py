@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 from rnnlab.config.experiment import Arm, Config, Option
 
 if TYPE_CHECKING:
-    from rnnlab.claims import Claim, Evidence, Part
+    from rnnlab.claims import Claim, Evidence, Comparison
 
 DATA: dict[str, Option] = {
     "vocabulary": 1003,  # padding, start, unknown and 1,000 words
@@ -70,7 +70,7 @@ def claims(config: Config) -> "Sequence[Claim]":
 
     arms = ["cerebral", "lstm"]
 
-    def better(found: "Evidence") -> "Sequence[Part]":
+    def better(found: "Evidence") -> "Sequence[Comparison]":
         cerebral, lstm = map(found.group, arms)
         return [higher(cerebral, lstm, at_best_validation("accuracy"), "test accuracy")]
 

@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING
 from rnnlab.config.experiment import Arm, Config, Option
 
 if TYPE_CHECKING:
-    from rnnlab.claims import Claim, Evidence, Part
+    from rnnlab.claims import Claim, Evidence, Comparison
     from rnnlab.core.types import Curve
 
 DATA: dict[str, Option] = {
@@ -111,7 +111,7 @@ def claims(config: Config) -> "Sequence[Claim]":
 
     own, regularized = ["held_out", "validate_on_test"], [name for name in CONFIG.arms if name != "lstm"]
 
-    def peaks_and_falls(found: "Evidence") -> "Sequence[Part]":
+    def peaks_and_falls(found: "Evidence") -> "Sequence[Comparison]":
         lstm, test, words = found.group("lstm"), ("test", "accuracy"), "test accuracy"
         early, late = best(*test, until=5), best(*test, after=5)
         fifth, end = at_epoch(*test, 5), last(*test)
@@ -122,7 +122,7 @@ def claims(config: Config) -> "Sequence[Claim]":
             above(lstm, last("train", "accuracy"), 0.985, "training accuracy"),
         ]
 
-    def one_helps(found: "Evidence") -> "Sequence[Part]":
+    def one_helps(found: "Evidence") -> "Sequence[Comparison]":
         number, lstm = at_best_validation("accuracy"), found.group("lstm")
         return [higher(found.group(name), lstm, number, "test accuracy") for name in regularized]
 

@@ -56,7 +56,7 @@ from typing import TYPE_CHECKING, Any
 from rnnlab.config.experiment import Arm, Config
 
 if TYPE_CHECKING:
-    from rnnlab.claims import Claim, Evidence, Part
+    from rnnlab.claims import Claim, Evidence, Comparison
 
 FIELD = {"w_init": "glorot_uniform", "u_init": "orthogonal"}
 
@@ -116,7 +116,7 @@ def claims(config: Config) -> "Sequence[Claim]":
     length = config.data_options.get("lag")
     lag = length - 1 if isinstance(length, int) else 0  # to the first step
 
-    def gradients(found: "Evidence", a: str, b: str) -> "list[Part]":
+    def gradients(found: "Evidence", a: str, b: str) -> "list[Comparison]":
         ends = {"before training": 0, "after training": CONFIG.epochs}
         return [
             higher(found.group(a), found.group(b), at_epoch("validation", f"log10_gradient_lag_{lag}", epoch),
@@ -124,7 +124,7 @@ def claims(config: Config) -> "Sequence[Claim]":
             for when, epoch in ends.items()
         ]  # fmt: skip
 
-    def survives(found: "Evidence") -> "Sequence[Part]":
+    def survives(found: "Evidence") -> "Sequence[Comparison]":
         carousel, rnn = found.group("lstm_1997"), found.group("rnn")
         far, near = (at_epoch("validation", f"log10_gradient_lag_{k}", 0) for k in (lag, 0))
         left = above(carousel, lambda group: far(group) - near(group), -2, f"log10 of what is left after {lag} steps")

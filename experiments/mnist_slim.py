@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING
 from rnnlab.config.experiment import Arm, Config
 
 if TYPE_CHECKING:
-    from rnnlab.claims import Claim, Evidence, Part
+    from rnnlab.claims import Claim, Evidence, Comparison
 
 CELLS = ("lstm", "lstm1", "lstm2", "lstm3", "lstm4", "lstm5")
 RATES = (1e-4, 1e-3, 2e-3)
@@ -89,16 +89,16 @@ QUICK = {"data": "digits", "seeds": (0, 1), "epochs": 2, "hidden_size": 16, "lea
 
 def claims(config: Config) -> "Sequence[Claim]":
     """A1 to A5."""
-    from rnnlab.claims import Claim, above, at_best_validation, below, cheaper, fall, higher
+    from rnnlab.claims import Claim, above, at_best_validation, below, cheaper, drop_from_best, higher
 
-    accuracy, drop = at_best_validation("accuracy"), fall("test", "accuracy")
+    accuracy, drop = at_best_validation("accuracy"), drop_from_best("test", "accuracy")
     variants, near, far = CELLS[1:], ("lstm1", "lstm2"), ("lstm3", "lstm4", "lstm5")
     tanh, sigmoid, relu = ([f"{cell}-{activation}" for cell in CELLS] for activation in TABLES)
 
-    def above_98(found: "Evidence") -> "Sequence[Part]":
+    def above_98(found: "Evidence") -> "Sequence[Comparison]":
         return [above(found.best_on_validation(f"{cell}-tanh"), accuracy, 0.98, "test accuracy") for cell in variants]
 
-    def order(found: "Evidence") -> "Sequence[Part]":
+    def order(found: "Evidence") -> "Sequence[Comparison]":
         parts = []
         for activation in ("tanh", "sigmoid"):
             at = {cell: found.best_on_validation(f"{cell}-{activation}") for cell in CELLS}
@@ -106,16 +106,16 @@ def claims(config: Config) -> "Sequence[Claim]":
             parts += [higher(at[a], at[b], accuracy, "test accuracy") for a in near for b in far]
         return parts
 
-    def relu_drops(found: "Evidence") -> "Sequence[Part]":
+    def relu_drops(found: "Evidence") -> "Sequence[Comparison]":
         words, at = "fall of test accuracy", lambda cell: found.group(f"{cell}-relu", learning_rate=2e-3)
         drops = [above(at(cell), drop, 0.01, words) for cell in ("lstm", *near)]
         return drops + [below(at(cell), drop, 0.01, words) for cell in far]
 
-    def relu_lstm3(found: "Evidence") -> "Sequence[Part]":
+    def relu_lstm3(found: "Evidence") -> "Sequence[Comparison]":
         lstm3 = found.group("lstm3-relu", learning_rate=2e-3)
         return [higher(lstm3, found.best_on_validation("lstm-relu"), accuracy, "test accuracy")]
 
-    def faster(found: "Evidence") -> "Sequence[Part]":
+    def faster(found: "Evidence") -> "Sequence[Comparison]":
         pairs = {cell: [(f"{cell}-{name}", f"lstm-{name}") for name in TABLES] for cell in variants}
         return [cheaper(found.arms, pairs[cell], f"time of {cell} / time of lstm") for cell in variants]
 

@@ -1,4 +1,4 @@
-"""Claims: what each rule measures, when a verdict falls, and that the studies' declarations mean what papers say."""
+"""Claims: what each rule measures, when a verdict is reached, and that the studies' claims mean what papers say."""
 
 import json
 import math
@@ -7,7 +7,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import scipy.stats
-from rnnlab.runs.arms import plan_arms
 
 import experiments
 from experiments.cli.main import _parser, main
@@ -15,6 +14,7 @@ from experiments.cli.run import configuration
 from rnnlab import claims
 from rnnlab.claims import Claim, about, above, at_best_validation, at_epoch, below, cheaper, higher, judge, last, lower
 from rnnlab.config.experiment import Arm, Config, to_json
+from rnnlab.runs.hyperparam_grid import hyperparam_grids
 from rnnlab.stats.summary import Group
 from rnnlab.storage import files
 from rnnlab.storage.metrics import Metrics
@@ -35,37 +35,37 @@ def group(arm: str, values, metric=LOSS, *, diverged=(), first=1, seeds=None, **
     return Group(arm, hyperparams, seeds, np.arange(epochs) + first, values, np.isin(np.arange(count), diverged), steps)
 
 
-def verdict(parts, found, *, config=CONFIG, planned=CONFIG, summary=SUMMARY, **fields):
-    claim = Claim("X1", "A sentence.", "1.5", ["a", "b"], parts, **fields)
-    (found,) = judge([claim], found, config, planned, summary)
-    return found
+def verdict(rule, groups, *, config=CONFIG, planned=CONFIG, summary=SUMMARY, **fields):
+    claim = Claim("X1", "A sentence.", "1.5", ["a", "b"], rule, **fields)
+    (judged,) = judge([claim], groups, config, planned, summary)
+    return judged
 
 
-def a_lower(found):
-    return [lower(found.group("a"), found.group("b"), last(*LOSS), "loss")]
+def a_lower(evidence):
+    return [lower(evidence.group("a"), evidence.group("b"), last(*LOSS), "loss")]
 
 
 SMALLER = BASE - 1 + 0.1 * RANDOM.normal(size=(8, 3))
 
 
 @pytest.mark.parametrize(("first", "second", "outcome"), [(SMALLER, BASE, "holds"), (BASE, SMALLER, "fails")])
-def test_a_difference_by_seed_holds_on_one_side_and_fails_on_the_other(first, second, outcome):
+def test_a_significant_paired_difference_holds_with_the_claimed_sign_and_fails_with_the_other(first, second, outcome):
     found = verdict(a_lower, [group("a", first), group("b", second)])
     expected = scipy.stats.ttest_rel(first[:, -1], second[:, -1])
     low, high = expected.confidence_interval(0.95)
     np.testing.assert_allclose([found.effect, found.low, found.high], [(low + high) / 2, low, high], rtol=1e-10)
-    assert (found.name, found.published, found.outcome, found.n, found.settles) == ("X1", "1.5", outcome, 8, "")
+    assert (found.name, found.published, found.outcome, found.n, found.to_decide) == ("X1", "1.5", outcome, 8, "")
     assert f"{found.effect:.4g} ({low:.4g} to {high:.4g}, n = 8)" in found.measured
 
 
-def test_a_difference_within_its_interval_is_undecided_and_says_how_many_seeds_it_takes():
+def test_an_interval_that_includes_0_is_undecided_and_states_the_seeds_for_80_percent_power():
     wide = BASE + 0.3 * np.array([1, -1, 1, -1, 1, -1, 1, 0.5])[:, None]
     found = verdict(a_lower, [group("a", wide), group("b", BASE)])
     assert found.outcome == "undecided"
     assert found.low < 0 < found.high
-    seeds = int(found.settles.split()[1].replace(",", ""))
+    seeds = int(found.to_decide.split()[2].replace(",", ""))
     shift = found.effect / np.std((wide - BASE)[:, -1], ddof=1)
-    for n, enough in ((seeds, True), (seeds - 1, False)):  # scipy's noncentral t, both sides
+    for n, enough in ((seeds, True), (seeds - 1, False)):  # two-sided power by scipy's noncentral t
         edge = scipy.stats.t.ppf(0.975, n - 1)
         power = scipy.stats.nct.sf(edge, n - 1, math.sqrt(n) * shift) + scipy.stats.nct.cdf(
             -edge, n - 1, math.sqrt(n) * shift
@@ -74,39 +74,38 @@ def test_a_difference_within_its_interval_is_undecided_and_says_how_many_seeds_i
 
 
 @pytest.mark.parametrize("shift", [0.0, 0.5])
-def test_without_spread_there_is_no_verdict(shift):
+def test_without_spread_between_runs_a_claim_is_undecided(shift):
     found = verdict(a_lower, [group("a", BASE - shift), group("b", BASE)])
     assert found.outcome == "undecided"
-    assert "no spread" in found.settles
+    assert "spread between runs" in found.to_decide
 
 
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"a": {"values": SMALLER[:1]}}, "needs 4 live runs of every arm (a has 1)"),
-        ({"b": {"values": BASE, "diverged": range(5)}}, "needs 4 live runs of every arm (b has 3)"),
+        ({"a": {"values": SMALLER[:1]}}, "needs 4 finite runs of every arm (a has 1)"),
+        ({"b": {"values": BASE, "diverged": range(5)}}, "needs 4 finite runs of every arm (b has 3)"),
         ({"b": None}, "needs arm b"),
-        ({"b": {"values": BASE[:, :2]}}, "needs 3 epochs (b has 2)"),
         ({"b": {"values": BASE[:, :0]}}, "needs 3 epochs (b has 0)"),
         ({"a": None, "b": None}, "needs arms a, b"),
         ({"config": replace(CONFIG, hidden_size=16, data="mnist")}, "needs the study's own data, hidden_size"),
         ({"config": replace(CONFIG, learning_rate=(1e-3, 1e-2))}, "needs the study's own learning_rate"),
         ({"config": replace(CONFIG, arms={**CONFIG.arms, "b": Arm("gru")})}, "needs the study's own b"),
         ({"fields": {"protocols": ["paper"]}}, "needs protocol paper"),
-        ({"fields": {"seeds": 9}}, "needs 9 live runs of every arm (a has 8)"),
+        ({"fields": {"seeds": 9}}, "needs 9 finite runs of every arm (a has 8)"),
     ],
 )
-def test_a_run_that_is_not_the_claim_s_is_never_judged(changes, words):
+def test_a_run_that_lacks_what_the_claim_requires_is_undecided(changes, words):
     arms = {"a": {"values": SMALLER}, "b": {"values": BASE}, **{k: v for k, v in changes.items() if k in "ab"}}
     found = verdict(
         a_lower, [group(arm, **made) for arm, made in arms.items() if made], config=changes.get("config", CONFIG),
         **changes.get("fields", {}),
     )  # fmt: skip
-    assert (found.outcome, found.settles, found.measured, found.n) == ("undecided", words, "", 0)
+    assert (found.outcome, found.to_decide, found.measured, found.n) == ("undecided", words, "", 0)
     assert np.isnan([found.effect, found.low, found.high]).all()
 
 
-def test_what_changes_no_result_and_later_epochs_are_the_run_s_own():
+def test_fields_without_effect_on_results_and_later_epochs_do_not_change_a_verdict():
     config = replace(
         CONFIG, seeds=(1, 2), epochs=9, probes=("paths",), keep_params_every=2, runs_per_device=4, eval_batch_size=7
     )
@@ -118,7 +117,7 @@ def test_what_changes_no_result_and_later_epochs_are_the_run_s_own():
     assert plain.outcome == "holds"
 
 
-def test_dead_runs_are_left_out_and_counted():
+def test_diverged_runs_are_excluded_and_counted():
     altered = SMALLER.copy()
     altered[[1, 4]] = 1e6
     found = verdict(a_lower, [group("a", altered, diverged=[1, 4]), group("b", BASE)])
@@ -126,10 +125,10 @@ def test_dead_runs_are_left_out_and_counted():
     assert found.outcome == "holds"
     assert found.n == 6
     assert found.effect == pytest.approx(np.mean((SMALLER - BASE)[left, -1]))
-    assert "2 dead runs left out" in found.measured
+    assert "2 diverged runs excluded" in found.measured
 
 
-def test_levels_are_one_sample_t_tests():
+def test_above_below_and_about_are_one_sample_t_tests():
     values = 0.8 + 0.01 * BASE
     of_a = group("a", values)
     for part, boundary, right in (
@@ -142,22 +141,22 @@ def test_levels_are_one_sample_t_tests():
         np.testing.assert_allclose(
             [part.effect, part.low, part.high, part.p], [values[:, -1].mean(), low, high, expected.pvalue], rtol=1e-8
         )
-        assert part.right == right
+        assert part.supports_claim == right
 
 
-def test_more_than_a_margin_is_a_test_against_it():
+def test_higher_by_a_margin_tests_against_the_margin():
     part = higher(group("a", SMALLER), group("b", BASE), last(*LOSS), "loss", by=-1.5)
     expected = scipy.stats.ttest_1samp((SMALLER - BASE)[:, -1], -1.5)
     assert part.p == pytest.approx(expected.pvalue)
     assert part.effect == pytest.approx(np.mean((SMALLER - BASE)[:, -1]))
-    assert part.right
-    assert not higher(group("a", SMALLER), group("b", BASE), last(*LOSS), "loss", by=-0.5).right
+    assert part.supports_claim
+    assert not higher(group("a", SMALLER), group("b", BASE), last(*LOSS), "loss", by=-0.5).supports_claim
 
 
-def parts_of(*values):
-    """A rule of parts with these p-values, negative for one on the other side."""
-    return lambda found: [
-        claims.Part(f"p{p:g}", 0.5, 0.1, 0.9, 4, abs(p), p > 0, lambda level: 30.0) for p in values
+def comparisons_of(*values):
+    """A rule of comparisons with these p-values; a negative one contradicts the claim."""
+    return lambda evidence: [
+        claims.Comparison(f"p{p:g}", 0.5, 0.1, 0.9, 4, abs(p), p > 0, lambda level: 30.0) for p in values
     ]  # fmt: skip
 
 
@@ -174,16 +173,16 @@ def parts_of(*values):
         ((math.nan, 0.001), False, "undecided", "pnan"),
     ],
 )
-def test_a_claim_of_several_comparisons_is_one_family(p, one_is_enough, outcome, decides):
-    found = verdict(parts_of(*p), [group("a", BASE), group("b", BASE)], one_is_enough=one_is_enough)
+def test_the_comparisons_of_a_claim_are_one_holm_family(p, one_is_enough, outcome, decides):
+    found = verdict(comparisons_of(*p), [group("a", BASE), group("b", BASE)], one_is_enough=one_is_enough)
     assert found.outcome == outcome
     assert found.measured.startswith(decides + ":")
     assert f"of {len(p)} comparisons" in found.measured
 
 
-def test_nothing_to_find_is_seldom_found():
+def test_verdicts_without_an_effect_are_no_more_frequent_than_alpha():
     random, samples, wrong = np.random.RandomState(11), 240, 0
-    three = lambda found: [*a_lower(found), *(  # noqa: E731
+    three = lambda evidence: [*a_lower(found), *(  # noqa: E731
         lower(found.group("a"), found.group("b"), at_epoch(*LOSS, epoch), "loss") for epoch in (1, 2)
     )]  # fmt: skip
     for sample in range(samples):
@@ -191,56 +190,56 @@ def test_nothing_to_find_is_seldom_found():
         rule, enough = (a_lower, False) if sample % 2 else (three, sample % 4 == 0)
         wrong += verdict(rule, [group("a", a), group("b", b)], one_is_enough=enough).outcome != "undecided"
     assert wrong / samples <= 0.05 + 2 * math.sqrt(0.05 * 0.95 / samples)
-    assert wrong  # it can be found at all
+    assert wrong  # the test can detect such verdicts
 
 
 SOLVED = {"metric": "solved", "least": 0.9}
 
 
 def solving(arm: str, epochs, *, diverged=()) -> Group:
-    """Runs whose validation is first above the goal in these epochs of 6; 0: never."""
+    """Runs whose validation first exceeds the threshold in these epochs of 6; 0: never."""
     reached = np.array([[0.95 if 0 < epoch <= column else 0.2 for column in range(1, 7)] for epoch in epochs])
     return group(arm, reached, ("validation", "solved"), diverged=diverged)
 
 
 def sooner_of(a, b, **fields):
     planned = replace(CONFIG, epochs=6)
-    rule = lambda found: [claims.sooner(found.group("a"), found.group("b"), found.success_threshold)]  # noqa: E731
+    rule = lambda evidence: [claims.sooner(evidence.group("a"), evidence.group("b"), evidence.success_threshold)]  # noqa: E731
     return verdict(
         rule, [a, b], config=planned, planned=planned, summary={**SUMMARY, "success_threshold": SOLVED}, **fields
     )
 
 
-def test_who_solves_it_sooner():
+def test_sooner_is_the_probability_of_fewer_steps_to_solve():
     early, late = [1, 2, 1, 3, 2, 1, 2, 2], [4, 5, 0, 6, 0, 4, 3, 5]
     found = sooner_of(solving("a", early), solving("b", late))
     a, b = np.array(early), np.array([epoch or 99 for epoch in late])
     chance = np.mean((a[:, None] < b) + (a[:, None] == b) / 2)
     assert (found.outcome, found.effect, found.n) == ("holds", pytest.approx(chance), 8)
-    assert "a (8 of 8) solves it sooner than b (6 of 8)" in found.measured
+    assert "a (8 of 8 solved) solves the task in fewer steps than b (6 of 8 solved)" in found.measured
     assert sooner_of(solving("a", late), solving("b", early)).outcome == "fails"
 
 
-def test_those_that_never_solve_it_are_ties_and_a_dead_run_never_does():
+def test_unsolved_runs_tie_and_diverged_runs_count_as_unsolved():
     assert sooner_of(solving("a", [0] * 5), solving("b", [0] * 5)).outcome == "undecided"
     found = sooner_of(solving("a", [1, 1, 1, 1, 1]), solving("b", [0, 0, 0, 0, 1], diverged=[4]))
     assert (found.effect, found.outcome) == (1, "holds")
-    assert "b (0 of 5)" in found.measured
+    assert "b (0 of 5 solved)" in found.measured
     tied = sooner_of(solving("a", [1, 1, 3, 0]), solving("b", [1, 1, 0, 0]))
     assert tied.outcome == "undecided"
     assert tied.effect == (3 + 3 + 2 + 1) / 16
-    assert "seeds would tell" in tied.settles
+    assert "seeds for 80 % power" in tied.to_decide
 
 
-def test_the_time_of_an_arm_is_one_measurement_and_pairs_are_its_repetitions():
+def test_cheaper_is_a_t_test_over_pairs_of_arms():
     seconds = {"a1": 10.0, "a2": 12.0, "a3": 9.5, "b1": 20.0, "b2": 26.0, "b3": 18.0}
     arms = {name: {"seconds": value} for name, value in seconds.items()}
     part = cheaper(arms, [("a1", "b1"), ("a2", "b2"), ("a3", "b3")], "time")
     expected = scipy.stats.ttest_1samp(np.log([10 / 20, 12 / 26, 9.5 / 18]), 0)
     low, high = np.exp(expected.confidence_interval(0.95))
     np.testing.assert_allclose([part.low, part.high, part.p], [low, high, expected.pvalue], rtol=1e-8)
-    assert part.right
-    assert not cheaper(arms, [("b1", "a1"), ("b2", "a2"), ("b3", "a3")], "time").right
+    assert part.supports_claim
+    assert not cheaper(arms, [("b1", "a1"), ("b2", "a2"), ("b3", "a3")], "time").supports_claim
     assert math.isnan(cheaper(arms, [("a1", "b1")], "time").p)
     assert math.isnan(cheaper({**arms, "b1": {}}, [("a1", "b1"), ("a2", "b2")], "time").p)
 
@@ -250,17 +249,17 @@ def test_the_time_of_an_arm_is_one_measurement_and_pairs_are_its_repetitions():
     [([0.0] * 6, 0.0, 0, 0.5**6), ([0, 0, 3, 0, 0, 2], 1e-6, 2, 0.0), ([0.01] * 6, 0.0, 0, 0.5**6),
      ([3.0] * 6, 1.0, 0, 0.5**6)],
 )  # fmt: skip
-def test_paths_part_when_they_were_alike_and_are_no_longer(end, first, count, p):
+def test_paths_diverge_if_they_are_equal_at_first_and_unequal_at_the_end(end, first, count, p):
     metric = ("validation", "param_distance")
     apart = group("independent", np.full((6, 3), 10.0) + BASE[:6], metric, first=0)
     curves = np.stack([np.zeros(6), np.full(6, first), np.asarray(end, float)], axis=1)
-    part = claims.parted(group("identical", curves, metric, first=0), apart)
-    assert (part.effect, part.n, part.p, part.right) == (count / 6, 6, p, count > 0)
+    part = claims.paths_diverged(group("identical", curves, metric, first=0), apart)
+    assert (part.effect, part.n, part.p, part.supports_claim) == (count / 6, 6, p, count > 0)
     wilson = scipy.stats.binomtest(count, 6).proportion_ci(method="wilson")
     np.testing.assert_allclose([part.low, part.high], wilson, atol=1e-12)
 
 
-def test_the_numbers_of_a_run():
+def test_run_values_match_plain_python():
     random = np.random.RandomState(3)
     test, loss = random.uniform(size=(5, 4)), random.uniform(size=(5, 4))
     values = {("test", "accuracy"): test, ("validation", "loss"): loss}
@@ -277,8 +276,8 @@ def test_the_numbers_of_a_run():
         at_best_validation("accuracy"): [
             row[list(by).index(min(by))] for row, by in zip(test, loss, strict=True)
         ],
-        claims.fall("test", "accuracy"): [max(row) - row[3] for row in test],
-        claims.rise(claims.HELD_OUT, "loss"): [row[3] - min(row) for row in loss],
+        claims.drop_from_best("test", "accuracy"): [max(row) - row[3] for row in test],
+        claims.rise_from_lowest(claims.HELD_OUT, "loss"): [row[3] - min(row) for row in loss],
     }  # fmt: skip
     for number, by_run in expected.items():
         found = number(of_a)
@@ -291,12 +290,12 @@ def test_the_numbers_of_a_run():
     assert np.isnan(last("test", "nothing")(of_a)).all()
 
 
-# The studies: what each paper says, as curves. ``shape`` gives the value after an epoch, of a fraction of training.
+# The studies. Each function gives the metrics that its paper reports, after a fraction x of training.
 
 WITH_CLAIMS = [name for name in experiments.trained() if hasattr(experiments.study(name), "claims")]
 
 
-def test_every_paper_s_claims_are_declared():
+def test_every_study_of_a_paper_declares_its_claims():
     names = {name: [c.name for c in experiments.study(name).claims(experiments.study(name).CONFIG)]
              for name in WITH_CLAIMS}  # fmt: skip
     assert names == {
@@ -364,7 +363,7 @@ SHAPES = {
     "mnist_slim": slim, "imdb_biological": biological, "charlm_cerebral": letters, "cerebral_init": initial,
     "imdb_lstm": report_of, "long_lag": lags, "algorithmic": grids, "imdb_cerebral": films,
 }  # fmt: skip
-# of the claims that are about a difference: the arms change places
+# Arms exchanged, for the claims about differences
 OTHER = {
     "mnist_slim": {"lstm": "lstm3", "lstm3": "lstm", "lstm1": "lstm4", "lstm4": "lstm1"},
     "imdb_biological": {"biological": "lstm", "lstm": "biological"},
@@ -401,7 +400,7 @@ def judged(name: str, config: Config, planned: Config, found, summary) -> dict[s
 
 
 @pytest.mark.parametrize("name", WITH_CLAIMS)
-def test_records_that_look_like_the_paper_s_hold_and_swapped_ones_do_not(name):
+def test_claims_hold_on_curves_like_the_paper_s_and_fail_with_arms_exchanged(name):
     study = experiments.study(name)
     for protocol in getattr(study, "PROTOCOLS", {"": {}}):
         config = experiments.planned(study, protocol) if protocol else study.CONFIG
@@ -414,30 +413,30 @@ def test_records_that_look_like_the_paper_s_hold_and_swapped_ones_do_not(name):
                 continue
             assert holds[claim.name].outcome == "holds", holds[claim.name]
             assert holds[claim.name].effect == holds[claim.name].effect
-            wanted = "holds" if claim.name in ("A1", "B1", "D1") else "fails"  # those are about levels
+            wanted = "holds" if claim.name in ("A1", "B1", "D1") else "fails"  # about levels, not differences
             assert swapped[claim.name].outcome == wanted, swapped[claim.name]
 
 
 @pytest.mark.parametrize("name", WITH_CLAIMS)
-def test_nothing_and_quick_runs_leave_every_claim_undecided(name):
+def test_empty_and_quick_runs_leave_every_claim_undecided(name):
     study = experiments.study(name)
     for protocol in getattr(study, "PROTOCOLS", {"": {}}):
         chosen = ["--set", f"protocol={protocol}"] if protocol else []
         quick = configuration(_parser().parse_args(["run", name, "--quick", *chosen]))
         planned = experiments.planned(study, protocol) if protocol else study.CONFIG
-        assert list(plan_arms(quick))
+        assert hyperparam_grids(quick)
         few = records_of(name, quick, seeds=2)
         many = records_of(name, planned)  # however clear its records are
         for found, summary in (([], few[1]), few, many):
             outcomes = judged(name, quick, planned, found, summary)
             assert {verdict.outcome for verdict in outcomes.values()} == {"undecided"}
-            assert all(verdict.settles.startswith("needs the study's own ") for verdict in outcomes.values())
+            assert all(verdict.to_decide.startswith("needs the study's own ") for verdict in outcomes.values())
         outcomes = judged(name, planned, planned, *few)
         assert {verdict.outcome for verdict in outcomes.values()} == {"undecided"}
 
 
 @pytest.mark.parametrize("complete", [True, False])
-def test_verdicts_stand_in_the_terminal_and_of_a_whole_run_in_its_summary(tmp_path, capsys, complete):
+def test_verdicts_are_printed_and_stored_in_the_summary_of_a_complete_run(tmp_path, capsys, complete):
     config = experiments.study("imdb_cerebral").CONFIG
     (found, _), table = records_of("imdb_cerebral", config), Metrics("imdb_cerebral", ["learning_rate"])
     for one in found:
@@ -461,22 +460,22 @@ def test_verdicts_stand_in_the_terminal_and_of_a_whole_run_in_its_summary(tmp_pa
     assert {key: value for key, value in after.items() if key != "claims"} == before
 
 
-def test_a_study_without_claims_has_no_table():
+def test_a_study_without_claims_prints_no_table():
     assert claims.text([]) == ""
     assert not hasattr(experiments.study("quickstart"), "claims")
 
 
-def test_what_was_not_measured_is_said():
+def test_an_unmeasured_metric_or_disjoint_seeds_are_reported_as_undecided():
     unmeasured = [group("a", SMALLER, ("train", "accuracy")), group("b", BASE)]
     found = verdict(a_lower, unmeasured)
     assert (found.outcome, found.n) == ("undecided", 0)
     assert found.measured == "loss, a - b: not measured"
     apart = verdict(a_lower, [group("a", SMALLER), group("b", BASE, seeds=range(7, 15))])
     assert (apart.outcome, apart.n) == ("undecided", 1)
-    assert "seeds in common" in apart.settles
+    assert "common seeds" in apart.to_decide
 
 
-def test_the_best_rate_is_chosen_on_validation():
+def test_best_on_validation_selects_the_hyperparameters_by_validation_loss_alone():
     validation, test = ("validation", "loss"), ("test", "accuracy")
     found = [
         group("a", {validation: BASE + loss, test: BASE + accuracy}, learning_rate=rate)

@@ -41,7 +41,7 @@ class Verdict(NamedTuple):
     low: float
     high: float
     n: int
-    settles: str
+    to_decide: str
 
 
 VERDICTS = [

@@ -1,27 +1,31 @@
-"""What a paper claims, as a rule over a run's records that says holds, fails or undecided."""
+"""Claims of a paper as rules: groups of runs -> verdicts (holds, fails or undecided).
 
-from rnnlab.claims.comparisons import Part, about, above, below, cheaper, higher, lower, parted, sooner
-from rnnlab.claims.judge import ALPHA, LEAST_SEEDS, Claim, Evidence, Verdict, judge, text
+A study lists ``Claim`` objects; their rules combine the comparisons and run values below; ``judge`` returns a
+``Verdict`` for each. Imports core, config and stats.
+"""
+
+from rnnlab.claims.comparisons import Comparison, about, above, below, cheaper, higher, lower, paths_diverged, sooner
+from rnnlab.claims.judge import ALPHA, MIN_SEEDS, Claim, Evidence, Verdict, judge, text
 from rnnlab.claims.run_values import (
     HELD_OUT,
-    Number,
+    RunValue,
     at_best_validation,
     at_epoch,
     best,
-    fall,
+    drop_from_best,
     last,
     mean_over,
-    rise,
+    rise_from_lowest,
 )
 
 __all__ = [
     "ALPHA",
     "HELD_OUT",
-    "LEAST_SEEDS",
+    "MIN_SEEDS",
     "Claim",
+    "Comparison",
     "Evidence",
-    "Number",
-    "Part",
+    "RunValue",
     "Verdict",
     "about",
     "above",
@@ -30,14 +34,14 @@ __all__ = [
     "below",
     "best",
     "cheaper",
-    "fall",
+    "drop_from_best",
     "higher",
     "judge",
     "last",
     "lower",
     "mean_over",
-    "parted",
-    "rise",
+    "paths_diverged",
+    "rise_from_lowest",
     "sooner",
     "text",
 ]

@@ -139,7 +139,7 @@ def claim_table(verdicts: Sequence[Any]) -> Table:
         outcome = OUTCOMES.get(verdict.outcome, str(verdict.outcome))
         said = f"{verdict.name}: {verdict.sentence}"
         cells = [number(verdict.published), number(verdict.measured), effect, number(verdict.n)]
-        rows.append([outcome, said, *cells, number(verdict.settles)])
+        rows.append([outcome, said, *cells, number(verdict.to_decide)])
     return Table(header, rows)
 
 

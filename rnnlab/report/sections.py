@@ -24,7 +24,7 @@ class Part(NamedTuple):
     diverged: Sequence[Mapping[str, Any]]  # arm, seed, step of each run that died
     published: Published | None = None  # the paper's numbers
     curves: Sequence[Curve] = ()
-    verdicts: Sequence[Any] = ()  # with name, sentence, published, outcome, measured, effect, low, high, n, settles
+    verdicts: Sequence[Any] = ()  # with name, sentence, published, outcome, measured, effect, low, high, n, to_decide
     notes: Sequence[str] = ()  # what a reader must know before the numbers
 
 
