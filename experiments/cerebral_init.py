@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING
 from rnnlab.config.experiment import Arm, Config
 
 if TYPE_CHECKING:
-    from rnnlab.claims import Claim, Evidence, Comparison
+    from rnnlab.claims import Claim, Comparison, Evidence
 
 EPS = tuple(10.0**exponent for exponent in range(-8, 0))
 

@@ -35,8 +35,8 @@ from rnnlab.config.experiment import Arm, Config
 from rnnlab.core.errors import InputError
 
 if TYPE_CHECKING:
-    from rnnlab.claims import Claim, Evidence, Comparison
-    from rnnlab.core.types import Curve
+    from rnnlab.claims import Claim, Comparison, Evidence
+    from rnnlab.report.published import Curve
 
 XAVIER = {"w_init": "tf1_xavier", "u_init": "tf1_xavier"}
 XAVIER_2 = {"w_init": "tf1_xavier_two_layers", "u_init": "tf1_xavier_two_layers"}
@@ -123,7 +123,7 @@ def published_curves(config: CharConfig) -> Sequence["Curve"]:
 
 
 def _read(folder: Path, arm: str) -> "Curve":
-    from rnnlab.core.types import Curve
+    from rnnlab.report.published import Curve
 
     path = folder / FILES[arm]
     try:

@@ -31,7 +31,7 @@ from typing import TYPE_CHECKING
 from rnnlab.config.experiment import Arm, Config, Option
 
 if TYPE_CHECKING:
-    from rnnlab.claims import Claim, Evidence, Comparison
+    from rnnlab.claims import Claim, Comparison, Evidence
 
 KERAS = {"w_init": "keras_glorot_uniform", "u_init": "keras_orthogonal"}
 DATA: dict[str, Option] = {"vocabulary": 2000, "length": 100, "padding": "front", "keep": "last"}

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 from rnnlab.config.experiment import Arm, Config, Option
 
 if TYPE_CHECKING:
-    from rnnlab.claims import Claim, Evidence, Comparison
+    from rnnlab.claims import Claim, Comparison, Evidence
 
 DATA: dict[str, Option] = {
     "vocabulary": 1003,  # padding, start, unknown and 1,000 words

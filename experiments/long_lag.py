@@ -56,7 +56,7 @@ from typing import TYPE_CHECKING, Any
 from rnnlab.config.experiment import Arm, Config
 
 if TYPE_CHECKING:
-    from rnnlab.claims import Claim, Evidence, Comparison
+    from rnnlab.claims import Claim, Comparison, Evidence
 
 FIELD = {"w_init": "glorot_uniform", "u_init": "orthogonal"}
 

@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING
 from rnnlab.config.experiment import Arm, Config
 
 if TYPE_CHECKING:
-    from rnnlab.claims import Claim, Evidence, Comparison
+    from rnnlab.claims import Claim, Comparison, Evidence
 
 CELLS = ("lstm", "lstm1", "lstm2", "lstm3", "lstm4", "lstm5")
 RATES = (1e-4, 1e-3, 2e-3)

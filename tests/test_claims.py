@@ -193,7 +193,7 @@ def test_verdicts_without_an_effect_are_no_more_frequent_than_alpha():
     assert wrong  # the test can detect such verdicts
 
 
-SOLVED = {"metric": "solved", "least": 0.9}
+SOLVED = {"metric": "solved", "threshold": 0.9}
 
 
 def solving(arm: str, epochs, *, diverged=()) -> Group:
@@ -391,7 +391,7 @@ def records_of(name: str, config: Config, seeds: int = 8, other: bool = False) -
     metric = {"long_lag": "solved", "algorithmic": "accuracy"}.get(name)
     return found, {
         "arms": known,
-        "success_threshold": {"metric": metric, "least": config.success_threshold} if metric else None,
+        "success_threshold": {"metric": metric, "threshold": config.success_threshold} if metric else None,
     }
 
 

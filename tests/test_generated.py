@@ -15,7 +15,6 @@ from experiments import quickstart
 from rnnlab.cells.registry import make_cell
 from rnnlab.config.experiment import Arm
 from rnnlab.core.errors import InputError
-from rnnlab.core.types import MetricSums
 from rnnlab.data import generated, pixel_sequence
 from rnnlab.data import registry as data
 from rnnlab.models.recurrent_model import make_model
@@ -26,7 +25,7 @@ from rnnlab.train.optimizers import make_optimizer
 from rnnlab.train.probes import paths
 from rnnlab.train.single_run import Recipe, batch_indices, evaluate, init_state, train_steps
 from rnnlab.train.state import Run
-from rnnlab.train.tasks import TASKS
+from rnnlab.train.tasks import TASKS, MetricSums
 
 SMALL = {"examples": 300, "held_out": 60}
 GENERATED = ["adding", "addition", "copying", "memorization", "parity", "reversal", "sorting", "temporal_order"]

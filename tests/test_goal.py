@@ -11,14 +11,13 @@ from experiments import quickstart
 from rnnlab.config.experiment import Arm
 from rnnlab.config.overrides import override
 from rnnlab.core.errors import InputError
-from rnnlab.core.types import MetricSums
 from rnnlab.report import tables
 from rnnlab.report import write as report
 from rnnlab.stats import first_reached, fraction_interval
 from rnnlab.stats.summary import groups, steps_to_solve, summarize
 from rnnlab.storage import files
 from rnnlab.storage.metrics import DIVERGED_AT, Metrics
-from rnnlab.train.tasks import TASKS
+from rnnlab.train.tasks import TASKS, MetricSums
 
 NAN = np.nan
 TASK = TASKS["sequence_labeling"]

@@ -18,11 +18,11 @@ from test_summary import ARMS, RATE, TASK, directory_of, fill, hyperparams
 
 from experiments.cli.main import main
 from rnnlab.core.errors import InputError
-from rnnlab.core.types import Curve
 from rnnlab.report import compare, drawing, tables
 from rnnlab.report import html as page
 from rnnlab.report import write as report
 from rnnlab.report.paired_table import differences
+from rnnlab.report.published import Curve
 from rnnlab.stats import seeds_needed
 from rnnlab.stats.summary import Group, groups, headline_values, summarize
 from rnnlab.storage import files

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from rnnlab.core.types import Curve
 from rnnlab.report import figures, published
+from rnnlab.report.published import Curve
 from rnnlab.stats.summary import groups
 from rnnlab.storage.metrics import DIVERGED_AT, Metrics
 

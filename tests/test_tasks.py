@@ -5,8 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from rnnlab.core.types import MetricSums
-from rnnlab.train.tasks import TASKS, cross_entropy_sums, is_likeliest
+from rnnlab.train.tasks import TASKS, MetricSums, cross_entropy_sums, is_likeliest
 
 
 @pytest.fixture

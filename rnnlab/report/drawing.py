@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from rnnlab.core.types import Curve
+from rnnlab.report.published import Curve
 from rnnlab.stats import mean_interval
 from rnnlab.stats.summary import Group
 

@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from rnnlab.core.types import Curve
 from rnnlab.report.figures import finish
+from rnnlab.report.published import Curve
 from rnnlab.stats import mean_interval
 from rnnlab.stats.summary import Group
 

@@ -7,11 +7,11 @@ import numpy as np
 
 from rnnlab import claims
 from rnnlab.config.experiment import Config
-from rnnlab.core.types import Curve
 from rnnlab.report import drawing, published, strips, tables
 from rnnlab.report import html as page
 from rnnlab.report.figures import LAG, OF_TASKS
 from rnnlab.report.paired_table import differences
+from rnnlab.report.published import Curve
 from rnnlab.report.tables import Published, Table, goal_text, table, text_table
 from rnnlab.stats.summary import Group
 

@@ -8,7 +8,6 @@ import pyarrow.compute as pc
 
 from rnnlab.config.experiment import Config
 from rnnlab.core.errors import InputError
-from rnnlab.core.types import Curve
 from rnnlab.report import html as page
 from rnnlab.report import published, tables
 from rnnlab.report.figures import (
@@ -21,6 +20,7 @@ from rnnlab.report.figures import (
     loss_curves,
     probe_curves,
 )
+from rnnlab.report.published import Curve
 from rnnlab.report.sections import Part, notes, section, text
 from rnnlab.report.tables import Published, table
 from rnnlab.stats.summary import groups

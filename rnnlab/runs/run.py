@@ -21,7 +21,8 @@ from rnnlab.runs.arm_trainer import train_arm
 from rnnlab.runs.progress import ProgressMeter
 from rnnlab.runs.validate import Experiment, abstract_state, identity
 from rnnlab.stats.summary import summarize
-from rnnlab.storage import checkpoint, files, environment as run_environment
+from rnnlab.storage import checkpoint, files
+from rnnlab.storage import environment as run_environment
 from rnnlab.storage.checkpoint import Position
 from rnnlab.storage.metrics import Metrics
 from rnnlab.train.state import TrainState
