@@ -160,7 +160,7 @@ def _add(
 def _write(found: dict[str, list[dict[str, Any]]], seeds: list[int], directory: Path) -> list[Path]:
     """A CSV of each table, and its figure."""
     from rnnlab.analysis import figures
-    from rnnlab.report.figures import csv_text
+    from rnnlab.report.tables import csv_text
     from rnnlab.storage import files
 
     over = f"mean over {len(seeds)} seeds and its 95 % interval" if len(seeds) > 1 else f"seed {seeds[0]}"

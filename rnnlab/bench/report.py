@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from rnnlab.report.figures import finish
+from rnnlab.report.png import finish
 
 Results = Mapping[str, Mapping[str, Mapping[str, Mapping[str, Any]]]]  # system, work, runs: a record
 

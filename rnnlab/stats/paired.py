@@ -35,7 +35,9 @@ def differences_by_seed(
     for seeds, values in ((seeds_a, a), (seeds_b, b)):
         seeds, values = np.asarray(seeds), np.asarray(values, np.float64)
         if len(seeds) != len(values) or len(np.unique(seeds)) < len(seeds):
-            raise InputError(f"seeds: {seeds.tolist()} for {len(values)} values; accepted: one value per seed, no seed twice")
+            raise InputError(
+                f"seeds: {seeds.tolist()} for {len(values)} values; accepted: one value per seed, no seed twice"
+            )
         kept = np.isfinite(values)
         pairs.append((seeds[kept], values[kept]))
     (seeds_a, a), (seeds_b, b) = pairs
