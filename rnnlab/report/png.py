@@ -14,7 +14,7 @@ def png(figure: Figure | StripFigure) -> bytes:
 def _panels(figure: Figure) -> bytes:
     from matplotlib.figure import Figure as Canvas
 
-    rows = -(-len(figure.panels) // figure.columns)
+    rows = max(1, -(-len(figure.panels) // figure.columns))
     canvas = Canvas(figsize=(2.2 + 4.2 * figure.columns, 0.8 + 3.2 * rows), layout="constrained", dpi=110)
     grid = canvas.subplots(rows, figure.columns, squeeze=False)
     for axes in grid.flat[len(figure.panels) :]:
