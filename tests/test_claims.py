@@ -15,7 +15,7 @@ from rnnlab import claims
 from rnnlab.claims import Claim, about, above, at_best_validation, at_epoch, below, cheaper, higher, judge, last, lower
 from rnnlab.config.experiment import Arm, Config, to_json
 from rnnlab.runs.hyperparam_grid import hyperparam_grids
-from rnnlab.stats.summary import Group
+from rnnlab.stats.summary import Group, Headline
 from rnnlab.storage import files
 from rnnlab.storage.metrics import Metrics
 
@@ -182,8 +182,8 @@ def test_the_comparisons_of_a_claim_are_one_holm_family(p, one_is_enough, outcom
 
 def test_verdicts_without_an_effect_are_no_more_frequent_than_alpha():
     random, samples, wrong = np.random.RandomState(11), 240, 0
-    three = lambda evidence: [*a_lower(found), *(  # noqa: E731
-        lower(found.group("a"), found.group("b"), at_epoch(*LOSS, epoch), "loss") for epoch in (1, 2)
+    three = lambda evidence: [*a_lower(evidence), *(  # noqa: E731
+        lower(evidence.group("a"), evidence.group("b"), at_epoch(*LOSS, epoch), "loss") for epoch in (1, 2)
     )]  # fmt: skip
     for sample in range(samples):
         a, b = random.normal(size=(2, 4, 3))
@@ -447,7 +447,9 @@ def test_verdicts_are_printed_and_stored_in_the_summary_of_a_complete_run(tmp_pa
     (tmp_path / "config.json").write_text(to_json(config))
     files.write_json(tmp_path / "env.json", {})
     table.write(tmp_path / "metrics.parquet")
-    before = {"experiment": "imdb_cerebral", "complete": complete, "headline": "test_accuracy_at_best_validation",
+    headline = Headline("test", "accuracy", "best_validation", True)
+    before = {"experiment": "imdb_cerebral", "complete": complete, "headline": headline.name,
+              "metrics": {headline.name: headline._asdict()},
               "success_threshold": None, "arms": {}, "results": []}  # fmt: skip
     files.write_json(tmp_path / "summary.json", before)
     assert main(["report", str(tmp_path)]) == 0

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from cases import filled, generator, random_inputs
-from rnnlab.runs.prepare import prepare
+from rnnlab.runs.validate import validate
 
 from experiments import quickstart
 from rnnlab.cells.registry import make_cell, stack
@@ -118,7 +118,7 @@ def test_the_readout_and_the_targets_take_no_part():
 def config_on(data, **options):
     return replace(
         quickstart.CONFIG, arms={"a": Arm("rnn")}, data=data, data_options=options, probes=("lags",), hidden_size=3, batch_size=8,
-        steps_per_epoch=0,
+        steps_per_epoch=None,
     )  # fmt: skip
 
 
@@ -130,10 +130,10 @@ SMALL = {"examples": 20, "held_out": 10}
 )
 def test_data_that_have_no_gradient_by_lag_are_refused_before_anything_is_written(data, said):
     with pytest.raises(InputError, match=rf"^probes: lags, but {data} has {said}; accepted: features") as caught:
-        prepare(config_on(data, **SMALL))
+        validate(config_on(data, **SMALL))
     assert "\n" not in str(caught.value)
-    assert prepare(replace(config_on(data, **SMALL), probes=())).config.probes == ()
-    assert prepare(config_on("adding", **SMALL)).recipes["a"].probes == (lags,)
+    assert validate(replace(config_on(data, **SMALL), probes=())).config.probes == ()
+    assert validate(config_on("adding", **SMALL)).specs["a"].probes == ("lags",)
 
 
 def test_features_of_several_lengths_are_padded_too():

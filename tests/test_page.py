@@ -82,7 +82,7 @@ class Reader(HTMLParser):
 
 
 def run_of(path, *, seeds=3, diverged=None, rate=1e-2, complete=True, data="digits", arms="ab"):
-    """A run whose arm a is finite; in arm b the seed at index ``diverged`` diverges. ``seeds`` 1: only one, one epoch."""
+    """A run whose arm a is finite; in arm b the seed at index ``diverged`` diverges. ``seeds`` 1: one seed, one epoch."""
     metrics = Metrics("quickstart", [RATE])
     if seeds == 1:
         for split in ("train", "validation", "test"):
@@ -207,7 +207,7 @@ def test_a_grid_of_arms_and_numbers_has_a_panel_for_each_number(tmp_path):
     assert [(name, [group.arm for group in facet]) for name, facet in facets] == [
         ("learning_rate=0.1", list("abcde")), ("learning_rate=0.2", list("abcde")),
     ]  # fmt: skip
-    lines = drawing.curve_lines(facets[1][1][3:], "train", "loss", [3, 4])
+    lines = run_figures.curve_lines(facets[1][1][3:], "train", "loss", [3, 4])
     assert [(line.label, line.style, line.published) for line in lines] == [
         ("d", 3, False), ("e", 4, False),
     ]  # fmt: skip

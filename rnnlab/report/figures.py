@@ -127,19 +127,20 @@ def y_axis(panel: Panel) -> Axis | None:
 
     It ends where single runs and means do: the intervals of two or three seeds would hide everything else.
     """
-    positive = [y for y in _values(panel.lines) if y > 0]
+    values = _values(panel.lines)
+    if not values:
+        return None
+    positive = [y for y in values if y > 0]
     scale = panel.y_scale if panel.y_scale != "log" or positive else "linear"
     axis = Axis(scale, 0.0, 1.0, (), min(positive, default=1.0))
-    limits = panel.y_limits or limits_of([axis.place(y) for y in _values(panel.lines)])
-    if limits is None:
-        return None
-    places = round_ticks(*limits)
+    low, high = panel.y_limits or limits_of([axis.place(y) for y in values]) or (0.0, 1.0)
+    places = round_ticks(low, high)
     whole = [place for place in places if place == int(place)]
     if scale in ("log", "decades"):
         ticks = [(p, f"1e{p:g}") for p in whole] if len(whole) > 1 else [(p, f"{10**p:.2g}") for p in places]
     else:
         ticks = [(place, f"{place:g}") for place in places]
-    return axis._replace(low=limits[0], high=limits[1], ticks=ticks)
+    return axis._replace(low=low, high=high, ticks=ticks)
 
 
 def strip_axis(figure: StripFigure) -> Axis | None:
