@@ -37,7 +37,7 @@ from rnnlab.core.errors import InputError
 
 if TYPE_CHECKING:
     from rnnlab.claims import Claim, Comparison, Evidence
-    from rnnlab.core.types import Curve
+    from rnnlab.report.published import Curve
 
 XAVIER = {"w_init": "tf1_xavier", "u_init": "tf1_xavier"}
 XAVIER_2 = {"w_init": "tf1_xavier_two_layers", "u_init": "tf1_xavier_two_layers"}
@@ -124,7 +124,7 @@ def published_curves(config: CharConfig) -> Sequence["Curve"]:
 
 
 def _read(folder: Path, arm: str) -> "Curve":
-    from rnnlab.core.types import Curve
+    from rnnlab.report.published import Curve
 
     path = folder / FILES[arm]
     try:

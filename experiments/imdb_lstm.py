@@ -29,7 +29,7 @@ from rnnlab.config.experiment import Arm, Config, Option
 
 if TYPE_CHECKING:
     from rnnlab.claims import Claim, Comparison, Evidence
-    from rnnlab.core.types import Curve
+    from rnnlab.report.published import Curve
 
 DATA: dict[str, Option] = {
     "vocabulary": "all",
@@ -95,7 +95,7 @@ MURTHY = (0.5614, 0.7591, 0.8813, 0.9344, 0.9616, 0.9767, 0.9859, 0.9911, 0.9936
 
 def published_curves(config: Config) -> Sequence["Curve"]:
     """The report's log, and the accuracies of Murthy et al. that it quotes."""
-    from rnnlab.core.types import Curve
+    from rnnlab.report.published import Curve
 
     if "lstm" not in config.arms:
         return []

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from cases import assert_trees_close, assert_trees_equal
+from helpers.cases import assert_trees_close, assert_trees_equal
 from helpers.interrupted_runs import ONE, At, expect, interrupt, whole
 
 from rnnlab.config.experiment import Arm

@@ -15,7 +15,7 @@ from rnnlab import claims
 from rnnlab.claims import Claim, about, above, at_best_validation, at_epoch, below, cheaper, higher, judge, last, lower
 from rnnlab.config.experiment import Arm, Config, to_json
 from rnnlab.runs.hyperparam_grid import hyperparam_grids
-from rnnlab.stats.summary import Group
+from rnnlab.stats.summary import Group, Headline
 from rnnlab.storage import files
 from rnnlab.storage.metrics import Metrics
 
@@ -193,7 +193,7 @@ def test_verdicts_without_an_effect_are_no_more_frequent_than_alpha():
     assert wrong  # the test can detect such verdicts
 
 
-SOLVED = {"metric": "solved", "least": 0.9}
+SOLVED = {"metric": "solved", "threshold": 0.9}
 
 
 def solving(arm: str, epochs, *, diverged=()) -> Group:
@@ -391,7 +391,7 @@ def records_of(name: str, config: Config, seeds: int = 8, other: bool = False) -
     metric = {"long_lag": "solved", "algorithmic": "accuracy"}.get(name)
     return found, {
         "arms": known,
-        "success_threshold": {"metric": metric, "least": config.success_threshold} if metric else None,
+        "success_threshold": {"metric": metric, "threshold": config.success_threshold} if metric else None,
     }
 
 
@@ -447,7 +447,9 @@ def test_verdicts_are_printed_and_stored_in_the_summary_of_a_complete_run(tmp_pa
     (tmp_path / "config.json").write_text(to_json(config))
     files.write_json(tmp_path / "env.json", {})
     table.write(tmp_path / "metrics.parquet")
-    before = {"experiment": "imdb_cerebral", "complete": complete, "headline": "test_accuracy_at_best_validation",
+    headline = Headline("test", "accuracy", "best_validation", True)
+    before = {"experiment": "imdb_cerebral", "complete": complete, "headline": headline.name,
+              "metrics": {headline.name: headline._asdict()},
               "success_threshold": None, "arms": {}, "results": []}  # fmt: skip
     files.write_json(tmp_path / "summary.json", before)
     assert main(["report", str(tmp_path)]) == 0

@@ -334,9 +334,9 @@ def test_layer_dropout_rides_the_run_axis():
         experiment = validate(config)
         spec, runs = experiment.specs["a"], run_grid(config.seeds, experiment.grids["a"])
         split, plan = jax.tree.map(jnp.asarray, experiment.dataset.train), jnp.arange(16).reshape(2, 8)
-        return jax.jit(
-            jax.vmap(lambda run: train_steps(spec, run, init_state(spec, run), plan, split, 0, 2).params)
-        )(runs)
+        return jax.jit(jax.vmap(lambda run: train_steps(spec, run, init_state(spec, run), plan, split, 0, 2).params))(
+            runs
+        )
 
     both, plain = trained(layer_dropout=(0.0, 0.5)), trained()
     assert_trees_close(jax.tree.map(lambda leaf: leaf[:1], both), plain, rtol=1e-4, atol=1e-5)
@@ -381,7 +381,9 @@ def test_the_noise_of_the_paths_can_be_swept():
     experiment = validate(config)
     spec = experiment.specs["a"]
     assert spec.swept_options == ("noise_std",)
-    params = jax.jit(jax.vmap(lambda run: init_state(spec, run).params.cell.paths))(run_grid((0,), experiment.grids["a"]))
+    params = jax.jit(jax.vmap(lambda run: init_state(spec, run).params.cell.paths))(
+        run_grid((0,), experiment.grids["a"])
+    )
     apart = np.abs(np.asarray(params.w[:, 0]) - params.w[:, 1]).max(axis=(1, 2, 3))
     assert apart[0] == 0
     assert apart[1] > 0.5

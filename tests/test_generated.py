@@ -15,7 +15,6 @@ from experiments import quickstart
 from rnnlab import data
 from rnnlab.cells.registry import make_cell
 from rnnlab.config.experiment import Arm
-from rnnlab.core.types import MetricSums
 from rnnlab.data import generated, pixel_sequence
 from rnnlab.models.recurrent_model import make_model
 from rnnlab.report import write as report
@@ -27,7 +26,7 @@ from rnnlab.train.batches import batch_indices
 from rnnlab.train.probes import paths
 from rnnlab.train.single_run import evaluate, init_state, train_steps
 from rnnlab.train.state import Run
-from rnnlab.train.tasks import TASKS
+from rnnlab.train.tasks import TASKS, MetricSums
 
 SMALL = {"examples": 300, "held_out": 60}
 GENERATED = ["adding", "addition", "copying", "memorization", "parity", "reversal", "sorting", "temporal_order"]
@@ -278,7 +277,7 @@ def test_weights_are_1_at_the_answer_and_0_elsewhere(name):
         assert split.inputs.shape == split.targets.shape == split.weights.shape
     logits = jnp.zeros((*dataset.test.targets.shape, dataset.output_size))
     sums = LABELLING.sums(logits, dataset.test.targets, dataset.test.weights)
-    assert float(LABELLING.metrics(sums)["loss"]) == pytest.approx(math.log(dataset.output_size), rel=2e-5)
+    assert float(LABELLING.compute(sums)["loss"]) == pytest.approx(math.log(dataset.output_size), rel=2e-5)
     assert float(sums.count) == np.sum(dataset.test.weights)
 
 
@@ -329,13 +328,13 @@ def test_solved_is_the_fraction_of_examples_with_the_whole_answer_right():
     weights = np.float32([[0, 0, 1, 1]] * 3)
     answers = np.array([[2, 1, 1, 2], [2, 2, 2, 1], [1, 2, 1, 1]])  # all steps without weight are wrong
     sums = LABELLING.sums(jnp.eye(3)[answers], targets, weights)
-    metrics = LABELLING.metrics(sums)
+    metrics = LABELLING.compute(sums)
     assert set(metrics) == {"loss", "accuracy", "solved"}
     assert float(metrics["accuracy"]) == pytest.approx(5 / 6)
     assert float(metrics["solved"]) == pytest.approx(2 / 3)
     padded = LABELLING.sums(jnp.eye(3)[answers], targets, weights * np.float32([[1], [1], [0]]))
     assert [float(part) for part in padded[1:]] == [3, 4, 2]
-    assert np.isnan(LABELLING.metrics(MetricSums(*np.zeros((4, 1))))["solved"]).all()
+    assert np.isnan(LABELLING.compute(MetricSums(*np.zeros((4, 1))))["solved"]).all()
 
 
 @pytest.mark.slow
@@ -357,7 +356,7 @@ def test_regression_reports_the_mean_squared_error_and_the_criterion_of_the_pape
     targets = np.float32([1.0, 0.5, 1.5, 0.2, 0.0])
     logits = np.float32([[1.03], [0.55], [1.47], [0.2], [np.nan]])
     sums = REGRESSION.sums(jnp.asarray(logits), targets, np.float32([1, 1, 1, 1, 0]))
-    metrics = REGRESSION.metrics(sums)
+    metrics = REGRESSION.compute(sums)
     assert float(metrics["loss"]) == pytest.approx((0.03**2 + 0.05**2 + 0.03**2) / 4, rel=1e-4)
     assert float(metrics["solved"]) == 0.75
     assert set(metrics) == {"loss", "solved"}

@@ -17,7 +17,9 @@ from rnnlab.core.errors import InputError
 from rnnlab.core.types import Cell, Split
 from rnnlab.data.registry import load_dataset
 from rnnlab.models.recurrent_model import ModelParams, make_model
-from rnnlab.report import figures
+from rnnlab.report import run_figures
+from rnnlab.report.png import png
+from rnnlab.report.tables import csv_text
 from rnnlab.runs.validate import validate
 from rnnlab.stats.summary import groups
 from rnnlab.storage.metrics import DIVERGED_AT, Metrics
@@ -116,8 +118,7 @@ def test_the_readout_and_the_targets_take_no_part():
 def config_on(data, **options):
     return replace(
         quickstart.CONFIG, arms={"a": Arm("rnn")}, data=data, data_options=options, probes=("lags",), hidden_size=3,
-        batch_size=8,
-        steps_per_epoch=0,
+        batch_size=8, steps_per_epoch=None,
     )  # fmt: skip
 
 
@@ -166,28 +167,27 @@ def recorded():
     return groups(metrics.table)
 
 
-def test_the_curves_by_lag_are_those_before_training_and_after_the_last_epoch():
-    found = recorded()
-    points = figures.lag_curves(found)
-    where = [(point["arm"], point["metric"], point["epoch"], point["lag"]) for point in points]
+def test_the_figure_by_lag_shows_initial_values_and_the_last_epoch():
+    figure = run_figures.lags(recorded(), "title")
+    where = [(row["arm"], row["metric"], row["epoch"], row["lag"]) for row in figure.rows]
     expected = {(arm, "log10_gradient", epoch, lag) for arm in "ab" for epoch in (0, 2) for lag in (0, 2, 10)}
     assert len(where) == len(expected)
     assert set(where) == expected
-    for point in points:
-        seeds = SEEDS[1:] if point["arm"] == "b" else SEEDS  # the dead one is in no mean, not even where it lived
-        slope = {"a": -1.0, "b": -30.0}[point["arm"]]
-        assert point["n"] == len(seeds)
-        assert point["mean"] == pytest.approx(slope * point["lag"] + point["epoch"] + 0.1 * seeds.mean())
-        assert point["low"] < point["mean"] < point["high"]
-    assert figures.probe_curves(found) == []
-    rows = list(csv.DictReader(io.StringIO(figures.csv_text(points))))
-    assert [row["lag"] for row in rows] == [str(point["lag"]) for point in points]
+    for row in figure.rows:
+        seeds = SEEDS[1:] if row["arm"] == "b" else SEEDS  # a diverged run is in no mean, not even where it was finite
+        slope = {"a": -1.0, "b": -30.0}[row["arm"]]
+        assert row["n"] == len(seeds)
+        assert row["mean"] == pytest.approx(slope * row["lag"] + row["epoch"] + 0.1 * seeds.mean())
+        assert row["low"] < row["mean"] < row["high"]
+    assert [line.x for panel in figure.panels for line in panel.lines] == [[0, 2, 10]] * 4
+    assert run_figures.probes(recorded(), "title") is None
+    rows = list(csv.DictReader(io.StringIO(csv_text(figure.rows))))
+    assert [row["lag"] for row in rows] == [str(row["lag"]) for row in figure.rows]
 
 
-def test_the_curves_by_lag_are_drawn_also_of_one_run_and_of_what_stopped_early():
-    points = figures.lag_curves(recorded())
-    assert figures.draw_lags(points, "title").startswith(b"\x89PNG")
-    single = [{**point, "low": np.nan, "high": np.nan, "n": 1} for point in points if point["epoch"] == 0]
-    assert figures.draw_lags(single, "title").startswith(b"\x89PNG")
-    plain = [{**point, "metric": "share", "rate": rate} for point in points for rate in (0.5, "")]
-    assert figures.draw_lags(plain, "title").startswith(b"\x89PNG")
+def test_the_figure_by_lag_is_drawn_also_of_one_run_and_of_what_stopped_early():
+    before = [group._replace(epochs=group.epochs[:1], steps=group.steps[:1], seeds=group.seeds[:1],
+                             diverged=group.diverged[1:2], values={k: v[1:2, :1] for k, v in group.values.items()})
+              for group in recorded()]  # fmt: skip
+    assert png(run_figures.lags(before, "title")).startswith(b"\x89PNG")
+    assert png(run_figures.lags(recorded(), "title")).startswith(b"\x89PNG")

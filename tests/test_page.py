@@ -14,19 +14,19 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 import scipy.stats
-from test_summary import ARMS, RATE, TASK, directory_of, fill, hyperparams
 
 from experiments.cli.main import main
 from rnnlab.core.errors import InputError
-from rnnlab.core.types import Curve
-from rnnlab.report import compare, drawing, tables
+from rnnlab.report import compare, figures, run_figures, svg, tables
 from rnnlab.report import html as page
 from rnnlab.report import write as report
 from rnnlab.report.paired_table import differences
+from rnnlab.report.published import Curve
 from rnnlab.stats import seeds_needed
-from rnnlab.stats.summary import Group, groups, headline_values, summarize
+from rnnlab.stats.summary import Group, Headline, groups, headline_values, summarize
 from rnnlab.storage import files
 from rnnlab.storage.metrics import DIVERGED_AT, Metrics, read_metrics
+from tests.helpers.recorded_runs import ARMS, RATE, TASK, directory_of, fill, hyperparams
 
 VOID = {"meta", "input", "img", "br"}
 
@@ -82,7 +82,7 @@ class Reader(HTMLParser):
 
 
 def run_of(path, *, seeds=3, diverged=None, rate=1e-2, complete=True, data="digits", arms="ab"):
-    """A run whose arm a is whole; in arm b the seed at index ``diverged`` dies. ``seeds`` 1: only one, one epoch."""
+    """A run whose arm a is finite; in arm b the seed at index ``diverged`` diverges. ``seeds`` 1: one seed, one epoch."""
     metrics = Metrics("quickstart", [RATE])
     if seeds == 1:
         for split in ("train", "validation", "test"):
@@ -120,15 +120,18 @@ def test_the_page_is_whole_and_can_be_read_without_eyes_or_mouse(tmp_path):
     named = {attributes["for"] for attributes in read.all("label")}
     boxes = [attributes["id"] for attributes in read.all("input")]
     assert named == set(boxes)
-    assert len(boxes) == len(named) == 1
+    assert len(boxes) == len(named) == 3
     assert all(box["tabindex"] == "0" and box["aria-label"] for box in read.all("div") if box.get("class") == "scroll")
     assert "prefers-color-scheme: dark" in text
     assert "@media print" in text
     order = ["Claims", "Results", "Every run at the end", "Differences from", "Learning curves",
-             "Beside the published", "Time and cost", "Dead runs", "Command and environment"]  # fmt: skip
+             "Published curves", "Time and cost", "Diverged runs", "Command and environment"]  # fmt: skip
     places = [text.index(f">{heading}") for heading in order]
     assert places == sorted(places)
     assert "python -m experiments run 'quick start'" in words(directory)
+
+
+HEADLINE = Headline("test", "accuracy", "best_validation", True)
 
 
 def test_differences_are_paired_by_seed_and_corrected_for_their_number():
@@ -140,7 +143,7 @@ def test_differences_are_paired_by_seed_and_corrected_for_their_number():
     first = group("a", [0, 1, 2, 3], [0.5, 0.6, 0.7, 0.9])
     better = group("b", [3, 1, 0], [0.95, 0.70, 0.58], rate=2.0)
     diverged, same = group("b", [0, 1], [np.nan, np.nan], rate=3.0), group("c", [0, 1, 2], [0.5, 0.6, 0.7])
-    found = differences([first, better, diverged, same], "test_accuracy_at_best_validation")
+    found = differences([first, better, diverged, same], HEADLINE)
     assert found.header[1] == "minus a"
     expected = scipy.stats.ttest_rel([0.95, 0.70, 0.58], [0.9, 0.6, 0.5])
     low, high = expected.confidence_interval()
@@ -151,7 +154,7 @@ def test_differences_are_paired_by_seed_and_corrected_for_their_number():
     assert int(row[6]) == seeds_needed(0.23 / 3, float(np.std([0.05, 0.1, 0.08], ddof=1)))
     assert found.rows[1] == ["b rate=3", "-", "-", "0", "-", "-", "-"]
     assert found.rows[2][:5] == ["c", "+0", "+0 to +0", "3", "-"]
-    assert differences([first], "test_accuracy_at_best_validation").rows == []
+    assert differences([first], HEADLINE).rows == []
 
 
 def test_the_numbers_on_the_page_are_those_of_the_records(tmp_path):
@@ -161,37 +164,37 @@ def test_the_numbers_on_the_page_are_those_of_the_records(tmp_path):
     for row in summary["results"]:
         interval = row["metrics"][summary["headline"]]
         assert f"{interval['mean']:.4f} ± {interval['mean'] - interval['low']:.4f}, n {interval['n']}" in said
-    assert said.count(", 1 dead") == 1
+    assert said.count(", 1 diverged") == 1
     assert "paper 0.6100" in said
     assert "✓ holds" in said
     assert "? undecided" in said
     assert "0.02 (0.01 to 0.03)" in said
     assert "9 seeds" in said
-    assert "arm seed died at step learning_rate b 9 7 0.01" in said
+    assert "arm seed diverged at step learning_rate b 9 7 0.01" in said
     # 61 s, 3 runs of 15 steps
     assert "b 3 3 15 1,234 1 min 01 s 20 s 1.36e+03" in said
     (svg,) = [s for s in re.findall(r"<svg.*?</svg>", (directory / "report.html").read_text()) if "b: " in s]
-    assert svg.count("<circle") == 2  # a dot for each live run
+    assert svg.count("<circle") == 2  # a dot for each finite run
     by_seed = list(csv.DictReader((directory / "figures" / "seeds.csv").open()))
     found = groups(read_metrics(directory / "metrics.parquet"))
-    values = np.concatenate([headline_values(group, summary["headline"]) for group in found])
+    values = np.concatenate([headline_values(group, HEADLINE) for group in found])
     np.testing.assert_array_equal([float(row[summary["headline"]]) for row in by_seed], values)
     assert [row["diverged"] for row in by_seed] == ["0", "0", "0", "0", "0", "1"]
 
 
-def test_the_drawn_points_are_where_the_values_are():
-    line = drawing.Line("a", 1, [1, 3], [0.0, 2.0], [0.0, -50.0], [0.0, 50.0], [[0.0, 1.0], [0.0, 3.0]])
-    low, high = drawing.extent_of([line])
+def test_points_are_drawn_at_their_values():
+    line = figures.Line("a", 1, [1, 3], [0.0, 2.0], [0.0, -50.0], [0.0, 50.0], [[0.0, 1.0], [0.0, 3.0]])
+    low, high = figures.y_limits([line])
     assert (low, high) == pytest.approx((-0.09, 3.09))
-    svg = drawing.panel([line], "t", "epoch")
-    drawn = dict(re.findall(r'class="(\w+) c1"[^>]*points="([^"]*)"', svg))
+    drawing = svg.panel_svg(figures.Panel("t", "epoch", [line]))
+    drawn = dict(re.findall(r'class="(\w+) c1"[^>]*points="([^"]*)"', drawing))
     x, y = np.array([[float(v) for v in p.split(",")] for p in drawn["mean"].split()]).T
-    tall = drawing.HEIGHT - drawing.TOP - drawing.BOTTOM
-    np.testing.assert_allclose(x, [drawing.LEFT, drawing.WIDTH - drawing.RIGHT])
-    np.testing.assert_allclose(y, drawing.TOP + tall * (high - np.array([0, 2])) / (high - low), atol=0.06)
+    tall = svg.HEIGHT - svg.TOP - svg.BOTTOM
+    np.testing.assert_allclose(x, [svg.LEFT, svg.WIDTH - svg.RIGHT])
+    np.testing.assert_allclose(y, svg.TOP + tall * (high - np.array([0, 2])) / (high - low), atol=0.06)
     edges = [float(p.split(",")[1]) for p in drawn["band"].split()]
-    assert (min(edges), max(edges)) == (drawing.TOP, drawing.TOP + tall)  # cut off where the runs end
-    assert svg.count('class="seed') == 2
+    assert (min(edges), max(edges)) == (svg.TOP, svg.TOP + tall)  # cut off where the runs end
+    assert drawing.count('class="seed') == 2
 
 
 def test_a_grid_of_arms_and_numbers_has_a_panel_for_each_number(tmp_path):
@@ -200,22 +203,28 @@ def test_a_grid_of_arms_and_numbers_has_a_panel_for_each_number(tmp_path):
         for arm in "abcde":
             fill(metrics, arm, rate=rate)
     found = groups(metrics.table)
-    panes = drawing.panes(found)
-    assert [(name, [group.arm for group in pane]) for name, pane in panes] == [
+    facets = run_figures.facets(found)
+    assert [(name, [group.arm for group in facet]) for name, facet in facets] == [
         ("learning_rate=0.1", list("abcde")), ("learning_rate=0.2", list("abcde")),
     ]  # fmt: skip
-    curves = [Curve("author", "e", "train", "loss", {1: 2.5, 9: 1.0})]
-    lines = drawing.curve_lines(panes[1][1][3:], "train", "loss", curves, list("abcde"))
+    lines = run_figures.curve_lines(facets[1][1][3:], "train", "loss", [3, 4])
     assert [(line.label, line.style, line.published) for line in lines] == [
-        ("d", 3, False), ("e", 4, False), ("author", 4, True),
+        ("d", 3, False), ("e", 4, False),
     ]  # fmt: skip
-    assert [line.x for line in lines] == [[1, 2, 3], [1, 2, 3], [1]]
-    assert len(drawing.panes(found[:4])) == 1
+    assert [line.x for line in lines] == [[1, 2, 3], [1, 2, 3]]
+    figure = run_figures.loss_curves(found, "t")
+    assert [panel.title for panel in figure.panels[:2]] == [
+        "train loss, learning_rate=0.1",
+        "train loss, learning_rate=0.2",
+    ]
+    assert [line.style for line in figure.panels[1].lines] == [0, 1, 2, 3, 4]  # an arm looks the same in every panel
+    assert figure.panels[0].y_limits == figure.panels[1].y_limits
+    assert len(run_figures.facets(found[:4])) == 1
 
 
 @pytest.mark.parametrize(("low", "high"), [(0, 1), (-0.013, 0.41), (1, 1.0001), (3e-6, 9e-5), (0, 12345)])
 def test_ticks_are_few_round_and_inside(low, high):
-    found = drawing.ticks(low, high)
+    found = figures.round_ticks(low, high)
     assert 2 <= len(found) <= 7
     assert min(found) >= low - 1e-12
     assert max(found) <= high + 1e-12
@@ -223,14 +232,14 @@ def test_ticks_are_few_round_and_inside(low, high):
 
 
 CASES = {
-    "one seed": ({"seeds": 1}, "One seed: it has no interval", "0.6250 (one run)"),
+    "one seed": ({"seeds": 1}, "One seed: there is no interval", "0.6250 (one run)"),
     "unfinished": ({"complete": False}, "Unfinished:", "a: 3 of"),
-    "nothing yet": ({"seeds": 0, "complete": False}, "No run has ended an epoch", "Unfinished"),
+    "nothing yet": ({"seeds": 0, "complete": False}, "No results: no run has finished an epoch", "Unfinished"),
 }
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_what_hedges_the_numbers_is_said(tmp_path, capsys, name):
+def test_caveats_are_shown(tmp_path, capsys, name):
     options, *said = CASES[name]
     directory = run_of(tmp_path / "run", **options)
     assert main(["report", str(directory)]) == 0
@@ -241,18 +250,18 @@ def test_what_hedges_the_numbers_is_said(tmp_path, capsys, name):
     assert "nan" not in re.sub("<style>.*?</style>", "", (directory / "report.html").read_text(), flags=re.S).lower()
 
 
-def test_dead_runs_alone_have_no_numbers(tmp_path):
+def test_diverged_runs_alone_have_no_results(tmp_path):
     metrics = Metrics("quickstart", [RATE])
     metrics.add("a", np.array([0, 1]), hyperparams(2), 1, 5, "train", {DIVERGED_AT: np.array([0, 2])})
     directory = directory_of(tmp_path / "run", metrics)
     report.write_report(directory)
     said = words(directory)
-    assert "Every run of a died" in said
-    assert "No live run has a number" in said
+    assert "Every run of a diverged" in said
+    assert "No run has a finite value" in said
     assert "±" not in said.replace("Mean ±", "")
 
 
-def test_a_run_that_saved_nothing_says_how_to_go_on(tmp_path, capsys):
+def test_a_run_without_results_names_resume(tmp_path, capsys):
     directory = run_of(tmp_path / "run")
     for name in ("summary.json", "metrics.parquet"):
         (directory / name).unlink()
@@ -265,23 +274,20 @@ def test_a_run_that_saved_nothing_says_how_to_go_on(tmp_path, capsys):
 # several runs
 
 
-def test_runs_on_the_same_data_stand_side_by_side(tmp_path, capsys):
+def test_comparable_runs_share_tables_and_others_do_not(tmp_path, capsys):
     first, second = run_of(tmp_path / "one"), run_of(tmp_path / "two", rate=0.5, diverged=2)
     other = run_of(tmp_path / "three", data="mnist")
     out = tmp_path / "out"
     assert main(["report", *map(str, (first, second, other, second / ".." / "one")), "--out", str(out)]) == 0
     text = capsys.readouterr().out
-    assert "3 runs, arms side by side" in text  # the one given twice is one
-    assert (
-        "Not set beside the runs above, from which they differ in data (mnist mnist012; above: digits digits01)."
-        in text
-    )
+    assert "comparison of 3 runs" in text  # the repeated directory counts once
+    assert "Not comparable with the runs above: different data (mnist mnist012; above: digits digits01)." in text
     said = words(out)
     assert "two: b" in said
     assert "run arm learning_rate" in said
     assert len(shown(out).all("h1")) == 1
     ids = [attributes["id"] for attributes in shown(out).all("input")]
-    assert len(set(ids)) == len(ids) == 2
+    assert len(set(ids)) == len(ids) == 4
     for name in ("loss_curves", "seeds", "loss_curves_2", "seeds_2"):
         assert (out / "figures" / f"{name}.png").exists()
         assert (out / "figures" / f"{name}.csv").exists()
@@ -297,9 +303,9 @@ def test_runs_of_unknown_data_or_of_one_name_are_not_pooled(tmp_path):
     for folder in "xy":
         directory = run_of(tmp_path / folder / "run")
         files.write_json(directory / "env.json", {})
-        runs.append(compare.read(directory, report.read_part(directory)))
+        runs.append(compare.read(directory, report.read_results(directory)))
     assert compare.names(runs) == ["x/run", "y/run"]
-    assert len(compare.parts(runs)) == 2
+    assert len(compare.comparable(runs)) == 2
 
 
 def test_a_comparison_is_not_written_over_a_run(tmp_path, capsys):
@@ -313,7 +319,7 @@ def test_a_comparison_is_not_written_over_a_run(tmp_path, capsys):
 
 
 @pytest.mark.parametrize("several", [False, True])
-def test_what_is_exported_has_all_digits(tmp_path, capsys, several):
+def test_exports_are_unrounded(tmp_path, capsys, several):
     directories = [run_of(tmp_path / "one", diverged=2), run_of(tmp_path / "two", data="mnist")][: 1 + several]
     before = sorted(tmp_path.rglob("*"))
     found = {}
@@ -343,7 +349,7 @@ def test_latex_escapes_what_it_must():
     ]  # fmt: skip
 
 
-def test_a_format_that_is_none_is_refused(tmp_path, capsys):
+def test_an_unknown_format_is_refused(tmp_path, capsys):
     assert main(["report", str(run_of(tmp_path / "run")), "--export", "cvs"]) == 2
     assert "did you mean 'csv'" in capsys.readouterr().err
 
@@ -353,7 +359,7 @@ def test_an_older_run_among_others_is_named_and_nothing_is_written(tmp_path, cap
     text = (second / "config.json").read_text()
     (second / "config.json").write_text(re.sub(r'"format": \d+', '"format": 2', text))
     assert main(["report", str(first), str(second)]) == 2
-    assert capsys.readouterr().err.startswith(f"error: {second}: config.json: format 2 of another version")
+    assert capsys.readouterr().err.startswith(f"error: {second}: config.json: format 2 was written by another version")
     assert not (first / "report.html").exists()
 
 

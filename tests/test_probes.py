@@ -13,6 +13,7 @@ from rnnlab.cells.cerebral_lstm import CerebralParams
 from rnnlab.core.types import Split
 from rnnlab.models.recurrent_model import make_model
 from rnnlab.report import write as report
+from rnnlab.report.run_figures import loss_curves
 from rnnlab.stats.summary import groups
 from rnnlab.train.probes import paths
 from rnnlab.train.tasks import TASKS
@@ -151,8 +152,8 @@ def test_probes_are_rows_of_the_metrics_from_epoch_0_on_for_living_runs(tmp_path
     assert (second["diverged"], second["metrics"][summary["headline"]]["n"]) == (1, 0)
     (best,) = [r["value"] for r in rows if r["split"] == "validation" and r["metric"] == "loss" and r["epoch"] == 2
                and r["learning_rate"] == 0.01 and r["arm"] == "lstm"]  # fmt: skip
-    assert third["metrics"]["best_validation_loss"]["mean"] <= best
-    points = report.loss_curves([living, plain])
+    assert third["metrics"]["best_validation_loss_over_epochs"]["mean"] <= best
+    points = loss_curves([living, plain], "").rows
     assert [point["epoch"] for point in points] == [1, 2] * 6
     assert {point["n"] for point in points} == {1}
 

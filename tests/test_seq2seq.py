@@ -371,9 +371,9 @@ def test_solved_counts_the_answers_that_greedy_decoding_writes():
     weights = np.concatenate([np.zeros((40, Q)), np.ones((40, A))], 1).astype(np.float32)
     task = TASKS["sequence_to_sequence"]
     sums = task.sums(model.apply(params, inputs, None, None)[1], targets, weights)
-    metrics = task.metrics(jax.tree.map(np.asarray, sums))
+    metrics = task.compute(jax.tree.map(np.asarray, sums))
     assert metrics["solved"] == pytest.approx(27 / 40) == np.mean((written == answers).all(1))
-    assert task.headline == "solved"
+    assert task.primary_metric == "solved"
 
 
 # data

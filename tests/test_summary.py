@@ -1,11 +1,9 @@
-"""From the long table to one row an arm, and the page, figure and CSV made of it."""
+"""From the metrics table to one row per group, and the page, figures and CSV made from it."""
 
 import contextlib
 import csv
-import json
 import re
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pyarrow.compute as pc
@@ -13,56 +11,65 @@ import pyarrow.parquet as pq
 import pytest
 import scipy.stats
 
-from experiments import quickstart
 from experiments.cli.main import main
-from rnnlab.config.experiment import Arm, to_json
+from rnnlab.config.experiment import to_json
 from rnnlab.core.errors import InputError
+from rnnlab.report import run_figures, tables
 from rnnlab.report import write as report
-from rnnlab.stats.summary import final_values, groups, summarize
+from rnnlab.report.png import png
+from rnnlab.stats.summary import Headline, groups, headline_values, headlines, summarize
 from rnnlab.storage import files
 from rnnlab.storage.metrics import DIVERGED_AT, Metrics, read_metrics
-from rnnlab.train.tasks import TASKS
-
-TASK = TASKS["classification"]
-RATE = "learning_rate"
-ARMS = {name: {"cell": "rnn", "hidden_size": 4, "layers": 1, "parameters": 1234, "seconds": 61.0} for name in "ab"}
-
-VALIDATION = np.array([[3.0, 1.0, 2.0], [2.0, 2.5, 1.5], [1.0, 4.0, 5.0]])  # best in epochs 2, 3, 1
-ACCURACY = np.array([[0.5, 0.6, 0.9], [0.8, 0.7, 0.75], [0.4, 0.3, 0.2]])
-HONEST, SELECTED = [0.6, 0.75, 0.4], [0.9, 0.8, 0.4]
-
-
-def hyperparams(count: int, rate: float = 1e-2) -> dict[str, np.ndarray]:
-    return {RATE: np.full(count, rate, np.float32)}
-
-
-def fill(metrics: Metrics, arm: str, *, rate: float = 1e-2, diverged: int | None = None, upto: int = 3) -> None:
-    """Three seeds, three epochs; the seed at index ``diverged`` dies in the second epoch, at step 7."""
-    seeds = np.array([4, 0, 9])
-    for epoch in range(1, upto + 1):
-        alive = np.array([index != diverged or epoch == 1 for index in range(3)])
-        for split, shift in (("train", -0.5), ("validation", 0.0), ("test", 0.25)):
-            values = {"loss": (VALIDATION[:, epoch - 1] + shift)[alive], "accuracy": ACCURACY[:, epoch - 1][alive]}
-            metrics.add(arm, seeds[alive], hyperparams(alive.sum(), rate), epoch, 5 * epoch, split, values)
-        if epoch == 2 and diverged is not None:
-            metrics.add(arm, seeds[[diverged]], hyperparams(1, rate), 2, 10, "train", {DIVERGED_AT: np.array([7])})
+from rnnlab.train.tasks import Metric, MetricSums, fraction_correct
+from tests.helpers.recorded_runs import (
+    ACCURACY,
+    ARMS,
+    AT_BEST_VALIDATION,
+    BEST_ON_TEST,
+    RATE,
+    TASK,
+    VALIDATION,
+    directory_of,
+    fill,
+    hyperparams,
+    summary_of,
+)
 
 
-def summary_of(metrics: Metrics, *, complete: bool = True) -> dict:
-    return summarize(metrics.table, TASK, ARMS, experiment="quickstart", complete=complete)
-
-
-def test_the_numbers_that_stand_for_a_run():
+def test_each_selection_takes_its_epoch():
     metrics = Metrics("quickstart", [RATE])
     fill(metrics, "a")
     (group,) = groups(metrics.table)
-    found = final_values(group, TASK)
     order = np.argsort([4, 0, 9])
     np.testing.assert_array_equal(group.seeds, [0, 4, 9])
-    np.testing.assert_array_equal(found["test_accuracy_at_best_validation"], np.array(HONEST)[order])
-    np.testing.assert_array_equal(found["best_test_accuracy_over_epochs"], np.array(SELECTED)[order])
-    np.testing.assert_array_equal(found["best_validation_loss"], VALIDATION.min(axis=1)[order])
-    np.testing.assert_array_equal(found["last_train_loss"], (VALIDATION[:, -1] - 0.5)[order])
+    expected = {
+        Headline("test", "accuracy", "best_validation", True): AT_BEST_VALIDATION,
+        Headline("test", "accuracy", "best", True): BEST_ON_TEST,
+        Headline("validation", "loss", "best", False): VALIDATION.min(axis=1),
+        Headline("train", "loss", "last", False): VALIDATION[:, -1] - 0.5,
+    }
+    for headline, values in expected.items():
+        np.testing.assert_array_equal(headline_values(group, headline), np.array(values)[order])
+    names = [headline.name for headline in expected]
+    assert names == ["test_accuracy_at_best_validation", "best_test_accuracy_over_epochs",
+                     "best_validation_loss_over_epochs", "last_train_loss"]  # fmt: skip
+    assert set(expected) <= set(headlines(TASK))
+
+
+def test_a_new_metric_of_a_task_reaches_summary_tables_and_figures():
+    error = Metric("error", lambda sums: 1 - fraction_correct(sums), higher_is_better=False)
+    task = TASK._replace(metrics=(*TASK.metrics, error))
+    assert task.compute(MetricSums(np.array([1.0]), np.array([3.0]), np.array([4.0])))["error"] == [0.25]
+    metrics = Metrics("quickstart", [RATE])
+    fill(metrics, "a")
+    for split in ("train", "validation", "test"):
+        metrics.add("a", np.array([4, 0, 9]), hyperparams(3), 3, 15, split, {"error": 1 - ACCURACY[:, 2]})
+    summary = summarize(metrics.table, task, ARMS, experiment="quickstart", complete=True)
+    interval = summary["results"][0]["metrics"]["best_test_error_over_epochs"]
+    assert interval["mean"] == pytest.approx(np.mean(1 - ACCURACY[:, 2]))
+    names = [row[0] for row in tables.all_metrics(files._without_nan(summary)).rows]
+    assert "last validation error" in names
+    assert [name for name in report.table(summary).header if "error" in name] == []  # the main table stays as it is
 
 
 def test_a_row_is_the_mean_over_seeds_and_its_interval():
@@ -74,7 +81,7 @@ def test_a_row_is_the_mean_over_seeds_and_its_interval():
     assert [(row["arm"], row[RATE], row["runs"], row["diverged"], row["epochs"]) for row in summary["results"]] == [
         ("b", 0.01, 3, 0, 3), ("a", 0.1, 3, 0, 3), ("a", 0.2, 3, 1, 3),
     ]  # fmt: skip
-    for row, values in zip(summary["results"], (HONEST, HONEST, [0.6, 0.4]), strict=True):
+    for row, values in zip(summary["results"], (AT_BEST_VALIDATION, AT_BEST_VALIDATION, [0.6, 0.4]), strict=True):
         interval = row["metrics"][summary["headline"]]
         low, high = scipy.stats.ttest_1samp(values, 0).confidence_interval(0.95)
         assert interval["n"] == len(values)
@@ -83,58 +90,59 @@ def test_a_row_is_the_mean_over_seeds_and_its_interval():
         )
 
 
-def test_a_protocol_that_validates_on_test_claims_nothing_at_best_validation():
+def test_a_protocol_that_validates_on_test_has_no_value_at_best_validation():
     metrics = Metrics("quickstart", [RATE])
     fill(metrics, "a", diverged=1)
-    metrics.table = metrics.table.filter(pc.not_equal(metrics.table["split"], "validation"))
-    summary = summarize(metrics.table, TASK, ARMS, experiment="quickstart", complete=True, validation_is_test=True)
+    table = metrics.table.filter(pc.not_equal(metrics.table["split"], "validation"))
+    summary = summarize(table, TASK, ARMS, experiment="quickstart", complete=True, validation_is_test=True)
     assert summary["headline"] == "last_test_accuracy"
     (row,) = summary["results"]
-    assert list(row["metrics"]) == ["last_test_accuracy", "best_test_accuracy_over_epochs", "last_train_loss"]
+    assert not any("validation" in name for name in row["metrics"])
     assert row["metrics"]["last_test_accuracy"]["mean"] == pytest.approx(np.mean(ACCURACY[[0, 2], -1]))
     assert row["metrics"]["last_test_accuracy"]["n"] == 2
     header, _ = report.table(files._without_nan(summary))
     assert header[1:3] == ["last test accuracy", "best test accuracy over epochs"]
     assert not any("validation" in name for name in header)
-    found = groups(metrics.table)
-    points = report.loss_curves(found)
-    assert {point["split"] for point in points} == {"train", "test"}
-    assert report.draw_curves(points, "a").startswith(b"\x89PNG")
+    found = groups(table)
+    figure = run_figures.loss_curves(found, "a")
+    assert {row["split"] for row in figure.rows} == {"train", "test"}
+    assert [panel.title for panel in figure.panels] == ["train loss", "test loss"]
+    assert png(figure).startswith(b"\x89PNG")
 
 
-def test_rows_of_probes_before_training_disturb_nothing():
+def test_probes_before_training_change_no_other_result():
     plain, probed = Metrics("quickstart", [RATE]), Metrics("quickstart", [RATE])
     probed.add(
         "a", np.array([4, 0, 9]), hyperparams(3), 0, 0, "validation", {"param_distance": np.array([1.0, 2.0, 3.0])}
     )
     (before,) = groups(probed.table)  # stopped before the first step
-    assert all(np.isnan(values).all() for values in final_values(before, TASK).values())
-    assert report.loss_curves([before]) == []
+    assert all(np.isnan(headline_values(before, headline)).all() for headline in headlines(TASK))
+    assert run_figures.loss_curves([before], "").rows == []
     for metrics in (plain, probed):
         fill(metrics, "a", diverged=2)
     assert summary_of(probed) == summary_of(plain)
     (with_probes,), (without,) = groups(probed.table), groups(plain.table)
     assert with_probes.epochs.tolist() == [0, 1, 2, 3]
-    assert report.loss_curves([with_probes]) == report.loss_curves([without])
+    assert run_figures.loss_curves([with_probes], "") == run_figures.loss_curves([without], "")
     np.testing.assert_array_equal(with_probes.values["validation", "param_distance"][:, 0], [2, 1, 3])
 
 
-def test_a_dead_run_is_counted_and_enters_no_number():
+def test_a_diverged_run_is_counted_and_enters_no_mean():
     metrics = Metrics("quickstart", [RATE])
     fill(metrics, "a", diverged=1)
     (group,) = groups(metrics.table)
     np.testing.assert_array_equal(group.diverged, [True, False, False])  # seed 0
-    for values in final_values(group, TASK).values():
+    for values in (headline_values(group, headline) for headline in headlines(TASK)):
         assert np.isnan(values[0])
         assert np.isfinite(values[1:]).all()
-    points = report.loss_curves([group])
-    assert {point["n"] for point in points} == {2}  # in its first epoch too, when it still lived
+    points = run_figures.loss_curves([group], "").rows
+    assert {point["n"] for point in points} == {2}  # in the epoch before it diverged too
     header, rows = report.table(summary_of(metrics))
     assert rows[0][header.index("n")] == "2"
     assert rows[0][header.index("diverged")] == "1"
 
 
-def test_a_group_whose_runs_all_died():
+def test_a_group_whose_runs_all_diverged_has_no_mean():
     metrics = Metrics("quickstart", [RATE])
     metrics.add("a", np.array([0, 1]), hyperparams(2), 1, 5, "train", {DIVERGED_AT: np.array([0, 2])})
     fill(metrics, "b")
@@ -142,7 +150,7 @@ def test_a_group_whose_runs_all_died():
     first = summary["results"][0]
     assert (first["arm"], first["runs"], first["diverged"]) == ("a", 2, 2)
     assert np.isnan(first["metrics"][summary["headline"]]["mean"])
-    header, rows = report.table(json.loads(json.dumps(files._without_nan(summary))))
+    header, rows = report.table(files._without_nan(summary))
     row = dict(zip(header, rows[0], strict=True))
     assert (row["test accuracy at best validation"], row["n"], row["diverged"]) == ("-", "0", "2")
 
@@ -159,8 +167,8 @@ def test_one_seed_has_no_interval():
     assert "±" not in shown
 
 
-def test_a_living_run_without_a_finite_number_is_not_counted_in_n():
-    # Its last update overflowed: it is not marked as dead, yet there is nothing to average.
+def test_a_run_without_a_finite_value_is_not_counted_in_n():
+    # its last update overflowed: it is not marked as diverged, yet has no value
     metrics = Metrics("quickstart", [RATE])
     for split in ("train", "validation", "test"):
         values = {"loss": np.array([1.0, np.nan, 2.0]), "accuracy": np.array([0.5, 0.1, 0.7])}
@@ -172,7 +180,7 @@ def test_a_living_run_without_a_finite_number_is_not_counted_in_n():
     assert rows[0][header.index("n")] == "2"
 
 
-def test_groups_are_told_by_every_number():
+def test_groups_differ_in_any_hyperparameter():
     metrics = Metrics("quickstart", [RATE, "delta"])
     for rate in (1e-2, 1e-3):
         for delta in (0.5, 0.25):
@@ -192,17 +200,6 @@ def test_groups_are_told_by_every_number():
     assert shown[-1][:3] == ["b", "0.01", ""]
 
 
-def directory_of(path: Path, metrics: Metrics, *, complete: bool = True) -> Path:
-    """A run directory as training leaves it, but for its checkpoints."""
-    config = replace(quickstart.CONFIG, arms={"a": Arm("rnn"), "b": Arm("rnn", options={"activation": "relu"})})
-    path.mkdir()
-    (path / "config.json").write_text(to_json(config))
-    files.write_json(path / "env.json", {"python": "3", "packages": {"<script>alert(1)</script>": "&"}})
-    metrics.write(path / "metrics.parquet")
-    files.write_json(path / "summary.json", summary_of(metrics, complete=complete))
-    return path
-
-
 @pytest.fixture
 def run_directory(tmp_path):
     metrics = Metrics("quickstart", [RATE])
@@ -211,7 +208,7 @@ def run_directory(tmp_path):
     return directory_of(tmp_path / "run", metrics)
 
 
-def test_the_page_needs_nothing_else(run_directory):
+def test_the_page_loads_nothing_and_escapes_text(run_directory):
     report.write_report(run_directory)
     page = (run_directory / "report.html").read_text()
     assert "://" not in re.sub(r"base64,[^\"]*", "", page)
@@ -224,7 +221,7 @@ def test_the_page_needs_nothing_else(run_directory):
         assert f">{text}<" in page
 
 
-def test_a_report_is_the_same_when_it_is_made_again(run_directory, capsys):
+def test_a_report_is_reproducible(run_directory, capsys):
     assert main(["report", str(run_directory)]) == 0
     first = capsys.readouterr().out
     made = {path: (run_directory / path).read_bytes() for path in ("report.html", "figures/loss_curves.csv")}
@@ -233,11 +230,11 @@ def test_a_report_is_the_same_when_it_is_made_again(run_directory, capsys):
     assert main(["report", str(run_directory)]) == 0
     assert capsys.readouterr().out == first
     assert {path: (run_directory / path).read_bytes() for path in made} == made
-    half = 4.302652729911275 * np.std(HONEST, ddof=1) / 3**0.5
+    half = 4.302652729911275 * np.std(AT_BEST_VALIDATION, ddof=1) / 3**0.5
     assert f"0.5833 ± {half:.4f}" in first
 
 
-def test_the_numbers_behind_the_figure_are_those_of_the_metrics(run_directory):
+def test_the_csv_of_a_figure_has_the_means_of_the_metrics_over_finite_runs(run_directory):
     report.write_report(run_directory)
     table = pq.read_table(run_directory / "metrics.parquet").to_pylist()
     diverged = {(row["arm"], row["seed"]) for row in table if row["metric"] == DIVERGED_AT}
@@ -263,7 +260,7 @@ def test_the_numbers_behind_the_figure_are_those_of_the_metrics(run_directory):
 
 
 @pytest.mark.parametrize("rows", ["some", "none"])
-def test_an_unfinished_run_is_called_so(tmp_path, capsys, rows):
+def test_an_unfinished_run_is_labeled_unfinished(tmp_path, capsys, rows):
     metrics = Metrics("quickstart", [RATE])
     if rows == "some":
         fill(metrics, "a", upto=1)
@@ -273,7 +270,7 @@ def test_an_unfinished_run_is_called_so(tmp_path, capsys, rows):
     assert "Unfinished" in (directory / "report.html").read_text()
 
 
-def test_published_numbers_stand_beside_those_of_their_own_experiment_only(run_directory):
+def test_published_values_are_matched_by_arm_and_learning_rate(run_directory):
     summary = report.read_summary(run_directory)
     header, rows = report.table(summary, {("a", 0.01): 0.987, ("b", 0.5): 0.5})
     column = header.index("paper")
@@ -281,7 +278,7 @@ def test_published_numbers_stand_beside_those_of_their_own_experiment_only(run_d
     assert "paper" not in report.table(summary)[0]
 
 
-def test_a_taste_on_other_data_does_not_claim_the_papers_numbers(tmp_path, capsys):
+def test_other_data_are_not_compared_with_published_values(tmp_path, capsys):
     from experiments import mnist_slim
 
     metrics = Metrics("mnist_slim", [RATE])
@@ -323,10 +320,10 @@ def test_an_altered_byte_never_ends_in_a_traceback(run_directory, name):
         path.write_bytes(content[:index] + bytes([content[index] ^ 1]) + content[index + 1 :])
         with contextlib.suppress(InputError):
             report.table(report.read_summary(run_directory))
-            report.loss_curves(groups(read_metrics(run_directory / "metrics.parquet")))
+            run_figures.loss_curves(groups(read_metrics(run_directory / "metrics.parquet")), "")
 
 
-def test_runs_that_diverge_in_earnest(tmp_path, capsys):
+def test_diverging_training_is_recorded_and_reported(tmp_path, capsys):
     directory = tmp_path / "run"
     arguments = ["run", "quickstart", "--data", "digits", "--arms", "lstm", "--seeds", "3", "--epochs", "2", "--set",
                  "arms.lstm.cell=rnn", "options.activation=relu", "hidden_size=4", "steps_per_epoch=4",

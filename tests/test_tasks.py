@@ -5,8 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from rnnlab.core.types import MetricSums
-from rnnlab.train.tasks import TASKS, cross_entropy_sums, is_likeliest
+from rnnlab.train.tasks import TASKS, MetricSums, cross_entropy_sums, is_likeliest
 
 
 @pytest.fixture
@@ -32,7 +31,7 @@ def test_sums_are_the_formula(batch):
     assert sums.count == 6
 
 
-def test_what_weighs_nothing_may_hold_anything(batch):
+def test_predictions_of_weight_0_may_be_nan(batch):
     logits, targets = batch
     weights = np.ones((3, 4))
     weights[1] = 0
@@ -50,25 +49,28 @@ def test_the_loss_is_accumulated_in_float32_whatever_the_logits(batch):
     np.testing.assert_allclose(sums.loss, by_hand(logits, targets)[0].sum(), rtol=2e-2)  # bfloat16 has 8 bits
 
 
-def test_metrics_divide_once_and_convert_bits():
+def test_metrics_are_means_and_bits_are_nats_over_log_2():
     sums = MetricSums(np.array([8.0, 2.0]), np.array([3.0, 1.0]), np.array([4.0, 8.0]))
-    metrics = TASKS["language_modeling"].metrics(sums)
+    metrics = TASKS["language_modeling"].compute(sums)
     np.testing.assert_allclose(metrics["loss"], [2.0, 0.25])
     np.testing.assert_allclose(metrics["accuracy"], [0.75, 0.125])
     np.testing.assert_allclose(metrics["bits_per_character"], [2.0 / np.log(2), 0.25 / np.log(2)])
-    assert set(TASKS["classification"].metrics(sums)) == {"loss", "accuracy"}
+    assert set(TASKS["classification"].compute(sums)) == {"loss", "accuracy"}
 
 
-def test_nothing_counted_is_not_a_number():
-    assert np.isnan(TASKS["classification"].metrics(MetricSums(np.zeros(1), np.zeros(1), np.zeros(1)))["loss"]).all()
+def test_metrics_of_nothing_are_nan():
+    assert np.isnan(TASKS["classification"].compute(MetricSums(np.zeros(1), np.zeros(1), np.zeros(1)))["loss"]).all()
 
 
 @pytest.mark.parametrize("task", TASKS.values(), ids=TASKS)
-def test_the_headline_is_one_of_the_metrics(task):
-    assert task.headline in task.metrics(MetricSums(*np.ones((4, 1))))
+def test_a_task_names_its_own_metrics_and_begins_with_the_loss(task):
+    names = list(task.compute(MetricSums(*np.ones((4, 1)))))
+    assert names == [metric.name for metric in task.metrics]
+    assert (names[0], task.metrics[0].higher_is_better) == ("loss", False)
+    assert {task.primary_metric, task.success_metric or "loss"} <= set(names)
 
 
-def test_the_likeliest_is_the_first_of_equals_and_never_nan():
+def test_the_likeliest_is_the_first_of_equal_logits_and_never_nan():
     logits = np.random.default_rng(0).integers(0, 3, (500, 4)).astype(np.float32)  # ties in most rows
     for label in range(4):
         found = is_likeliest(logits, np.full(500, label))

@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 
 from rnnlab.cells.registry import CELLS
-from rnnlab.core.types import MetricSums, Split
+from rnnlab.core.types import Split
 from rnnlab.train import single_run
 from rnnlab.train.arm_spec import ArmSpec, DataShape, build_model
 from rnnlab.train.batches import batch_indices, drawn_indices, shuffled_indices
 from rnnlab.train.keys import STREAMS, stream_key
 from rnnlab.train.single_run import evaluate, init_state, train_steps, update_best
 from rnnlab.train.state import Run
-from rnnlab.train.tasks import TASKS
+from rnnlab.train.tasks import TASKS, MetricSums
 
 TASK = TASKS["classification"]
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from experiments.cli.selection import chosen_arms, tell_left_out, which, whole
 from rnnlab.config.experiment import MOST
 from rnnlab.core.errors import InputError, choose
+from rnnlab.core.terminal import terminal_table
 
 if TYPE_CHECKING:  # importing JAX is slow
     from rnnlab.analysis import Measurement
@@ -198,7 +199,7 @@ def _add(
 def _write(tables: Mapping[str, Records], notes: Sequence[str], seeds: list[int], directory: Path) -> list[Path]:
     """A CSV and a figure of each table, and notes.txt. Returns the figures."""
     from rnnlab.analysis.figures import draw
-    from rnnlab.report.figures import csv_text
+    from rnnlab.report.tables import csv_text
     from rnnlab.storage.files import write_whole
 
     drawn = {name: records for name, records in tables.items() if records}
@@ -219,23 +220,7 @@ def _table(name: str, records: Sequence[dict[str, Any]]) -> str:
         by_name = {r["what"]: r for r in records if (r["arm"], r["epoch"]) == (arm, epoch)}
         cells = [_mean(by_name[what]) if what in by_name else "-" for what in scalars]
         rows.append([arm, str(epoch), *cells, str(max(record["n"] for record in by_name.values()))])
-    return _terminal_table([name, "epoch", *scalars, "n"], rows)
-
-
-def _terminal_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(box=None, header_style="bold")
-    for index, name in enumerate(header):
-        table.add_column(name, justify="right" if index else "left", no_wrap=not index)
-    for row in rows:
-        table.add_row(*row)
-    console = Console(highlight=False)
-    console.width = max(console.width if console.is_terminal else 160, 40)
-    with console.capture() as captured:
-        console.print(table)
-    return "\n".join(line.rstrip() for line in captured.get().splitlines()) + "\n\n"
+    return terminal_table([name, "epoch", *scalars, "n"], rows) + "\n"
 
 
 def _mean(interval: Mapping[str, Any]) -> str:

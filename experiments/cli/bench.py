@@ -219,7 +219,7 @@ def _write_and_print(document: dict[str, Any], directory: Path, *, as_json: bool
     import numpy as np
 
     from rnnlab.bench import report
-    from rnnlab.report.figures import csv_text
+    from rnnlab.report.tables import csv_text
     from rnnlab.storage.files import write_whole
 
     results, product = document["results"], document["matrix_product"]

@@ -1,4 +1,4 @@
-"""The command ``report``: each run's own page, several runs side by side, tables for other programs."""
+"""The command ``report``: the page of each run, a comparison of several runs, tables for other programs."""
 
 import argparse
 import sys
@@ -9,28 +9,26 @@ from types import ModuleType
 from typing import Any
 
 import experiments
-from experiments.cli import untrained as _untrained
+from experiments.cli import untrained
 from rnnlab.config.experiment import Config
 from rnnlab.core.errors import InputError, choose
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """What the command takes."""
+    """The arguments of the command."""
     parser.add_argument("directories", type=Path, nargs="+", metavar="DIR", help="a run's directory")
     parser.add_argument(
-        "--out",
-        type=Path,
-        metavar="DIR",
-        help="the comparison's directory (default runs/reports/date-time, for several)",
-    )
+        "--out", type=Path, metavar="DIR",
+        help="directory of the comparison (default with several runs: runs/reports/date-time)",
+    )  # fmt: skip
     parser.add_argument(
         "--export", metavar="FORMAT",
-        help="csv, json or latex: print the results and nothing else, and write no file; csv and json have all digits",
+        help="csv, json or latex: print the results and write no file; csv and json are unrounded",
     )  # fmt: skip
 
 
 def show(options: argparse.Namespace, configs: Mapping[Path, Any]) -> int:
-    """Report the runs of ``configs`` as the options say."""
+    """Report the runs of ``configs``, each directory once."""
     unique = {directory.resolve(): directory for directory in reversed(list(configs))}
     directories = list(unique.values())[::-1]
     if options.export is not None:
@@ -42,14 +40,14 @@ def show(options: argparse.Namespace, configs: Mapping[Path, Any]) -> int:
 
         out = options.out or Path("runs") / "reports" / time.strftime("%Y-%m-%d_%H%M%S")
         if not trained:
-            raise InputError("--out: no run that trained anything; accepted: with DIR of such a run")
+            raise InputError("--out: these runs trained nothing; accepted: with DIR of a run that trained")
         if (out / "config.json").exists() or (out.exists() and not out.is_dir()):
-            raise InputError(f"--out: {out} holds a run, or is a file; accepted: another directory")
-        runs = [compare.read(directory, _part(directory, config)) for directory, config in trained.items()]
+            raise InputError(f"--out: {out} holds a run, or is a file; choose another directory")
+        runs = [compare.read(directory, _results(directory, config)) for directory, config in trained.items()]
     for directory in directories:
         write(directory, configs[directory])
     if compares:
-        print(f"\n{len(runs)} runs, arms side by side")
+        print(f"\ncomparison of {len(runs)} runs")
         print(compare.write(runs, out), end="")
         print(f"report: {out / 'report.html'}")
     return 0
@@ -60,60 +58,58 @@ def _export(options: argparse.Namespace, configs: Mapping[Path, Any]) -> int:
 
     choose("--export", options.export, tables.EXPORTS)
     if options.out is not None:
-        raise InputError("--out: --export writes no file; accepted: one of the two")
+        raise InputError("--out: --export writes no file; use one of the two")
     trained = [directory for directory, config in configs.items() if isinstance(config, Config)]
     if trained and len(trained) < len(configs):
         other = next(str(directory) for directory in configs if directory not in trained)
-        raise InputError(f"--export: {other} trains nothing, the others do; accepted: runs of one of the two kinds")
+        raise InputError(f"--export: {other} trained nothing, the other runs did; export the two kinds separately")
     if trained:
-        runs = [compare.read(directory, _part(directory, configs[directory])) for directory in trained]
+        runs = [compare.read(directory, _results(directory, configs[directory])) for directory in trained]
         sys.stdout.write(compare.exported(options.export, runs))
         return 0
-    shown = []
-    for config in configs.values():
-        found = experiments.study(config.experiment).measure(config)
-        shown.append(tables.Table(found.header, found.rows))
+    findings = [experiments.study(config.experiment).measure(config) for config in configs.values()]
+    shown = [tables.Table(each.header, each.rows) for each in findings]
     rows = [dict(zip(table.header, row, strict=True)) for table in shown for row in table.rows]
     sys.stdout.write(tables.export(options.export, shown, rows))
     return 0
 
 
-def _known(directory: Path, config: Config) -> dict[str, Any]:
-    """What the paper reports, where the run has its data, and what the run says of it."""
+def _published(directory: Path, config: Config) -> dict[str, Any]:
+    """The paper's values and curves, if the run has its data, and the verdicts of the run on its claims."""
     study = experiments.study(config.experiment)
-    hyperparams = getattr(study, "PUBLISHED", None) if config.data == study.CONFIG.data else None
+    values = getattr(study, "PUBLISHED", None) if config.data == study.CONFIG.data else None
     verdicts = _verdicts(study, config, directory)
-    return {"hyperparams": hyperparams, "curves": curves(config), "verdicts": verdicts, "config": config}
+    return {"published": values, "curves": curves(config), "verdicts": verdicts, "config": config}
 
 
 def _verdicts(study: ModuleType, config: Config, directory: Path) -> Sequence[Any]:
-    """What the run says of its paper's claims; none of a study without."""
+    """The verdicts of the run on the paper's claims; none for a study without claims."""
     if not hasattr(study, "claims"):
         return ()
     from rnnlab import claims
-    from rnnlab.report import write as report
-    from rnnlab.stats import summary
-    from rnnlab.storage import metrics
+    from rnnlab.report.write import read_summary
+    from rnnlab.stats.summary import groups
+    from rnnlab.storage.metrics import read_metrics
 
-    shown = report.read_summary(directory)
-    found = summary.groups(metrics.read_metrics(directory / "metrics.parquet"))
+    summary = read_summary(directory)
+    measured = groups(read_metrics(directory / "metrics.parquet"))
     planned = experiments.planned(study, config.protocol) if config.protocol else study.CONFIG
-    return claims.judge(study.claims(config), found, config, planned, shown)
+    return claims.judge(study.claims(config), measured, config, planned, summary)
 
 
-def _part(directory: Path, config: Config) -> Any:
-    from rnnlab.report.write import read_part
+def _results(directory: Path, config: Config) -> Any:
+    from rnnlab.report.write import read_results
 
-    return read_part(directory, **_known(directory, config))
+    return read_results(directory, **_published(directory, config))
 
 
 def write(directory: Path, config: Any) -> int:
-    """Write the page of one run into it, and print its tables."""
+    """Write the page of one run into its directory, and print its tables."""
     from rnnlab.report.write import write_report
 
     if not isinstance(config, Config):
-        return _untrained.write(experiments.study(config.experiment), config, directory)
-    report = write_report(directory, **_known(directory, config))
+        return untrained.write(experiments.study(config.experiment), config, directory)
+    report = write_report(directory, **_published(directory, config))
     print(report.text, end="")
     figures = "   ".join(f"figure: {figure}" for figure in report.figures)
     print(f"report: {directory / 'report.html'}   {figures}")
@@ -121,7 +117,7 @@ def write(directory: Path, config: Any) -> int:
 
 
 def curves(config: Config) -> Sequence[Any]:
-    """The curves that the study's paper published, for the arms of this run; none where it has other data."""
+    """The paper's curves for the arms of this run; none with other data. Raises InputError for an unreadable file."""
     study = experiments.study(config.experiment)
-    found = study.published_curves(config) if hasattr(study, "published_curves") else ()
-    return found if config.data == study.CONFIG.data else ()
+    published = study.published_curves(config) if hasattr(study, "published_curves") else ()
+    return published if config.data == study.CONFIG.data else ()

@@ -1,32 +1,38 @@
-"""Studies that train nothing. Such a study has no CONFIG but ``SETTINGS``, a frozen dataclass whose ``experiment`` is
-its name and whose ``check()`` refuses, ``QUICK``, and ``measure(settings) -> Findings``."""
+"""Studies that train nothing.
+
+Such a study has no ``CONFIG`` but ``SETTINGS``, a frozen dataclass with the field ``experiment`` (its name) and a
+method ``check()`` that raises InputError; ``QUICK``; and ``measure(settings) -> Findings``.
+"""
 
 import argparse
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from rnnlab.config.experiment import to_json
 from rnnlab.config.overrides import override
 from rnnlab.core.errors import InputError
 
-OF_TRAINING = ("seeds", "arms", "epochs", "data", "cell")
+if TYPE_CHECKING:
+    from rnnlab.report.figures import Figure
+
+TRAINING_OPTIONS = ("seeds", "arms", "epochs", "data", "cell")
 
 
 class Findings(NamedTuple):
-    """What a study found: ``summary`` for summary.json, a table, and by name ``(records, PNG, what it shows)``."""
+    """The results of a study: fields of summary.json, a table of text cells, and figures."""
 
     summary: Mapping[str, Any]
     header: list[str]
     rows: list[list[str]]
-    pictures: Mapping[str, tuple[Sequence[Mapping[str, Any]], bytes, str]]
+    figures: Sequence["Figure"]
 
 
 def settings(study: ModuleType, options: argparse.Namespace) -> Any:
-    """The study's settings with the command's changes. Raises InputError for options that only training has."""
-    for name in OF_TRAINING:
+    """The study's settings with the options of the command. Raises InputError for options of training."""
+    for name in TRAINING_OPTIONS:
         if getattr(options, name) not in (None, []):
             raise InputError(f"--{name}: {options.name} trains nothing; accepted: --out, --quick, --set")
     changed = replace(study.SETTINGS, **study.QUICK) if options.quick else study.SETTINGS
@@ -37,7 +43,7 @@ def settings(study: ModuleType, options: argparse.Namespace) -> Any:
 
 
 def start(study: ModuleType, chosen: Any, directory: Path) -> int:
-    """Measure, and write all into a new directory."""
+    """Measure, and write everything into a new directory."""
     import jax
 
     from rnnlab.runs import run
@@ -48,28 +54,26 @@ def start(study: ModuleType, chosen: Any, directory: Path) -> int:
 
 
 def write(study: ModuleType, chosen: Any, directory: Path) -> int:
-    """Measure anew (it takes seconds, and always finds the same), write figures, page and summary, print the table."""
-    from rnnlab.report import html as page
-    from rnnlab.report.figures import csv_text
+    """Measure again (seconds, always with the same result); write figures, page and summary; print the table."""
+    from rnnlab.core.terminal import terminal_table
+    from rnnlab.report import html
+    from rnnlab.report.svg import svg
     from rnnlab.report.tables import Table
+    from rnnlab.report.write import write_figures
     from rnnlab.storage import files
 
     chosen.check()
     environment = files.read_json(directory / "env.json")
-    found: Findings = study.measure(chosen)
-    for name, (rows, picture, _) in found.pictures.items():
-        files.write_whole(directory / "figures" / f"{name}.csv", csv_text(rows).encode())
-        files.write_whole(directory / "figures" / f"{name}.png", picture)
-    shown = {f"{words}; the numbers are in figures/{name}.csv": png for name, (_, png, words) in found.pictures.items()}
-    title = f"rnnlab: {chosen.experiment}"
-    body = page.table(Table(found.header, found.rows), "results") + page.images(shown)
-    body += page.heading("Command and environment") + page.origin(environment, to_json(chosen))
-    files.write_whole(directory / "report.html", page.page(title, body).encode())
-    summary = {"experiment": chosen.experiment, "complete": True, **found.summary}
+    findings: Findings = study.measure(chosen)
+    paths = write_figures({figure.name: figure for figure in findings.figures}, directory)
+    body = html.table(Table(findings.header, findings.rows), "results")
+    for figure in findings.figures:
+        body += html.heading(figure.title) + svg(figure) + html.paragraph(f"figures/{figure.name}.csv.")
+    body += html.heading("Command and environment") + html.provenance(environment, to_json(chosen))
+    files.write_whole(directory / "report.html", html.page(f"rnnlab: {chosen.experiment}", body).encode())
+    summary = {"experiment": chosen.experiment, "complete": True, **findings.summary}
     files.write_json(directory / "summary.json", summary)
-    widths = [max(map(len, column)) for column in zip(found.header, *found.rows, strict=True)]
-    for row in (found.header, *found.rows):
-        print("  ".join(map(str.ljust, row, widths)).rstrip())
-    figures = "   ".join(f"figure: {directory / 'figures' / name}.png" for name in found.pictures)
+    print(terminal_table(findings.header, findings.rows, justify=["left"] * len(findings.header)), end="")
+    figures = "   ".join(f"figure: {path}" for path in paths)
     print(f"report: {directory / 'report.html'}   {figures}")
     return 0

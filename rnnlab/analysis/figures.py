@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from rnnlab.report.figures import finish
+from rnnlab.report.png import finish
 
 Record = Mapping[str, Any]
 MAX_COLUMNS = 5  # panels in a row of scatter plots

@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rnnlab.bench.worker import RNNLAB
-from rnnlab.report.figures import finish
+from rnnlab.core.terminal import terminal_table
+from rnnlab.report.png import finish
 
 Results = Mapping[str, Mapping[str, Mapping[str, Mapping[str, Any]]]]  # system -> workload -> runs -> record
 
@@ -64,25 +65,11 @@ def table(results: Results) -> str:
     failed = [
         f"{row['workload']} R={row['runs']} {row['system']} failed: {row['error']}" for row in all_rows if row["error"]
     ]
-    return _terminal_table(["workload", "R", "system", *columns.values()], cells) + "".join(
-        f"{line}\n" for line in failed
-    )
-
-
-def _terminal_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(box=None, header_style="bold")
-    for index, name in enumerate(header):
-        table.add_column(name, justify="left" if index in (0, 2) else "right", no_wrap=True)
-    for row in rows:
-        table.add_row(*row)
-    console = Console(highlight=False)
-    console.width = max(console.width if console.is_terminal else 160, 120)
-    with console.capture() as captured:
-        console.print(table)
-    return "".join(f"{line.rstrip()}\n" for line in captured.get().splitlines())
+    return terminal_table(
+        ["workload", "R", "system", *columns.values()],
+        cells,
+        justify=["left", "right", "left", *["right"] * len(columns)],
+    ) + "".join(f"{line}\n" for line in failed)
 
 
 def _cell(name: str, value: Any) -> str:

@@ -108,7 +108,7 @@ def _steps(group: Group, success_threshold: Mapping[str, Any] | None) -> np.ndar
     values = group.values.get(("validation", success_threshold["metric"])) if success_threshold else None
     if success_threshold is None or values is None:
         return np.full(len(group.seeds), np.nan)
-    column = stats.first_reached(values, success_threshold["least"])
+    column = stats.first_reached(values, success_threshold["threshold"])
     return np.where((column >= 0) & ~group.diverged, group.steps[column].astype(float), _NEVER)
 
 
@@ -138,11 +138,11 @@ def paths_diverged(group: Group, reference: Group, tolerance: float = 0.01) -> C
     end = last("validation", "param_distance")(group)
     measured = np.isfinite(first) & np.isfinite(end)
     count, n = int(((first <= threshold) & (end > threshold) & measured).sum()), int(measured.sum())
-    proportion = stats.fraction_interval(count, n)
+    proportion = stats.proportion_interval(count, n)
     largest = float(np.max(end[measured], initial=0.0))
     label = f"fraction of {group.arm} whose paths diverge (largest distance {largest:.3g}, threshold {threshold:.3g})"
     p = math.nan if not n or math.isnan(threshold) else 0.0 if count else 0.5**n
     return Comparison(
-        label, proportion.fraction, proportion.low, proportion.high, n, p, count > 0,
+        label, proportion.proportion, proportion.low, proportion.high, n, p, count > 0,
         lambda level: -math.log2(1 - level),
     )  # fmt: skip

@@ -11,6 +11,7 @@ from rnnlab import stats
 from rnnlab.claims.comparisons import Comparison
 from rnnlab.claims.run_values import best
 from rnnlab.config.experiment import Config
+from rnnlab.core.terminal import terminal_table
 from rnnlab.stats.summary import Group
 
 ALPHA = 0.05  # probability of a verdict without an effect, per claim; not shared among claims
@@ -189,21 +190,6 @@ def text(verdicts: Sequence[Verdict]) -> str:
         (verdict.name, verdict.outcome, "; ".join(filter(None, (verdict.measured, verdict.to_decide))))
         for verdict in verdicts
     ]
-    return _terminal_table(("claim", "verdict", "measured (95 % CI)"), rows, title="Claims of the paper")
-
-
-def _terminal_table(header: Sequence[str], rows: Sequence[Sequence[str]], title: str) -> str:
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(box=None, header_style="bold", title=title, title_justify="left", padding=(0, 1))
-    for index, name in enumerate(header):
-        table.add_column(name, no_wrap=index < 2)
-    for row in rows:
-        table.add_row(*row)
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console.width = 160
-    with console.capture() as captured:
-        console.print(table)
-    return captured.get()
+    return terminal_table(
+        ("claim", "verdict", "measured (95 % CI)"), rows, title="Claims of the paper", justify=("left", "left", "left")
+    )

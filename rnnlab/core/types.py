@@ -7,8 +7,6 @@ S steps of an epoch. A name with three axes or more carries them as a suffix: ``
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import numpy as np
-
 if TYPE_CHECKING:  # data sets are read without JAX
     from jax import Array
 else:
@@ -76,36 +74,6 @@ class Dataset(NamedTuple):
     def has_token_inputs(self) -> bool:
         """Whether the inputs are ids, which can be embedded, rather than features."""
         return self.vocabulary is not None or getattr(self.train.inputs, "ndim", 3) == 2
-
-
-class Curve(NamedTuple):
-    """What a paper or its author reports of one arm over training."""
-
-    label: str
-    arm: str  # ours that it is set beside
-    split: str
-    metric: str
-    values: Mapping[int, float]  # by epoch, counted from 1
-
-
-class MetricSums(NamedTuple):
-    """What metrics are made of: sums over examples (or characters), divided once, outside."""
-
-    loss: Array  # nats, or squared error
-    correct: Array
-    count: Array  # type: ignore[assignment]  # a tuple has a method of this name
-    solved: Array | None = None  # what the examples weigh of which every asked step is right; None: not summed
-
-
-class Task(NamedTuple):
-    """Loss and metrics: ``sums(logits, targets, weights) -> MetricSums``; ``metrics(MetricSums) -> {name: value}``."""
-
-    per_step: bool  # the readout answers at every step, not only at the last valid one
-    sums: Callable[[Array, Array, Array], MetricSums]
-    metrics: Callable[[MetricSums], dict[str, np.ndarray]]
-    headline: str  # the metric that tables show
-    higher_is_better: bool
-    success_metric: str = ""  # the metric, a fraction, that a goal is set in; "": none
 
 
 class Model(NamedTuple):

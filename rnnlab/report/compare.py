@@ -1,92 +1,89 @@
-"""Several runs in one report: their arms side by side, where their numbers may be."""
+"""Several runs in one report: arms side by side where their results are comparable."""
 
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from rnnlab.report import html as page
-from rnnlab.report import tables
+from rnnlab.report import html, tables
 from rnnlab.report import write as report
-from rnnlab.report.sections import Part, section, text
-from rnnlab.report.tables import Table, label
+from rnnlab.report.sections import Results, section, text
+from rnnlab.report.tables import Table, row_label
 from rnnlab.storage import files
 
 
-class Recorded(NamedTuple):
-    """A run's directory, opened for comparing."""
+class OpenedRun(NamedTuple):
+    """A run directory with its results, environment and configuration."""
 
     directory: Path
-    part: Part
+    results: Results
     environment: Any
     config: str
 
 
-def read(directory: Path, part: Part) -> Recorded:
-    """``part`` is what `report.read_part` gives of the directory. Raises InputError for a file that is not readable."""
+def read(directory: Path, results: Results) -> OpenedRun:
+    """The run in ``directory`` with its `report.read_results`. Raises InputError for an unreadable file."""
     environment = files.read_json(directory / "env.json")
-    return Recorded(directory, part, environment, files.read_text(directory / "config.json"))
+    return OpenedRun(directory, results, environment, files.read_text(directory / "config.json"))
 
 
-def names(runs: Sequence[Recorded]) -> list[str]:
-    """What the runs are called: the last part of their path, or as much of it as tells them apart."""
+def names(runs: Sequence[OpenedRun]) -> list[str]:
+    """A name for each run: the last part of its path, or as many parts as make the names different."""
     paths = [run.directory.resolve().parts for run in runs]
-    for depth in range(1, max(map(len, paths), default=1) + 1):
-        found = ["/".join(path[-depth:]) for path in paths]
-        if len(set(found)) == len(found):
+    shortest: list[str] = []
+    for depth in range(1, max(map(len, paths), default=0) + 1):
+        shortest = ["/".join(path[-depth:]) for path in paths]
+        if len(set(shortest)) == len(shortest):
             break
-    return found if runs else []
+    return shortest
 
 
-def like(run: Recorded) -> dict[str, Any]:
-    """What two runs must share for their numbers to stand side by side: data, headline number and goal."""
-    known = run.environment.get("dataset") if isinstance(run.environment, dict) else None
-    data = {name: known.get(name) for name in ("name", "source", "task")} if isinstance(known, dict) else None
-    data = data or {"name": f"unknown, of {run.directory}"}  # then the run is like no other
-    return {
-        "data": data,
-        "headline number": run.part.summary["headline"],
-        "success_threshold": run.part.summary["success_threshold"],
-    }
+def comparison_key(run: OpenedRun) -> dict[str, Any]:
+    """What comparable runs share: data, headline metric and success threshold."""
+    dataset = run.environment.get("dataset") if isinstance(run.environment, dict) else None
+    data = {name: dataset.get(name) for name in ("name", "source", "task")} if isinstance(dataset, dict) else None
+    data = data or {"name": f"unknown, of {run.directory}"}  # comparable with no other run
+    summary = run.results.summary
+    return {"data": data, "headline": summary["headline"], "success threshold": summary["success_threshold"]}
 
 
-def parts(runs: Sequence[Recorded]) -> list[tuple[list[Recorded], Part]]:
-    """The runs in groups that `like` tells, each as one part whose arms are called ``run: arm``. Nothing is pooled."""
-    kinds: dict[str, list[tuple[str, Recorded]]] = {}
+def comparable(runs: Sequence[OpenedRun]) -> list[tuple[list[OpenedRun], Results]]:
+    """The runs by `comparison_key`, each kind as one `Results` whose arms are named ``run: arm``. Nothing is pooled."""
+    kinds: dict[str, list[tuple[str, OpenedRun]]] = {}
     for name, run in zip(names(runs), runs, strict=True):
-        kinds.setdefault(json.dumps(like(run), sort_keys=True, default=str), []).append((name, run))
+        kinds.setdefault(json.dumps(comparison_key(run), sort_keys=True, default=str), []).append((name, run))
     return [([run for _, run in kind], _merged(kind)) for kind in kinds.values()]
 
 
-def _merged(kind: Sequence[tuple[str, Recorded]]) -> Part:
-    def called(name: str, arm: str) -> str:
-        return label({"run": name, "arm": arm})
+def _merged(kind: Sequence[tuple[str, OpenedRun]]) -> Results:
+    def label(name: str, arm: str) -> str:
+        return row_label({"run": name, "arm": arm})
 
-    first = kind[0][1].part.summary
-    results = [{"run": name, **row} for name, run in kind for row in run.part.summary["results"]]
-    arms = {called(n, arm): known for n, run in kind for arm, known in run.part.summary["arms"].items()}
+    named = [(name, run.results) for name, run in kind]
+    summaries = [results.summary for _, results in named]
     merged: Mapping[str, Any] = {
-        **first, "complete": all(run.part.summary["complete"] for _, run in kind), "arms": arms, "results": results,
-        "experiment": ", ".join(dict.fromkeys(run.part.summary["experiment"] for _, run in kind)),
-    }  # fmt: skip
-    return Part(
+        **summaries[0],
+        "experiment": ", ".join(dict.fromkeys(summary["experiment"] for summary in summaries)),
+        "complete": all(summary["complete"] for summary in summaries),
+        "arms": {label(name, arm): d for name, results in named for arm, d in results.summary["arms"].items()},
+        "results": [{"run": name, **row} for name, results in named for row in results.summary["results"]],
+    }
+    return Results(
         merged,
-        [group._replace(arm=called(name, group.arm)) for name, run in kind for group in run.part.found],
-        [{**row, "arm": called(name, row["arm"])} for name, run in kind for row in run.part.diverged],
-        {(called(n, a), rate): v for n, run in kind for (a, rate), v in (run.part.published or {}).items()} or None,
-        [curve._replace(arm=called(name, curve.arm)) for name, run in kind for curve in run.part.curves],
+        [group._replace(arm=label(name, group.arm)) for name, results in named for group in results.groups],
+        [{**row, "arm": label(name, row["arm"])} for name, results in named for row in results.diverged],
+        {(label(n, a), rate): v for n, results in named for (a, rate), v in (results.published or {}).items()} or None,
+        [curve._replace(arm=label(name, curve.arm)) for name, results in named for curve in results.curves],
         (),
-        [f"{name}: {note}" for name, run in kind for note in run.part.notes],
+        [f"{name}: {note}" for name, results in named for note in results.notes],
     )
 
 
-def apart(first: Recorded, other: Recorded) -> str:
-    """Why the numbers of two runs do not stand side by side, in a sentence."""
-    ours, theirs = like(first), like(other)
-    said = [
-        f"{name} ({_short(theirs[name])}; above: {_short(ours[name])})" for name in ours if ours[name] != theirs[name]
-    ]
-    return f"Not set beside the runs above, from which they differ in {', '.join(said)}."
+def difference_text(first: OpenedRun, other: OpenedRun) -> str:
+    """Why two runs are not comparable, in a sentence."""
+    ours, theirs = comparison_key(first), comparison_key(other)
+    reasons = [f"{k} ({_short(theirs[k])}; above: {_short(ours[k])})" for k in ours if ours[k] != theirs[k]]
+    return f"Not comparable with the runs above: different {', '.join(reasons)}."
 
 
 def _short(value: Any) -> str:
@@ -98,52 +95,49 @@ def _short(value: Any) -> str:
     return "none" if value is None else str(value).replace("_", " ")
 
 
-def provenance(runs: Sequence[Recorded]) -> Table:
-    """A row for each run: where it lies, and on what it ran."""
-    keys = ("git", "devices", "python", "packages")
+def environments(runs: Sequence[OpenedRun]) -> Table:
+    """A row for each run: its directory, code version, devices, Python and JAX."""
     rows = []
     for name, run in zip(names(runs), runs, strict=True):
-        known = run.environment if isinstance(run.environment, dict) else {}
-        devices, packages = known.get("devices") or [], known.get("packages") or {}
+        recorded = run.environment if isinstance(run.environment, dict) else {}
+        devices, packages = recorded.get("devices") or [], recorded.get("packages") or {}
         jax = packages.get("jax") if isinstance(packages, dict) else None
-        rows.append([name, str(run.directory), *(str(known.get(k) or "-")[:12] for k in keys[:1]),
-                     ", ".join(f"{devices.count(d)} x {d}" for d in dict.fromkeys(devices)),
-                     str(known.get("python") or "-"), str(jax or "-")])  # fmt: skip
+        counted = ", ".join(f"{devices.count(device)} x {device}" for device in dict.fromkeys(devices))
+        git, python = (str(recorded.get(key) or "-") for key in ("git", "python"))
+        rows.append([name, str(run.directory), git[:12], counted, python, str(jax or "-")])
     return Table(["run", "directory", "git", "devices", "python", "jax"], rows)
 
 
-def write(runs: Sequence[Recorded], out: Path) -> str:
-    """Write the page and the figures of the comparison into ``out``; what a terminal shows of it."""
-    found, shown, body = parts(runs), "", ""
-    for index, (kind, part) in enumerate(found):
-        why = apart(found[0][0][0], kind[0]) if index else ""
+def write(runs: Sequence[OpenedRun], out: Path) -> str:
+    """Write the page and the figures of the comparison into ``out``; the text for a terminal."""
+    kinds, shown, body = comparable(runs), "", ""
+    for index, (kind, results) in enumerate(kinds):
+        reason = difference_text(kinds[0][0][0], kind[0]) if index else ""
         suffix = f"_{index + 1}" if index else ""
-        report.write_figures(part, out, suffix)
-        called = ", ".join(dict.fromkeys(row["run"] for row in part.summary["results"]))
-        body += page.heading(f"{part.summary['experiment']}: {called}") + (
-            page.paragraph(why, note=True) if why else ""
-        )
+        figures = results.figures()
+        report.write_figures(figures, out, suffix)
+        run_names = ", ".join(dict.fromkeys(row["run"] for row in results.summary["results"]))
+        body += html.heading(f"{results.summary['experiment']}: {run_names}")
+        body += html.paragraph(reason, note=True) if reason else ""
         for name, run in zip(names(runs), runs, strict=True):
-            if run.part.verdicts and run.directory in [other.directory for other in kind]:
-                body += page.heading(name, 3) + page.claims(run.part.verdicts, 4)
-        body += section(part, 3, suffix)
-        shown += ("\n" if index else "") + (f"{why}\n" if why else "") + text(part)
-    body += page.heading("Commands and environments") + page.table(provenance(runs), "where the runs lie")
-    if len({json.dumps(row[2:]) for row in provenance(runs).rows}) > 1:
-        body += page.paragraph(
-            "Code, devices or versions differ: times, and numbers in their last digits, may too.", True
-        )
+            if run.results.verdicts and run.directory in [other.directory for other in kind]:
+                body += html.heading(name, 3) + html.claims(run.results.verdicts, 4)
+        body += section(results, figures, 3, suffix)
+        shown += ("\n" if index else "") + (f"{reason}\n" if reason else "") + text(results)
+    shown_environments = environments(runs)
+    body += html.heading("Commands and environments") + html.table(shown_environments, "environments of the runs")
+    if len({json.dumps(row[2:]) for row in shown_environments.rows}) > 1:
+        body += html.paragraph("Code, devices or versions differ, so times and last digits may differ.", note=True)
     for name, run in zip(names(runs), runs, strict=True):
-        body += page.heading(name, 3) + page.origin(run.environment, run.config)
-    title = "rnnlab: " + ", ".join(dict.fromkeys(part.summary["experiment"] for _, part in found))
-    files.write_whole(out / "report.html", page.page(title, body).encode())
+        body += html.heading(name, 3) + html.provenance(run.environment, run.config)
+    title = "rnnlab: " + ", ".join(dict.fromkeys(results.summary["experiment"] for _, results in kinds))
+    files.write_whole(out / "report.html", html.page(title, body).encode())
     return shown
 
 
-def exported(kind: str, runs: Sequence[Recorded]) -> str:
-    """The results of all runs as CSV, JSON or LaTeX (a tabular for each of `parts`); with several, by run."""
-    merged = [part for _, part in parts(runs)] if len(runs) > 1 else [run.part for run in runs]
-    shown = [tables.table(part.summary, part.published) for part in merged]
-    return tables.export(
-        kind, shown, [row for part in merged for row in tables.records_of(part.summary, part.published)]
-    )
+def exported(kind: str, runs: Sequence[OpenedRun]) -> str:
+    """The results of all runs as CSV, JSON or LaTeX (a tabular for each of `comparable`)."""
+    merged = [results for _, results in comparable(runs)] if len(runs) > 1 else [run.results for run in runs]
+    shown = [tables.table(results.summary, results.published) for results in merged]
+    rows = [row for results in merged for row in tables.flat_rows(results.summary, results.published)]
+    return tables.export(kind, shown, rows)

@@ -1,251 +1,185 @@
-"""The figures of a run: curves with bands as PNG, and the data behind them."""
+"""A figure as data: panels of lines, or strips of dots. `rnnlab.report.png`, `rnnlab.report.svg` and a CSV render it."""
 
-import csv
-import io
-import re
-from collections.abc import Callable, Mapping, Sequence
-from itertools import product
-from typing import Any
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
-import numpy as np
+from rnnlab.stats import Interval
 
-from rnnlab.stats import mean_interval
-from rnnlab.stats.summary import Group
-from rnnlab.storage.metrics import DIVERGED_AT
-
-LAG = re.compile(r"(?P<what>.+)_lag_(?P<lag>\d+)")  # a metric that a probe measures at several lags, by its name
-OF_TASKS = {
-    "loss",
-    "accuracy",
-    "bits_per_character",
-    "solved",
-    "gap",
-    DIVERGED_AT,
-}  # every other metric comes from a probe
+COLORS = ("#0069a8", "#c44e00", "#00805c", "#a83a80", "#806000", "#6a45c0", "#2b8aa8", "#444444")
+DASHES = ((), (7, 3), (2, 2), (9, 3, 2, 3))  # so that lines differ without color too
+PUBLISHED_DASH = (1, 4)
 
 
-def loss_curves(found: Sequence[Group]) -> list[dict[str, Any]]:
-    """One record for each group, split and epoch: mean, low, high and n of the task's loss over living runs."""
-    points = _curves(found, lambda split, metric: metric == "loss")
-    return [{name: value for name, value in point.items() if name != "metric"} for point in points]
+class Line(NamedTuple):
+    """Means over runs by x, with the ends of their intervals and the runs behind them."""
+
+    label: str
+    style: int  # selects color and dashes
+    x: Sequence[float]  # [X]
+    mean: Sequence[float]  # [X]
+    low: Sequence[float] = ()  # [X], or none
+    high: Sequence[float] = ()
+    runs: Sequence[Sequence[float]] = ()  # [R][X]
+    published: bool = False
+
+    @property
+    def color(self) -> int:
+        """Index into COLORS."""
+        return self.style % len(COLORS)
+
+    @property
+    def dash(self) -> tuple[int, ...]:
+        """Lengths of dashes and gaps; empty: solid."""
+        return PUBLISHED_DASH if self.published else DASHES[(self.style + self.style // len(COLORS)) % len(DASHES)]
+
+    @property
+    def legend(self) -> str:
+        """The label with the number of runs."""
+        return (
+            f"{self.label} (published)" if self.published else self.label + f" (n={len(self.runs)})" * bool(self.runs)
+        )
 
 
-def probe_curves(found: Sequence[Group]) -> list[dict[str, Any]]:
-    """The same of every metric that a probe measured (rnnlab.train.probes), epoch 0 included; not those of lags."""
-    return _curves(found, lambda split, metric: metric not in OF_TASKS and not LAG.fullmatch(metric))
+class Panel(NamedTuple):
+    """Lines on common axes.
 
-
-def lag_curves(found: Sequence[Group]) -> list[dict[str, Any]]:
-    """A record for each group, metric ``X_lag_K`` and lag K, before training (epoch 0) and after the last epoch."""
-    points = []
-    for point in _curves(found, lambda split, metric: bool(LAG.fullmatch(metric))):
-        name = LAG.fullmatch(point["metric"])
-        assert name is not None
-        points.append({**point, "metric": name["what"], "lag": int(name["lag"])})
-    last: dict[Any, int] = {}
-    for point in points:
-        line = _line(point, "epoch", "lag")
-        last[line] = max(point["epoch"], last.get(line, 0))
-    return [point for point in points if point["epoch"] in (0, last[_line(point, "epoch", "lag")])]
-
-
-def _line(point: Mapping[str, Any], *without: str) -> tuple[Any, ...]:
-    """What a point's line is known by: all that it has but its numbers and ``without``."""
-    return tuple(value for name, value in point.items() if name not in ("mean", "low", "high", "n", *without))
-
-
-def _curves(found: Sequence[Group], wanted: Callable[[str, str], bool]) -> list[dict[str, Any]]:
-    names = list(dict.fromkeys(name for group in found for name in group.hyperparams))
-    points = []
-    for group in found:
-        for (split, metric), values in group.values.items():
-            if not wanted(split, metric):
-                continue
-            for column, epoch in enumerate(group.epochs):
-                if np.isnan(values[:, column]).all():  # before training only probes measure
-                    continue
-                known = {"arm": group.arm, **{name: group.hyperparams.get(name, "") for name in names}}
-                interval = mean_interval(values[~group.diverged, column])
-                points.append({**known, "split": split, "metric": metric, "epoch": int(epoch), **interval._asdict()})
-    return points
-
-
-def csv_text(points: Sequence[Mapping[str, Any]]) -> str:
-    """Records that share their keys, as CSV with a header."""
-    text = io.StringIO()
-    writer = csv.DictWriter(text, points[0] if points else ["arm"], lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(points)
-    return text.getvalue()
-
-
-def draw_curves(points: Sequence[Mapping[str, Any]], title: str) -> bytes:
-    """A PNG of the training and the validation loss: a pair of panels for each combination of swept numbers."""
-    import matplotlib
-    from matplotlib.figure import Figure
-
-    fixed = ("arm", "split", "epoch", "mean", "low", "high", "n")
-    names = [name for name in (points[0] if points else {}) if name not in fixed]
-    names = [name for name in names if len({point[name] for point in points}) > 1]
-    sweeps = list(dict.fromkeys(tuple(point[name] for name in names) for point in points)) or [()]
-    arms = list(dict.fromkeys(point["arm"] for point in points))
-    palette = matplotlib.colormaps["tab10" if len(arms) <= 10 else "tab20"]
-    held_out = "validation" if any(point["split"] == "validation" for point in points) else "test"
-    splits = ("train", held_out)
-    rows, columns = (len(splits), len(sweeps)) if len(sweeps) > 1 else (1, len(splits))
-    figure = Figure(figsize=(2.2 + 4.2 * columns, 0.8 + 3.2 * rows), layout="constrained", dpi=110)
-    axes = figure.subplots(rows, columns, sharex=True, sharey="row" if len(sweeps) > 1 else True, squeeze=False)
-    for panel, (split, hyperparams) in zip(axes.flat, product(splits, sweeps), strict=True):
-        for index, arm in enumerate(arms):
-            here = [
-                point
-                for point in points
-                if (point["arm"], point["split"], tuple(point[name] for name in names)) == (arm, split, hyperparams)
-            ]
-            if not here:
-                continue
-            epochs = [point["epoch"] for point in here]
-            panel.plot(
-                epochs,
-                [point["mean"] for point in here],
-                ("-", "--")[index // palette.N % 2],
-                color=palette(index % palette.N),
-                label=f"{arm} (n={max(point['n'] for point in here)})",
-                linewidth=1.6,
-                marker="o" if len(epochs) == 1 else None,
-            )
-            low, high = [point["low"] for point in here], [point["high"] for point in here]
-            panel.fill_between(epochs, low, high, color=palette(index % palette.N), alpha=0.2, linewidth=0)
-        panel.grid(alpha=0.25)
-        panel.xaxis.get_major_locator().set_params(integer=True)
-        panel.set(xlabel="epoch", ylabel=f"{split} loss")
-        known = [f"{name}={value:g}" for name, value in zip(names, hyperparams, strict=True) if value != ""]
-        panel.set_title(", ".join(known), size=9)
-    return finish(figure, title, size=9)
-
-
-def draw_probes(points: Sequence[Mapping[str, Any]], title: str) -> bytes:
-    """A PNG: a panel a metric, a line for each arm and combination of swept numbers, with its band.
-
-    Distances are drawn on a logarithmic scale, where zero lies on the lower edge.
+    Scales: ``linear``; ``integer`` (linear, ticks at whole numbers); ``log1p`` (log10(1 + x), ticks at 0 and powers of
+    ten); ``log`` (zero lies on the lower edge); ``decades`` (values are log10 already).
     """
-    import matplotlib
-    from matplotlib.figure import Figure
 
-    fixed = ("arm", "split", "metric", "epoch", "mean", "low", "high", "n")
-    names = [name for name in points[0] if name not in fixed]
-    names = [name for name in names if len({point[name] for point in points}) > 1]
-    metrics = list(dict.fromkeys(point["metric"] for point in points))
-    lines = list(dict.fromkeys((point["arm"], *(point[name] for name in names)) for point in points))
-    figure = Figure(figsize=(2.4 + 4.0 * len(metrics), 4.0), layout="constrained", dpi=110)
-    palette = matplotlib.colormaps["viridis" if len(lines) > 10 else "tab10"]
-    colors = [palette(i / max(1, len(lines) - 1)) if len(lines) > 10 else palette(i) for i in range(len(lines))]
-    for axes, metric in zip(figure.subplots(1, len(metrics), squeeze=False).flat, metrics, strict=True):
-        here = [point for point in points if point["metric"] == metric]
-        for line, color in zip(lines, colors, strict=True):
-            mine = [point for point in here if (point["arm"], *(point[name] for name in names)) == line]
-            swept = " ".join(f"{n}={v:g}" for n, v in zip(names, line[1:], strict=True) if v != "")
-            x, label = [point["epoch"] for point in mine], f"{line[0]} {swept}".strip()
-            axes.plot(x, [point["mean"] for point in mine], color=color, label=label, linewidth=1.6)
-            low, high = [point["low"] for point in mine], [point["high"] for point in mine]
-            axes.fill_between(x, low, high, color=color, alpha=0.15, linewidth=0)
-        if metric.endswith("distance") and any(point["mean"] > 0 for point in here):
-            axes.set_yscale("log", nonpositive="clip")
-        axes.set(xlabel="epoch", ylabel=metric.replace("_", " "))
-        axes.xaxis.get_major_locator().set_params(integer=True)
-        axes.grid(alpha=0.25)
-    return finish(figure, title)
+    title: str
+    x_label: str
+    lines: Sequence[Line]
+    x_scale: str = "integer"
+    y_scale: str = "linear"
+    y_limits: tuple[float, float] | None = None  # in units of the axis; None: those of the lines
 
 
-def draw_lags(points: Sequence[Mapping[str, Any]], title: str) -> bytes:
-    """A PNG of what was measured by lag: at initial values on the left, after the last epoch on the right.
+class Figure(NamedTuple):
+    """Panels in rows of ``columns``, and the ``rows`` of its CSV."""
 
-    A line for each arm and combination of swept numbers, with its band. Metrics called ``log10_X`` are drawn as X on a
-    logarithmic scale. The lag is on one too, but for lag 0.
+    name: str  # of its files
+    title: str
+    panels: Sequence[Panel]
+    columns: int
+    rows: Sequence[Mapping[str, Any]]
+
+
+class Strip(NamedTuple):
+    """The finite values of one group, a dot each."""
+
+    label: str
+    style: int
+    seeds: Sequence[int]
+    values: Sequence[float]
+    interval: Interval
+    published: float | None
+    text: str  # the interval and the counts, in words
+
+
+class StripFigure(NamedTuple):
+    """A strip for each group on a common axis, and the ``rows`` of its CSV."""
+
+    name: str
+    title: str
+    x_label: str
+    strips: Sequence[Strip]
+    rows: Sequence[Mapping[str, Any]]
+
+
+class Axis(NamedTuple):
+    """An axis from ``low`` to ``high`` in its own units, with ticks ``(place, label)``."""
+
+    scale: str
+    low: float
+    high: float
+    ticks: Sequence[tuple[float, str]]
+    smallest: float = 1.0  # the smallest positive value, where zero is drawn on a log scale
+
+    def place(self, value: float) -> float:
+        """``value`` in the units of the axis."""
+        if self.scale == "log1p":
+            return math.log10(1 + value)
+        return math.log10(max(value, self.smallest)) if self.scale == "log" else value
+
+    def fraction(self, value: float) -> float:
+        """Where ``value`` lies between ``low`` (0) and ``high`` (1); values beyond lie on the ends."""
+        return min(max((self.place(value) - self.low) / (self.high - self.low), 0.0), 1.0)
+
+
+def x_axis(panel: Panel) -> Axis:
+    """The axis of x, from the first to the last x of any line."""
+    axis = Axis(panel.x_scale, 0.0, 1.0, ())
+    xs = [x for line in panel.lines for x in line.x]
+    low, high = axis.place(min(xs)), axis.place(max(xs))
+    low, high = (low, high) if low < high else (low - 0.5, high + 0.5)
+    if panel.x_scale == "log1p":
+        candidates: list[float] = [0, *(10**k for k in range(12))]
+    else:
+        candidates = [x for x in round_ticks(low, high) if panel.x_scale == "linear" or x % 1 == 0]
+    ticks = [(axis.place(x), f"{x:g}") for x in candidates if low <= axis.place(x) <= high]
+    return axis._replace(low=low, high=high, ticks=ticks)
+
+
+def y_axis(panel: Panel) -> Axis | None:
+    """The axis of y; None where there is nothing to draw.
+
+    It ends where single runs and means do: the intervals of two or three seeds would hide everything else.
     """
-    import matplotlib
-    from matplotlib.figure import Figure
-
-    fixed = ("arm", "split", "metric", "epoch", "lag", "mean", "low", "high", "n")
-    names = [name for name in points[0] if name not in fixed]
-    names = [name for name in names if len({point[name] for point in points}) > 1]
-    lines = list(dict.fromkeys((point["arm"], *(point[name] for name in names)) for point in points))
-    metrics = list(dict.fromkeys(point["metric"] for point in points))
-    stages = {"at initial values": False, "after the last epoch": True}
-    stages = {words: late for words, late in stages.items() if any((p["epoch"] > 0) == late for p in points)}
-    size = (2.4 + 4.2 * len(stages), 0.6 + 3.6 * len(metrics))
-    figure = Figure(figsize=size, layout="constrained", dpi=110)
-    palette = matplotlib.colormaps["tab10" if len(lines) <= 10 else "tab20"]
-    panels = figure.subplots(len(metrics), len(stages), sharex=True, sharey="row", squeeze=False)
-    for axes, (metric, (words, late)) in zip(panels.flat, product(metrics, stages.items()), strict=True):
-        axes.set_xscale("symlog", linthresh=1)
-        axes.set_yscale("log" if metric.startswith("log10_") else "linear")
-        for index, line in enumerate(lines):
-            mine = [
-                p
-                for p in points
-                if (p["arm"], *(p[name] for name in names)) == line and (p["metric"], p["epoch"] > 0) == (metric, late)
-            ]
-            mine.sort(key=lambda point: point["lag"])
-            x = [point["lag"] for point in mine]
-            mean, low, high = (np.array([point[name] for point in mine]) for name in ("mean", "low", "high"))
-            if metric.startswith("log10_"):
-                mean, low, high = (10.0**values for values in (mean, low, high))
-            swept = " ".join(f"{name}={v:g}" for name, v in zip(names, line[1:], strict=True) if v != "")
-            style = ("-", "--")[index // palette.N % 2]
-            color = palette(index % palette.N)
-            axes.plot(x, mean, style, color=color, label=f"{line[0]} {swept}".strip(), linewidth=1.6)
-            axes.fill_between(x, low, high, color=color, alpha=0.15, linewidth=0)
-        axes.set(xlabel="lag in steps", title=words)
-        axes.xaxis.set_major_formatter("{x:g}")
-        axes.set_xlim(left=0)
-        axes.grid(alpha=0.25)
-    for row, metric in zip(panels, metrics, strict=True):
-        row[0].set_ylabel(metric.removeprefix("log10_").replace("_", " "))
-        means = [point["mean"] for point in points if point["metric"] == metric and np.isfinite(point["mean"])]
-        if metric.startswith("log10_") and means:  # the band of two or three seeds spans any number of decades
-            row[0].set_ylim(10.0 ** (min(means) - 1), 10.0 ** (max(means) + 1))
-    return finish(figure, title)
+    values = _values(panel.lines)
+    if not values:
+        return None
+    positive = [y for y in values if y > 0]
+    scale = panel.y_scale if panel.y_scale != "log" or positive else "linear"
+    axis = Axis(scale, 0.0, 1.0, (), min(positive, default=1.0))
+    low, high = panel.y_limits or limits_of([axis.place(y) for y in values]) or (0.0, 1.0)
+    places = round_ticks(low, high)
+    whole = [place for place in places if place == int(place)]
+    if scale in ("log", "decades"):
+        ticks = [(p, f"1e{p:g}") for p in whole] if len(whole) > 1 else [(p, f"{10**p:.2g}") for p in places]
+    else:
+        ticks = [(place, f"{place:g}") for place in places]
+    return axis._replace(low=low, high=high, ticks=ticks)
 
 
-def finish(figure: Any, title: str, size: int = 8) -> bytes:
-    """The PNG of ``figure`` under ``title``, with one legend of ``size`` for all its panels beside them, where they
-    name anything."""
-    handles: dict[str, Any] = {}
-    for axes in figure.axes:
-        drawn, labels = axes.get_legend_handles_labels()
-        handles |= dict(zip(labels, drawn, strict=True))
-    if handles:
-        figure.legend(handles.values(), handles.keys(), loc="outside right center", frameon=False, fontsize=size)
-    figure.suptitle(title, size=11)
-    return _png(figure)
+def strip_axis(figure: StripFigure) -> Axis | None:
+    """The common axis of the strips, from the lowest to the highest value or published value."""
+    values = [v for strip in figure.strips for v in (*strip.values, strip.published) if v is not None]
+    limits = limits_of(values, 0.06)
+    return Axis("linear", *limits, [(place, f"{place:g}") for place in round_ticks(*limits, 5)]) if limits else None
 
 
-def _png(figure: Any) -> bytes:
-    target = io.BytesIO()
-    figure.savefig(target, format="png")
-    return target.getvalue()
+def y_limits(lines: Sequence[Line]) -> tuple[float, float] | None:
+    """Lowest and highest value of any single run or mean, with a margin; None without finite values."""
+    return limits_of(_values(lines))
 
 
-def draw_seeds(records: Sequence[Mapping[str, Any]], headline: str) -> bytes:
-    """A PNG: every live run of ``records`` (of `tables.every_seed`) a dot, a row for each arm and its numbers."""
-    from matplotlib.figure import Figure
+def _values(lines: Sequence[Line]) -> list[float]:
+    return [y for line in lines for row in (*line.runs, line.mean) for y in row if math.isfinite(y)]
 
-    fixed = ("arm", "seed", "diverged", headline)
-    names = [name for name in records[0] if name not in fixed]
-    names = [name for name in names if len({record[name] for record in records}) > 1]
-    rows: dict[str, list[float]] = {}
-    for record in records:
-        swept = [f"{name}={record[name]:g}" for name in names if record[name] != ""]
-        rows.setdefault(" ".join([record["arm"], *swept]), []).append(record[headline])
-    figure = Figure(figsize=(7.5, 1.1 + 0.34 * len(rows)), layout="constrained", dpi=110)
-    axes = figure.subplots()
-    for height, values in enumerate(rows.values()):
-        axes.plot(values, [height] * len(values), "o", alpha=0.6, markersize=5)
-        interval = mean_interval(np.array(values))
-        axes.plot([interval.low, interval.high], [height, height], color="black", linewidth=1)
-        axes.plot(interval.mean, height, "|", color="black", markersize=14)
-    axes.set_yticks(range(len(rows)), list(rows))
-    axes.set(ylim=(len(rows) - 0.5, -0.5), xlabel=headline.replace("_", " "))
-    axes.grid(alpha=0.25, axis="x")
-    return _png(figure)
+
+def limits_of(values: Sequence[float], margin: float = 0.03) -> tuple[float, float] | None:
+    """Lowest and highest of ``values``, with a margin as a fraction of their range; None without values."""
+    if not values:
+        return None
+    low, high = min(values), max(values)
+    space = margin * (high - low) or 0.05 * abs(high) or 1.0
+    return low - space, high + space
+
+
+def round_ticks(low: float, high: float, most: int = 6) -> list[float]:
+    """At most about ``most`` numbers from ``low`` to ``high``, 1, 2 or 5 times a power of ten apart."""
+    rough = (high - low) / (most - 1)
+    power = 10.0 ** math.floor(math.log10(rough))
+    step = next(factor * power for factor in (1, 2, 5, 10, 20) if factor * power >= rough * 0.999)
+    first = math.ceil(low / step - 1e-9)
+    return [round(i * step, 12) for i in range(first, math.floor(high / step + 1e-9) + 1)]
+
+
+def legend_lines(panels: Sequence[Panel]) -> list[Line]:
+    """One line for each entry of the legend, in the order of the panels."""
+    lines = {
+        (line.legend, line.style, line.published): line for panel in reversed(panels) for line in panel.lines[::-1]
+    }
+    return list(lines.values())[::-1]

@@ -1,17 +1,19 @@
-"""One self-contained HTML page: no script, no font, no address. Dark or light as the reader has it; prints."""
+"""One self-contained HTML page: no script, font or address. Dark or light by the reader's settings; printable."""
 
-import base64
 import json
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from html import escape
 from typing import Any
 
+from rnnlab.report.figures import COLORS
 from rnnlab.report.tables import Table
+
+LIGHT = " ".join(f"--c{index}: {color};" for index, color in enumerate(COLORS))
 
 STYLE = """
 :root { color-scheme: light dark; font: 16px/1.5 system-ui, sans-serif; --faint: #8886;
-  --c0: #0069a8; --c1: #c44e00; --c2: #00805c; --c3: #a83a80; --c4: #806000; --c5: #6a45c0; --c6: #2b8aa8; --c7: #444; }
+  """ + LIGHT + """ }
 @media (prefers-color-scheme: dark) { :root { --c0: #62b8f0; --c1: #ff9a57; --c2: #3fd0a0; --c3: #f09ccb; --c4: #e2c043;
   --c5: #b9a2ff; --c6: #7fd4ee; --c7: #ccc; } }
 body { max-width: 70rem; margin: 2rem auto; padding: 0 1rem; overflow-wrap: anywhere; }
@@ -42,10 +44,9 @@ svg .paper { font-size: 20px; }
 .strips { max-width: 46rem; } .strips svg { width: 100%; display: block; overflow: visible; }
 .strip { break-inside: avoid; }
 .axis { text-align: center; margin: 0; }
-""" + "".join(f".c{i} {{ stroke: var(--c{i}); fill: var(--c{i}); }} " for i in range(8)) + """
+""" + "".join(f".c{i} {{ stroke: var(--c{i}); fill: var(--c{i}); }} " for i in range(len(COLORS))) + """
 .mean, .seed { fill: none; } .band { stroke: none; }
-@media print { :root { color-scheme: light; font-size: 11px; --c0: #0069a8; --c1: #c44e00; --c2: #00805c; --c3: #a83a80;
-  --c4: #806000; --c5: #6a45c0; --c6: #2b8aa8; --c7: #444; } body { margin: 0; max-width: none; }
+@media print { :root { color-scheme: light; font-size: 11px; """ + LIGHT + """ } body { margin: 0; max-width: none; }
   details::details-content { content-visibility: visible; display: block; height: auto; }
   .scroll { overflow: visible; } th, td { padding: .15rem .4rem; } td { white-space: normal; }
   h2, h3 { break-after: avoid; } tr, .panels svg { break-inside: avoid; } label, .single { display: none; } }
@@ -65,7 +66,7 @@ def page(title: str, body: str) -> str:
 
 
 def table(shown: Table, name: str, words: bool = False) -> str:
-    """A table that scrolls by itself where it is too wide, by keyboard too. ``words``: cells of text, which wrap."""
+    """A table that scrolls, also by keyboard, where it is too wide. ``words``: text cells, which wrap."""
     head = "".join(f'<th scope="col">{escape(cell)}</th>' for cell in shown.header)
     names = [f' data-name="{escape(cell)}"' if words else "" for cell in shown.header]
     body = "".join(
@@ -85,85 +86,66 @@ def heading(words: str, level: int = 2) -> str:
 
 
 def paragraph(words: str, note: bool = False) -> str:
-    """A paragraph; ``note``: one that must not be missed."""
+    """A paragraph; ``note``: emphasized."""
     return f'<p class="note"><strong>{escape(words)}</strong></p>' if note else f"<p>{escape(words)}</p>"
 
 
 def details(words: str, inside: str) -> str:
-    """What is shown on demand, and always in print."""
+    """A folded block, open in print."""
     return f"<details><summary>{escape(words)}</summary>{inside}</details>"
 
 
 def preformatted(text: str) -> str:
-    """Text as it is."""
+    """Text with its line breaks."""
     return f"<pre>{escape(text)}</pre>"
-
-
-def panels(drawn: Sequence[str], legend: str, seeds: str = "") -> str:
-    """Panels side by side where there is room. ``seeds``, an id: a checkbox shows single runs in place of bands."""
-    switch = ""
-    if seeds:
-        switch = (
-            f'<input type="checkbox" class="single" id="{seeds}"> '
-            f'<label for="{seeds}">every seed a line, in place of the bands</label>'
-        )
-    return f'<div>{switch}<figure class="panels">{"".join(drawn)}</figure>{legend}</div>'
-
-
-def images(pictures: Mapping[str, bytes]) -> str:
-    """PNGs by what they show, held by the page itself."""
-    return "\n".join(
-        f'<img alt="{escape(words)}" src="data:image/png;base64,{base64.b64encode(picture).decode()}">'
-        for words, picture in pictures.items()
-    )
 
 
 OUTCOMES = {"holds": "✓ holds", "fails": "✗ fails", "undecided": "? undecided"}
 
 
 def claims(verdicts: Sequence[Any], level: int = 2) -> str:
-    """A row for each verdict, its outcome in words; "" without any."""
+    """A table with a row for each verdict; "" without verdicts."""
     if not verdicts:
         return ""
     return heading("Claims", level) + table(claim_table(verdicts), "claims of the paper", words=True)
 
 
 def claim_table(verdicts: Sequence[Any]) -> Table:
-    """Outcome, claim, what was published, what was measured, the effect with its interval, n, what would settle it."""
-    header = ["outcome", "claim", "published", "measured", "effect", "n", "what would settle it"]
+    """Outcome, claim, published value, measured value, effect with its 95 % CI, n, and what is needed to decide."""
+    header = ["outcome", "claim", "published", "measured", "effect", "n", "to decide"]
     rows = []
     for verdict in verdicts:
         effect = number(verdict.effect)
         if number(verdict.low) and number(verdict.high):
             effect += f" ({number(verdict.low)} to {number(verdict.high)})"
         outcome = OUTCOMES.get(verdict.outcome, str(verdict.outcome))
-        said = f"{verdict.name}: {verdict.sentence}"
+        claim = f"{verdict.name}: {verdict.sentence}"
         cells = [number(verdict.published), number(verdict.measured), effect, number(verdict.n)]
-        rows.append([outcome, said, *cells, number(verdict.to_decide)])
+        rows.append([outcome, claim, *cells, number(verdict.to_decide)])
     return Table(header, rows)
 
 
 def number(value: Any) -> str:
-    """A number as people write it, words as they are, nothing for None and NaN."""
+    """A number with four digits, text unchanged, "" for None and NaN."""
     if value is None or value != value:
         return ""
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
-def origin(environment: Any, config: str) -> str:
-    """The exact command, what it ran on, and on demand all that was recorded of either."""
-    known = environment if isinstance(environment, dict) else {}
-    command = known.get("command")
-    said = paragraph("The command was not recorded: the configuration below is what ran.")
+def provenance(environment: Any, config: str) -> str:
+    """The command and the environment of a run, with the whole configuration and environment folded."""
+    recorded = environment if isinstance(environment, dict) else {}
+    command = recorded.get("command")
+    first = paragraph("The command was not recorded. The configuration below is complete.")
     if isinstance(command, list):
-        said = preformatted(shlex.join(map(str, command)))
-    facts = [f"{name} {known[name]}" for name in ("python", "git") if known.get(name)]
-    if isinstance(packages := known.get("packages"), dict):
+        first = preformatted(shlex.join(map(str, command)))
+    facts = [f"{name} {recorded[name]}" for name in ("python", "git") if recorded.get(name)]
+    if isinstance(packages := recorded.get("packages"), dict):
         facts[1:1] = [f"{name} {version}" for name, version in packages.items() if version]
-    if isinstance(devices := known.get("devices"), list):
+    if isinstance(devices := recorded.get("devices"), list):
         facts += [f"{devices.count(kind)} x {kind}" for kind in dict.fromkeys(devices)]
     return (
-        said
+        first
         + (paragraph(", ".join(facts)) if facts else "")
         + details("Configuration", preformatted(config))
         + details("Environment", preformatted(json.dumps(environment, indent=2)))

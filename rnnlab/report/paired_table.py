@@ -1,4 +1,4 @@
-"""Every arm against the first: paired differences by seed, corrected for how many there are."""
+"""Every group against the first: paired differences by seed, with p-values adjusted for their number."""
 
 import math
 from collections.abc import Sequence
@@ -6,56 +6,49 @@ from collections.abc import Sequence
 import numpy as np
 
 from rnnlab import stats
-from rnnlab.report.drawing import varying_numbers
-from rnnlab.report.tables import Table
-from rnnlab.stats.summary import Group, headline_values
+from rnnlab.report.tables import Table, group_label, varying_hyperparams
+from rnnlab.stats.summary import Group, Headline, headline_values
 
 
-def differences(found: Sequence[Group], headline: str) -> Table:
+def differences(groups: Sequence[Group], headline: Headline) -> Table:
     """A row for each group but the first: its mean difference from the first, paired by seed.
 
-    With its 95 % interval, the seeds that live in both, Holm's p-value over all rows, the chance that a run of it
-    has the higher number (0.5: no difference), and the seeds that would tell them apart at 80 % power, were the
-    difference what was measured. No rows where there is nothing to compare.
+    With its 95 % CI, the seeds finite in both, the p-value adjusted by Holm over all rows, the probability that a run
+    of it has the higher value (0.5: no difference), and the seeds needed for 80 % power if the true difference were
+    the measured one. No rows for fewer than two groups.
     """
-    if len(found) < 2:
+    if len(groups) < 2:
         return Table([], [])
-    names = varying_numbers(found)
-    first, values = found[0], [headline_values(group, headline) for group in found]
+    varying = varying_hyperparams(groups)
+    first, *others = [headline_values(group, headline) for group in groups]
     pairs = [
-        stats.paired_difference(group.seeds, mine, first.seeds, values[0])
-        for group, mine in zip(found[1:], values[1:], strict=True)
+        stats.paired_difference(group.seeds, values, groups[0].seeds, first)
+        for group, values in zip(groups[1:], others, strict=True)
     ]
     adjusted = stats.holm([pair.p for pair in pairs])
     rows = []
-    for group, mine, pair, p in zip(found[1:], values[1:], pairs, adjusted, strict=True):
-        cells = [_name(group, names), f"{pair.mean:+.4g}" if pair.n else "-", _between(pair.low, pair.high, "+.4g")]
+    for group, values, pair, p in zip(groups[1:], others, pairs, adjusted, strict=True):
+        cells = [group_label(group, varying), f"{pair.mean:+.4g}" if pair.n else "-", _interval(pair)]
         cells += [str(pair.n), "-" if math.isnan(p) else f"{p:.2g}" if p >= 1e-4 else "< 0.0001"]
-        rows.append([*cells, _chance(mine, values[0]), _seeds(pair)])
-    header = ["arm", f"minus {_name(first, names)}", "95 % interval", "seeds", "p (Holm)", "chance of a higher number"]
-    return Table([*header, "seeds needed"], rows)
+        rows.append([*cells, _probability(values, first), _seeds(pair)])
+    header = ["arm", f"minus {group_label(groups[0], varying)}", "95 % CI", "seeds", "p (Holm)"]
+    return Table([*header, "probability of a higher value", "seeds needed"], rows)
 
 
-def _name(group: Group, names: Sequence[str]) -> str:
-    return " ".join(
-        [group.arm, *(f"{name}={group.hyperparams[name]:g}" for name in names if name in group.hyperparams)]
-    )
-
-
-def _chance(mine: np.ndarray, of_first: np.ndarray) -> str:
-    found = stats.probability_of_improvement(mine, of_first)
-    if math.isnan(found.value):
+def _probability(values: np.ndarray, of_first: np.ndarray) -> str:
+    improvement = stats.probability_of_improvement(values, of_first)
+    if math.isnan(improvement.value):
         return "-"
-    return f"{found.value:.2f}" + ("" if math.isnan(found.low) else f" ({found.low:.2f} to {found.high:.2f})")
+    interval = "" if math.isnan(improvement.low) else f" ({improvement.low:.2f} to {improvement.high:.2f})"
+    return f"{improvement.value:.2f}{interval}"
 
 
 def _seeds(pair: stats.Difference) -> str:
-    if math.isnan(pair.p):  # no spread to measure against
+    if math.isnan(pair.p):  # no spread
         return "-"
     seeds = stats.seeds_needed(pair.mean, pair.deviation)
     return f"{seeds:,.0f}" if math.isfinite(seeds) else f"over {stats.MOST_SEEDS:,}"
 
 
-def _between(low: float, high: float, form: str) -> str:
-    """``low to high``; a dash where there is no interval."""
-    return "-" if math.isnan(low) else f"{low:{form}} to {high:{form}}"
+def _interval(pair: stats.Difference) -> str:
+    return "-" if math.isnan(pair.low) else f"{pair.low:+.4g} to {pair.high:+.4g}"

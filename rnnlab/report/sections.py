@@ -1,4 +1,4 @@
-"""What a page says of runs whose numbers may stand side by side, as HTML and for a terminal."""
+"""The sections of a page about runs with comparable results, as HTML and for a terminal."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -7,167 +7,136 @@ import numpy as np
 
 from rnnlab import claims
 from rnnlab.config.experiment import Config
-from rnnlab.core.types import Curve
-from rnnlab.report import drawing, published, strips, tables
-from rnnlab.report import html as page
-from rnnlab.report.figures import LAG, OF_TASKS
+from rnnlab.report import html, published, run_figures, tables
+from rnnlab.report.figures import Figure, StripFigure
 from rnnlab.report.paired_table import differences
-from rnnlab.report.tables import Published, Table, goal_text, table, text_table
+from rnnlab.report.published import Curve
+from rnnlab.report.svg import svg
+from rnnlab.report.tables import Published, Table
 from rnnlab.stats.summary import Group
 
 
-class Part(NamedTuple):
-    """Runs whose numbers may stand side by side: all that a section of a page is made of."""
+class Results(NamedTuple):
+    """Runs with comparable results: everything that a section shows."""
 
-    summary: Mapping[str, Any]
-    found: Sequence[Group]
-    diverged: Sequence[Mapping[str, Any]]  # arm, seed, step of each run that died
-    published: Published | None = None  # the paper's numbers
-    curves: Sequence[Curve] = ()
-    verdicts: Sequence[Any] = ()  # with name, sentence, published, outcome, measured, effect, low, high, n, to_decide
-    notes: Sequence[str] = ()  # what a reader must know before the numbers
+    summary: Mapping[str, Any]  # as in summary.json
+    groups: Sequence[Group]
+    diverged: Sequence[Mapping[str, Any]]  # arm, seed, step of each diverged run
+    published: Published | None = None  # the paper's values
+    curves: Sequence[Curve] = ()  # the paper's curves
+    verdicts: Sequence[claims.Verdict] = ()
+    notes: Sequence[str] = ()  # caveats, shown first
+
+    def figures(self) -> dict[str, Figure | StripFigure]:
+        """The figures by name."""
+        headline = tables.headline_of(self.summary)
+        return run_figures.figures(
+            self.groups, headline, self.summary["experiment"], self.published, self.curves
+        )  # fmt: skip
 
 
 def notes(summary: Mapping[str, Any], config: Config | None = None) -> list[str]:
-    """What hedges the numbers of a run: unfinished, nothing yet, one seed, all dead."""
-    results, said = summary["results"], []
+    """Caveats of a run: unfinished, no results, one seed, no finite run."""
+    results, caveats = summary["results"], []
     if not summary["complete"]:
-        lacking = []
+        unfinished = []
         for arm in config.arms if config is not None else ():
-            mine = [row["epochs"] for row in results if row["arm"] == arm]
-            if config is not None and (not mine or min(mine) < config.epochs):
-                lacking.append(f"{arm}: {min(mine, default=0)} of {config.epochs} epochs")
-        missing = f" Arms that are not done: {', '.join(lacking)}." if lacking else ""
-        said.append(f"Unfinished: `resume` goes on. What is shown was saved so far, and will change.{missing}")
+            epochs = [row["epochs"] for row in results if row["arm"] == arm]
+            if config is not None and (not epochs or min(epochs) < config.epochs):
+                unfinished.append(f"{arm}: {min(epochs, default=0)} of {config.epochs} epochs")
+        arms = f" Unfinished arms: {', '.join(unfinished)}." if unfinished else ""
+        caveats.append(f"Unfinished: these are the results so far; `resume` continues.{arms}")
     if not results:
-        said.append("No run has ended an epoch: there is nothing to show.")
+        caveats.append("No results: no run has finished an epoch.")
     elif max(row["runs"] for row in results) == 1:
-        said.append("One seed: it has no interval, and tells nothing about what another seed would give.")
+        caveats.append("One seed: there is no interval, and another seed may give something else.")
     for row in results:
         if row["diverged"] == row["runs"]:
-            said.append(f"Every run of {tables.label(row)} died: it has no numbers.")
-    return list(dict.fromkeys(said))
+            caveats.append(f"Every run of {tables.row_label(row)} diverged: it has no results.")
+    return list(dict.fromkeys(caveats))
 
 
-def text(part: Part) -> str:
-    """What a terminal shows: the claims, the table, the published curves, what hedges them."""
-    shown = claims.text(part.verdicts)
-    shown += text_table(part.summary, part.published) + published.text(published.beside(part.curves, part.found))
-    return shown + "".join(f"{note}\n" for note in part.notes)
+def text(results: Results) -> str:
+    """What a terminal shows: claims, results, published curves, caveats."""
+    shown = claims.text(results.verdicts) + tables.results_text(results.summary, results.published)
+    shown += published.text(published.side_by_side(results.curves, results.groups))
+    return shown + "".join(f"{note}\n" for note in results.notes)
 
 
-def section(part: Part, level: int = 2, key: str = "") -> str:
-    """The part as HTML: claims, results, every run at the end, curves, cost, dead runs. ``key`` makes ids unique."""
-    summary, found = part.summary, part.found
-    pieces = [page.paragraph(note, note=True) for note in part.notes] + [page.claims(part.verdicts, level)]
+def section(results: Results, figures: Mapping[str, Figure | StripFigure], level: int = 2, key: str = "") -> str:
+    """The results as HTML. ``key`` makes ids unique on the page."""
+    summary, groups = results.summary, results.groups
+    pieces = [html.paragraph(note, note=True) for note in results.notes] + [html.claims(results.verdicts, level)]
     if not summary["results"]:
         return "".join(pieces)
-    success_threshold = goal_text(summary)
+    threshold = tables.threshold_text(summary)
+    drawn = {name: svg(figure, key) for name, figure in figures.items()}
     pieces += [
-        page.heading("Results", level), page.table(table(summary, part.published), "results"),
-        page.paragraph(
-            "Mean ± half of the 95 % interval over seeds (Student t). A run whose loss went non-finite is counted "
-            "under dead and enters no mean; n: the runs that do."
+        html.heading("Results", level), html.table(tables.table(summary, results.published), "results"),
+        html.paragraph(
+            "Mean ± half-width of the 95 % CI over seeds (Student t). Runs whose loss became non-finite count as "
+            "diverged and enter no mean; n is the number of the others."
         ),
-        page.paragraph(f"{success_threshold}.") if success_threshold else "",
-        page.heading("Every run at the end", level),
-        strips.strips(found, summary["headline"], part.published) or page.paragraph("No live run has a number."),
-        page.paragraph("A dot a run, a tick their mean, a bar its 95 % interval, ◇ the paper's number where known."),
-        page.details("Every run's number", page.table(_seeds(part), "every run's number")),
-        *_differences(part, level),
-        *_curves(part, level, key),
-        page.heading("Time and cost", level), page.table(tables.costs(summary, found), "time and cost"),
-        page.paragraph("Time: training and evaluation of all runs of an arm, side by side; a run's is its share."),
-        page.heading("Dead runs", level), _dead(part),
+        html.paragraph(f"{threshold[0].upper()}{threshold[1:]}.") if threshold else "",
+        html.details("All metrics", html.table(tables.all_metrics(summary), "all metrics")),
+        html.heading("Every run at the end", level), drawn.get("seeds") or html.paragraph("No run has a finite value."),
+        html.paragraph("Dot: a run; tick: mean; bar: 95 % CI; ◇: the paper's value, if known. figures/seeds.csv."),
+        html.details("Value of every run", html.table(_runs(results), "value of every run")),
+        *_differences(results, level),
+        *_curves(results, drawn, level),
+        html.heading("Time and cost", level), html.table(tables.costs(summary, groups), "time and cost"),
+        html.paragraph("Training and evaluation of all runs of an arm together; time per run is its share."),
+        html.heading("Diverged runs", level), _diverged(results),
     ]  # fmt: skip
     return "".join(pieces)
 
 
-def _differences(part: Part, level: int) -> list[str]:
-    shown = differences(part.found, part.summary["headline"])
+def _differences(results: Results, level: int) -> list[str]:
+    headline = tables.headline_of(results.summary)
+    shown = differences(results.groups, headline)
     if not shown.rows:
         return []
+    name = headline.name.replace("_", " ")
     words = (
-        f"{part.summary['headline'].replace('_', ' ')}, of the same seeds (paired t); seeds needed: for 80 % power, "
-        "were the difference what was measured. A seed that died in either arm is left out."
+        f"{name[0].upper()}{name[1:]}, paired by seed (t-test); seeds that diverged in either arm are left out. Seeds "
+        "needed: for 80 % power if the true difference were the measured one."
     )
-    return [
-        page.heading(f"Differences from {part.found[0].arm}", level), page.table(shown, "differences"),
-        page.paragraph(f"{words[0].upper()}{words[1:]}"),
-    ]  # fmt: skip
+    title = f"Differences from {results.groups[0].arm}"
+    return [html.heading(title, level), html.table(shown, "differences"), html.paragraph(words)]
 
 
-def _curves(part: Part, level: int, key: str) -> list[str]:
-    found, metric = part.found, part.summary["headline"].removeprefix("last_")
-    metric = metric.removeprefix("test_").removesuffix("_at_best_validation")
-    held_out = "validation" if any(("validation", "loss") in group.values for group in found) else "test"
-    wanted = [("train", "loss"), (held_out, "loss"), (held_out, metric)]
-    wanted += [(curve.split, curve.metric) for curve in part.curves]
-    panels, keys = [], []
-    panes = drawing.panes(found)
-    arms = list(dict.fromkeys(group.arm for group in found)) if len(panes) > 1 else []
-    for split, name in dict.fromkeys(wanted):
-        drawn = [drawing.curve_lines(pane, split, name, part.curves, arms) for _, pane in panes]
-        extent = drawing.extent_of([line for lines in drawn for line in lines])
-        for (hyperparams, _), lines in zip(panes, drawn, strict=True):
-            title = f"{split} {name}".replace("_", " ") + (f", {hyperparams}" if hyperparams else "")
-            panels.append(drawing.panel(lines, title, "epoch", extent=extent) if lines else "")
-            keys += lines
+def _curves(results: Results, drawn: Mapping[str, str], level: int) -> list[str]:
     pieces = []
-    if any(panels):
-        pieces += [page.heading("Learning curves", level), page.panels(panels, drawing.legend(keys), f"seeds{key}")]
-        words = "Mean over live runs and its 95 % band, cut off where the single runs end; figures/loss_curves.csv."
-        pieces.append(page.paragraph(words))
-    beside = published.table(published.beside(part.curves, found))
-    if beside[1]:
-        shown = page.table(Table(*beside), "beside the published curves")
-        pieces += [page.heading("Beside the published curves", level), shown]
-    names = list(dict.fromkeys(m for group in found for _, m in group.values if m not in OF_TASKS))
-    probed = [drawing.curve_lines(found, "validation", m) for m in names if not LAG.fullmatch(m)]
-    titles = [m.replace("_", " ") for m in names if not LAG.fullmatch(m)]
-    by_epoch = [drawing.panel(lines, title, "epoch") for lines, title in zip(probed, titles, strict=True)]
-    if any(by_epoch):
-        shown = page.panels(by_epoch, drawing.legend([line for lines in probed for line in lines]), f"probes{key}")
-        pieces += [page.heading("What the probes measured", level), shown]
-    return pieces + _lags(found, [m for m in names if LAG.fullmatch(m)], level, key)
+    if curves := drawn.get("loss_curves", "") + drawn.get("metric_curves", ""):
+        words = "Mean over finite runs and 95 % CI, cut off where single runs end. figures/loss_curves.csv and "
+        pieces += [html.heading("Learning curves", level), curves, html.paragraph(f"{words}figures/metric_curves.csv.")]
+    side_by_side = published.table(published.side_by_side(results.curves, results.groups))
+    if side_by_side.rows:
+        pieces += [html.heading("Published curves", level), drawn.get("published_curves", "")]
+        pieces.append(html.table(side_by_side, "published curves"))
+    for name, title in (("probes", "Probes"), ("lags", "Gradients by lag")):
+        if drawn.get(name):
+            pieces += [html.heading(title, level), drawn[name]]
+    return pieces
 
 
-def _lags(found: Sequence[Group], names: Sequence[str], level: int, key: str) -> list[str]:
-    kinds: dict[str, dict[int, str]] = {}
-    for name in names:
-        parsed = LAG.fullmatch(name)
-        assert parsed is not None
-        kinds.setdefault(parsed["what"], {})[int(parsed["lag"])] = name
-    panels, keys = [], []
-    for what, lags in kinds.items():
-        stages = [drawing.lag_lines(found, what, lags, late) for late in (False, True)]
-        extent, log = drawing.extent_of([line for lines in stages for line in lines]), what.startswith("log10_")
-        for lines, words in zip(stages, ("at initial values", "after the last epoch"), strict=True):
-            title = f"{what.removeprefix('log10_').replace('_', ' ')} {words}"
-            panels.append(
-                drawing.panel(lines, title, "lag in steps", by_lag=True, log=log, extent=extent) if lines else ""
-            )
-            keys += lines
-    if not any(panels):
-        return []
-    return [page.heading("By lag in time", level), page.panels(panels, drawing.legend(keys), f"lags{key}")]
+def _runs(results: Results) -> Table:
+    headline = tables.headline_of(results.summary).name
+    rows = tables.run_rows(results.groups, tables.headline_of(results.summary))
+    header = ["arm", *tables.varying_hyperparams(results.groups), "seed"]
+    cells = [
+        [*(_cell(row[name]) for name in header), "diverged" if row["diverged"] else _cell(row[headline])]
+        for row in rows
+    ]  # fmt: skip
+    return Table([*header, headline.replace("_", " ")], cells)
 
 
-def _seeds(part: Part) -> Table:
-    headline = part.summary["headline"]
-    rows = tables.every_seed(part.found, headline)
-    header = ["arm", *drawing.varying_numbers(part.found), "seed"]
-    cells = [[_cell(row[name]) for name in header] for row in rows]
-    ends = ["diverged_at" if row["diverged"] else _cell(row[headline]) for row in rows]
-    return Table([*header, headline.replace("_", " ")], [[*row, end] for row, end in zip(cells, ends, strict=True)])
-
-
-def _dead(part: Part) -> str:
-    if not part.diverged:
-        return page.paragraph("None: every run's loss stayed finite.")
-    header = list(dict.fromkeys(name for row in part.diverged for name in row))
-    rows = [[_cell(row.get(name, "")) for name in header] for row in part.diverged]
-    return page.table(Table([*header[:2], "died at step", *header[3:]], rows), "dead runs")
+def _diverged(results: Results) -> str:
+    if not results.diverged:
+        return html.paragraph("None: every loss stayed finite.")
+    header = list(dict.fromkeys(name for row in results.diverged for name in row))
+    rows = [[_cell(row.get(name, "")) for name in header] for row in results.diverged]
+    return html.table(Table([*header[:2], "diverged at step", *header[3:]], rows), "diverged runs")
 
 
 def _cell(value: Any) -> str:

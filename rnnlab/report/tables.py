@@ -1,4 +1,4 @@
-"""The tables of a report: what they say, as text; and the same numbers for other programs."""
+"""The tables of a report as text cells, and the same values for other programs."""
 
 import csv
 import io
@@ -9,58 +9,92 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from rnnlab.core.errors import choose
+from rnnlab.core.terminal import terminal_table
 from rnnlab.runs.progress import duration
-from rnnlab.stats.summary import Group, headline_values
+from rnnlab.stats.summary import Group, Headline, headline_values
 
-Published = Mapping[tuple[str, float], float]  # (arm, learning rate) -> the paper's number
+Published = Mapping[tuple[str, float], float]  # (arm, learning rate) -> the paper's value
 EXPORTS = ("csv", "json", "latex")
 
 
 class Table(NamedTuple):
-    """A header and rows of as many cells, all text."""
+    """A header and rows of as many text cells."""
 
     header: list[str]
     rows: list[list[str]]
 
 
-def label(row: Mapping[str, Any]) -> str:
-    """What a row's arm is called in a figure: where several runs are compared, its run comes first."""
+def row_label(row: Mapping[str, Any]) -> str:
+    """The arm of a summary row; in a comparison the run comes first: ``run: arm``."""
     return f"{row['run']}: {row['arm']}" if "run" in row else row["arm"]
 
 
+def varying_hyperparams(groups: Sequence[Group]) -> list[str]:
+    """The hyperparameters in which the groups differ."""
+    names = dict.fromkeys(name for group in groups for name in group.hyperparams)
+    return [name for name in names if len({group.hyperparams.get(name) for group in groups}) > 1]
+
+
+def hyperparams_text(group: Group, names: Sequence[str], separator: str = " ") -> str:
+    """``learning_rate=0.1 noise_std=0.001``, of ``names`` alone."""
+    return separator.join(f"{name}={group.hyperparams[name]:g}" for name in names if name in group.hyperparams)
+
+
+def group_label(group: Group, varying: Sequence[str]) -> str:
+    """The arm with the hyperparameters that tell groups apart: ``lstm noise_std=0.001``."""
+    return f"{group.arm} {hyperparams_text(group, varying)}".rstrip()
+
+
+def headline_of(summary: Mapping[str, Any]) -> Headline:
+    """The headline of summary.json."""
+    return Headline(**summary["metrics"][summary["headline"]])
+
+
 def table(summary: Mapping[str, Any], published: Published | None = None) -> Table:
-    """Header and rows of the results: an interval is ``mean ± half width`` (95 %, Student t, over seeds)."""
-    results = summary["results"]
+    """The results: a row for each group, mean ± half-width of the 95 % CI of the headline and of the best on test."""
+    results, headline = summary["results"], headline_of(summary)
     varying = _varying(results)
-    metrics = [name for name in (results[0]["metrics"] if results else ()) if name.split("_")[-1] != "loss"]
+    metrics = [headline.name, headline._replace(selection="best").name]
     first = ["run", "arm"] if any("run" in row for row in results) else ["arm"]
-    header = [*first, *varying, *(name.replace("_", " ") for name in metrics), "n", "diverged", "parameters", "time"]
-    if published:
-        header.insert(len(first) + len(varying) + len(metrics), "paper")
-    if summary["success_threshold"]:
-        header[-4:-4] = ["solved", "median steps"]
+    header = [*first, *varying, *(name.replace("_", " ") for name in metrics)]
+    header += ["paper"] if published else []
+    header += ["solved", "median steps"] if summary["success_threshold"] else []
+    header += ["n", "diverged", "parameters", "time"]
     rows = []
     for row in results:
-        arm = summary["arms"].get(label(row), {})
+        arm = summary["arms"].get(row_label(row), {})
         cells = [*(row.get(name, "") for name in first), *(_number(row.get(name)) for name in varying)]
         cells += [interval_text(row["metrics"][name]) for name in metrics]
         if published:
-            known = published.get((label(row), row.get("learning_rate")))
-            cells.append("" if known is None else f"{known:.4f}")
+            value = published.get((row_label(row), row.get("learning_rate")))
+            cells.append("" if value is None else f"{value:.4f}")
         if summary["success_threshold"]:
             median = row["steps_to_solve"]["median"]
-            cells += [_fraction_text(row["solved"]), "-" if median is None else f"{median:,.0f}"]
-        counted = row["metrics"][summary["headline"]]["n"]
+            cells += [_proportion_text(row["solved"]), "-" if median is None else f"{median:,.0f}"]
         parameters = f"{arm['parameters']:,}" if "parameters" in arm else ""
-        rows.append([*cells, str(counted), str(row["diverged"]), parameters, duration(arm.get("seconds", 0.0))])
+        n = row["metrics"][headline.name]["n"]
+        rows.append([*cells, str(n), str(row["diverged"]), parameters, duration(arm.get("seconds", 0.0))])
     return Table(header, rows)
 
 
-_NOT_NUMBERS = ("run", "arm", "runs", "diverged", "epochs", "metrics", "solved", "steps_to_solve")
+def all_metrics(summary: Mapping[str, Any]) -> Table:
+    """Every metric of every split and selection: a row for each, a column for each group."""
+    results = summary["results"]
+    varying = _varying(results)
+    labels = [
+        " ".join([row_label(row), *(f"{name}={_number(row[name])}" for name in varying if row.get(name) is not None)])
+        for row in results
+    ]
+    names = [name for name in summary["metrics"] if any(row["metrics"][name]["n"] for row in results)]
+    rows = [[name.replace("_", " "), *(interval_text(row["metrics"][name]) for row in results)] for name in names]
+    return Table(["metric", *labels], rows)
+
+
+_NOT_HYPERPARAMS = ("run", "arm", "runs", "diverged", "epochs", "metrics", "solved", "steps_to_solve")
 
 
 def _varying(results: Sequence[Mapping[str, Any]]) -> list[str]:
-    names = [name for name in dict.fromkeys(key for row in results for key in row) if name not in _NOT_NUMBERS]
+    names = [name for name in dict.fromkeys(key for row in results for key in row) if name not in _NOT_HYPERPARAMS]
     return [name for name in names if len({row.get(name) for row in results}) > 1]
 
 
@@ -69,7 +103,7 @@ def _number(value: float | None) -> str:
 
 
 def interval_text(interval: Mapping[str, float | None]) -> str:
-    """``0.9712 ± 0.0021``; without an interval where there are fewer than two runs, ``-`` where there is none.
+    """``0.9712 ± 0.0021``; ``0.9712 (one run)`` without an interval, ``-`` without a mean.
 
     Four decimals; three digits of a mean below 0.01, and of one from a million on.
     """
@@ -81,79 +115,82 @@ def interval_text(interval: Mapping[str, float | None]) -> str:
     return f"{mean:{form}} (one run)" if low is None or np.isnan(low) else f"{mean:{form}} ± {mean - low:{form}}"
 
 
-def _fraction_text(solved: Mapping[str, Any]) -> str:
+def _proportion_text(solved: Mapping[str, Any]) -> str:
     """``5 of 8 (31-86 %)``, the interval in brackets."""
     return f"{solved['successes']} of {solved['n']} ({100 * solved['low']:.0f}-{100 * solved['high']:.0f} %)"
 
 
-def goal_text(summary: Mapping[str, Any]) -> str:
-    """What ``solved`` and ``median steps`` mean, in a sentence; "" without a goal."""
+def threshold_text(summary: Mapping[str, Any]) -> str:
+    """A sentence that defines the columns solved and median steps; "" without a success threshold."""
     if not summary["success_threshold"]:
         return ""
-    metric, least = summary["success_threshold"]["metric"], summary["success_threshold"]["least"]
+    metric, threshold = summary["success_threshold"]["metric"], summary["success_threshold"]["threshold"]
     return (
-        f"solved: runs whose validation {metric} was {least:g} or more after some epoch, with Wilson's 95 % interval; "
-        "median steps: what they needed"
+        f"solved: runs whose validation {metric} reached {threshold:g} after any epoch, with Wilson's 95 % CI; "
+        "median steps: training steps until then, over solved runs"
     )
 
 
-def costs(summary: Mapping[str, Any], found: Sequence[Group]) -> Table:
+def costs(summary: Mapping[str, Any], groups: Sequence[Group]) -> Table:
     """A row for each arm: what it trained, and the time of all its runs together."""
-    header = ["arm", "runs", "epochs", "steps a run", "parameters", "time", "time a run", "ms a step and run"]
+    header = ["arm", "runs", "epochs", "steps per run", "parameters", "time", "time per run", "ms per step and run"]
     rows = []
-    for name in dict.fromkeys(label(row) for row in summary["results"]):
-        mine = [row for row in summary["results"] if label(row) == name]
-        runs, arm = sum(row["runs"] for row in mine), summary["arms"].get(name, {})
-        steps = max((int(group.steps[-1]) for group in found if group.arm == name and len(group.steps)), default=0)
+    for name in dict.fromkeys(row_label(row) for row in summary["results"]):
+        same_arm = [row for row in summary["results"] if row_label(row) == name]
+        runs, arm = sum(row["runs"] for row in same_arm), summary["arms"].get(name, {})
+        steps = max((int(group.steps[-1]) for group in groups if group.arm == name and len(group.steps)), default=0)
         seconds = arm.get("seconds", 0.0)
-        cells = [name, str(runs), str(max(row["epochs"] for row in mine)), f"{steps:,}"]
+        cells = [name, str(runs), str(max(row["epochs"] for row in same_arm)), f"{steps:,}"]
         cells += [f"{arm['parameters']:,}" if "parameters" in arm else "", duration(seconds), duration(seconds / runs)]
         rows.append([*cells, f"{1000 * seconds / (runs * steps):.3g}" if steps and seconds else "-"])
     return Table(header, rows)
 
 
-def every_seed(found: Sequence[Group], headline: str) -> list[dict[str, Any]]:
-    """A record for each run: arm, its numbers, seed, whether it died, and the headline number (NaN where it did)."""
-    names = list(dict.fromkeys(name for group in found for name in group.hyperparams))
+def run_rows(groups: Sequence[Group], headline: Headline) -> list[dict[str, Any]]:
+    """A row for each run: arm, hyperparameters, seed, whether it diverged, and the headline (NaN if it did)."""
+    names = list(dict.fromkeys(name for group in groups for name in group.hyperparams))
     return [
         {"arm": group.arm, **{name: group.hyperparams.get(name, "") for name in names}, "seed": int(seed),
-         "diverged": int(diverged), headline: float(value)}
-        for group in found
+         "diverged": int(diverged), headline.name: float(value)}
+        for group in groups
         for seed, diverged, value in zip(group.seeds, group.diverged, headline_values(group, headline), strict=True)
     ]  # fmt: skip
 
 
-def records_of(summary: Mapping[str, Any], published: Published | None = None) -> list[dict[str, Any]]:
+def flat_rows(summary: Mapping[str, Any], published: Published | None = None) -> list[dict[str, Any]]:
     """The rows of summary.json, flat and unrounded: ``X``, ``X_low``, ``X_high`` and ``X_n`` for each metric X."""
-    found = []
+    rows = []
     for row in summary["results"]:
         flat = {name: value for name, value in row.items() if name not in ("metrics", "solved", "steps_to_solve")}
         for name, interval in row["metrics"].items():
             flat |= {name: interval["mean"]} | {f"{name}_{key}": interval[key] for key in ("low", "high", "n")}
         if "solved" in row:
             solved = row["solved"]
-            flat |= {"solved": solved["fraction"]} | {f"solved_{key}": solved[key] for key in ("low", "high", "n")}
+            flat |= {"solved": solved["proportion"]} | {f"solved_{key}": solved[key] for key in ("low", "high", "n")}
             flat["median_steps"] = row["steps_to_solve"]["median"]
         if published:
-            flat["paper"] = published.get((label(row), row.get("learning_rate")))
-        arm = summary["arms"].get(label(row), {})
-        found.append({**flat, "parameters": arm.get("parameters"), "seconds": arm.get("seconds")})
-    return found
+            flat["paper"] = published.get((row_label(row), row.get("learning_rate")))
+        arm = summary["arms"].get(row_label(row), {})
+        rows.append({**flat, "parameters": arm.get("parameters"), "seconds": arm.get("seconds")})
+    return rows
 
 
-def export(kind: str, tables: Sequence[Table], records: Sequence[Mapping[str, Any]]) -> str:
-    """``records`` as CSV or JSON, all digits, or ``tables`` as LaTeX's plain tabular. InputError for another kind."""
+def csv_text(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Rows as CSV; the header has every key, in the order of its first row."""
+    text = io.StringIO()
+    names = list(dict.fromkeys(name for row in rows for name in row)) or ["arm"]
+    writer = csv.DictWriter(text, names, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()
+
+
+def export(kind: str, tables: Sequence[Table], rows: Sequence[Mapping[str, Any]]) -> str:
+    """``rows`` as CSV or JSON, unrounded, or ``tables`` as LaTeX tabulars. Raises InputError for another kind."""
     choose("--export", kind, EXPORTS)
     if kind == "latex":
         return "\n".join(latex(shown) for shown in tables)
-    if kind == "json":
-        return json.dumps(records, indent=2) + "\n"
-    text = io.StringIO()
-    names = list(dict.fromkeys(name for record in records for name in record))
-    writer = csv.DictWriter(text, names, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(records)
-    return text.getvalue()
+    return csv_text(rows) if kind == "csv" else json.dumps(rows, indent=2) + "\n"
 
 
 _LATEX = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "±": r"$\pm$"}
@@ -161,34 +198,22 @@ _LATEX |= {character: f"\\{character}" for character in "_%&#${}"}
 
 
 def latex(shown: Table) -> str:
-    """A tabular that needs no package: runs and arms on the left, numbers on the right."""
-    lines = [" & ".join("".join(_LATEX.get(c, c) for c in cell) for cell in row) + r" \\" for row in shown.rows]
-    (head,) = [" & ".join("".join(_LATEX.get(c, c) for c in cell) for cell in shown.header) + r" \\"]
+    """A tabular without packages: names on the left, numbers on the right."""
+    head, *lines = [
+        " & ".join("".join(_LATEX.get(c, c) for c in cell) for cell in row) + r" \\"
+        for row in (shown.header, *shown.rows)
+    ]
     names = 2 if shown.header[0] == "run" else 1
     columns = "l" * names + "r" * (len(shown.header) - names)
     return "\n".join([f"\\begin{{tabular}}{{{columns}}}", head, r"\hline", *lines, r"\end{tabular}"]) + "\n"
 
 
-def text_table(summary: Mapping[str, Any], published: Published | None = None) -> str:
-    """The results as text that fits the terminal (160 columns for a file or a pipe)."""
-    from rich.console import Console
-    from rich.table import Table as Shown
-
+def results_text(summary: Mapping[str, Any], published: Published | None = None) -> str:
+    """The results table for a terminal."""
     header, rows = table(summary, published)
-    shown = Shown(title=None, box=None, header_style="bold")
-    words = 2 if header[0] == "run" else 1
-    for index, name in enumerate(header):
-        shown.add_column(name, justify="left" if index < words else "right", no_wrap=index < words)
-    for row in rows:
-        shown.add_row(*row)
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console.width = 160
-    with console.capture() as captured:
-        console.print(shown)
-        console.print(
-            "mean ± half of the 95 % interval over seeds; time: training and evaluation of all runs of the arm"
-        )
-        if summary["success_threshold"]:
-            console.print(goal_text(summary))
-    return captured.get()
+    names = 2 if header[0] == "run" else 1
+    note = "mean ± half-width of the 95 % CI over seeds; time: training and evaluation of all runs of the arm"
+    return terminal_table(
+        header, rows, justify=["left"] * names + ["right"] * (len(header) - names),
+        footer="\n".join(filter(None, (note, threshold_text(summary)))),
+    )  # fmt: skip

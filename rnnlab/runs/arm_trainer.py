@@ -15,7 +15,7 @@ from rnnlab.storage.metrics import DIVERGED_AT
 from rnnlab.train.arm_spec import ArmSpec
 from rnnlab.train.state import Run, TrainState
 from rnnlab.train.sweep import Sweep
-from rnnlab.train.tasks import TASKS
+from rnnlab.train.tasks import GAP, TASKS
 
 STRETCH_SECONDS = 0.5  # of training between checks of time and signals
 
@@ -131,9 +131,9 @@ class _ArmTrainer:
         sums |= {split: sweep.evaluate(state.params, split) for split in self.held_out}
         diverged_at = sweep.to_host(state.diverged_at)
         finite = diverged_at < 0
-        metrics = {split: TASKS[self.spec.data.task].metrics(_rows(value, finite)) for split, value in sums.items()}
+        metrics = {split: TASKS[self.spec.data.task].compute(_rows(value, finite)) for split, value in sums.items()}
         validation = metrics[self.held_out[0]]
-        validation["gap"] = validation["loss"] - metrics["train"]["loss"]
+        validation[GAP] = validation["loss"] - metrics["train"]["loss"]
         for split, values in metrics.items():
             self.store.add(finite, self.position, split, values)
         if finite.any():

@@ -9,7 +9,7 @@ import jax
 from rnnlab.config.cell_name import is_file_cell, parse_name
 from rnnlab.config.experiment import Config
 from rnnlab.core.errors import InputError
-from rnnlab.core.types import Dataset, MetricSums, Split
+from rnnlab.core.types import Dataset, Split
 from rnnlab.data.registry import dataset_options, load_dataset
 from rnnlab.runs.hyperparam_grid import (
     Grid,
@@ -24,7 +24,7 @@ from rnnlab.train.probes import check_probes
 from rnnlab.train.single_run import evaluate, init_state, train_steps
 from rnnlab.train.state import Run, TrainState
 from rnnlab.train.sweep import run_grid
-from rnnlab.train.tasks import TASKS
+from rnnlab.train.tasks import TASKS, MetricSums
 
 
 class Experiment(NamedTuple):

@@ -1,20 +1,11 @@
-"""Intervals, comparisons of arms, and the numbers that stand for a run. Pure functions of arrays."""
+"""Statistics over runs: values per run -> intervals, paired differences, ranks, and the rows of summary.json.
+
+Pure functions of arrays, except `rnnlab.stats.summary`, which reads the metrics table. Imports core, storage (columns
+of the metrics) and train (tasks).
+"""
 
 from rnnlab.stats.epoch_selection import at_best_validation, best_over_epochs, first_reached, last_epoch
-from rnnlab.stats.intervals import (
-    METHODS,
-    RESAMPLES,
-    STATISTICS,
-    Bootstrap,
-    Estimate,
-    Interval,
-    Values,
-    bootstrap,
-    estimate,
-    interquartile_mean,
-    live,
-    mean_interval,
-)
+from rnnlab.stats.intervals import Interval, Proportion, finite, mean_interval, proportion_interval
 from rnnlab.stats.paired import (
     MOST_SEEDS,
     Difference,
@@ -24,43 +15,10 @@ from rnnlab.stats.paired import (
     paired_power,
     seeds_needed,
 )
-from rnnlab.stats.ranks import (
-    Fraction,
-    Improvement,
-    Profile,
-    fraction_interval,
-    performance_profile,
-    probability_of_improvement,
-)
+from rnnlab.stats.ranks import Improvement, probability_of_improvement
 
 __all__ = [
-    "METHODS",
-    "MOST_SEEDS",
-    "RESAMPLES",
-    "STATISTICS",
-    "Bootstrap",
-    "Difference",
-    "Estimate",
-    "Fraction",
-    "Improvement",
-    "Interval",
-    "Profile",
-    "Values",
-    "at_best_validation",
-    "best_over_epochs",
-    "bootstrap",
-    "differences_by_seed",
-    "estimate",
-    "first_reached",
-    "fraction_interval",
-    "holm",
-    "interquartile_mean",
-    "last_epoch",
-    "live",
-    "mean_interval",
-    "paired_difference",
-    "paired_power",
-    "performance_profile",
-    "probability_of_improvement",
-    "seeds_needed",
-]
+    "MOST_SEEDS", "Difference", "Improvement", "Interval", "Proportion", "at_best_validation", "best_over_epochs",
+    "differences_by_seed", "finite", "first_reached", "holm", "last_epoch", "mean_interval", "paired_difference",
+    "paired_power", "probability_of_improvement", "proportion_interval", "seeds_needed",
+]  # fmt: skip

@@ -1,153 +1,183 @@
-"""From the long table of metrics to one row for each arm and combination of numbers."""
+"""From the metrics table to groups of runs, and to summary.json."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 
-from rnnlab import stats
-from rnnlab.core.types import Task
+from rnnlab.stats.epoch_selection import at_best_validation, best_over_epochs, first_reached, last_epoch
+from rnnlab.stats.intervals import mean_interval, proportion_interval
 from rnnlab.storage.metrics import COLUMNS, DIVERGED_AT
+from rnnlab.train.tasks import Task
 
 
 class Group(NamedTuple):
-    """The runs of one arm that share their numbers: what is averaged, over seeds."""
+    """The runs of one arm with equal hyperparameters: means are over these, that is over seeds."""
 
     arm: str
     hyperparams: dict[str, float]
-    seeds: np.ndarray  # [n]
+    seeds: np.ndarray  # [R]
     epochs: np.ndarray  # [E]
-    values: dict[tuple[str, str], np.ndarray]  # (split, metric) -> [n, E], NaN where there is none
-    diverged: np.ndarray  # [n] bool
-    steps: np.ndarray  # [E] training steps that each epoch ended with
+    values: dict[tuple[str, str], np.ndarray]  # (split, metric) -> [R, E], NaN where not recorded
+    diverged: np.ndarray  # [R] bool
+    steps: np.ndarray  # [E] training steps at the end of each epoch
+
+    def curve(self, split: str, metric: str) -> np.ndarray:
+        """``[R, E]`` of a metric; all NaN if it was not recorded."""
+        return self.values.get((split, metric), np.full((len(self.seeds), len(self.epochs)), np.nan))
 
 
 def groups(table: pa.Table) -> list[Group]:
-    """Groups in the order of the table's arms, then of their numbers as they first appear."""
+    """The groups of the metrics table, in the order of their first rows."""
     names = [name for name in table.schema.names if name not in COLUMNS]
-    columns = {name: table[name].to_numpy(zero_copy_only=False) for name in (*names, "seed", "epoch", "step", "value")}
-    words = {name: np.asarray(table[name].to_pylist(), object) for name in ("arm", "split", "metric")}
-    keys = list(zip(words["arm"], *(columns[name] for name in names), strict=True))
-    # None and NaN both mean that the arm has no such number
-    keys = [(arm, *(None if v is None or v != v else float(v) for v in rest)) for arm, *rest in keys]
-    rows_of: dict[tuple, list[int]] = {}
-    for row, key in enumerate(keys):
-        rows_of.setdefault(key, []).append(row)
-    found = []
-    for (arm, *hyperparams), rows_list in rows_of.items():
-        rows = np.array(rows_list)
+    texts = {name: table[name].cast(pa.string()).combine_chunks().dictionary_encode() for name in _TEXTS}
+    codes = {name: column.indices.to_numpy() for name, column in texts.items()}
+    words = {name: column.dictionary.to_pylist() for name, column in texts.items()}
+    columns = {name: table[name].to_numpy() for name in ("seed", "epoch", "step", "value")}
+    numbers = {name: np.asarray(table[name].to_numpy(), np.float64) for name in names}  # null -> NaN: not in this arm
+    group_of = codes["arm"].astype(np.int64)
+    for number in numbers.values():
+        group_of = _combined(group_of, np.unique(number, return_inverse=True)[1])
+    _, first, group_of = np.unique(group_of, return_index=True, return_inverse=True)
+    rows_by_group = np.split(np.argsort(group_of, kind="stable"), np.cumsum(np.bincount(group_of))[:-1])
+    result = []
+    for index in np.argsort(first):
+        rows, row = rows_by_group[index], first[index]
         seeds, seed_index = np.unique(columns["seed"][rows], return_inverse=True)
-        lived = words["metric"][rows] != DIVERGED_AT
-        epochs = np.unique(columns["epoch"][rows][lived])
-        values: dict[tuple[str, str], np.ndarray] = {}
+        is_metric = np.array([word != DIVERGED_AT for word in words["metric"]])[codes["metric"][rows]]
         diverged = np.zeros(len(seeds), bool)
-        diverged[seed_index[~lived]] = True
-        for row, who in zip(rows[lived], seed_index[lived], strict=True):
-            key = (words["split"][row], words["metric"][row])
-            grid = values.setdefault(key, np.full((len(seeds), len(epochs)), np.nan))
-            grid[who, np.searchsorted(epochs, columns["epoch"][row])] = columns["value"][row]
-        present = {name: value for name, value in zip(names, hyperparams, strict=True) if value is not None}
+        diverged[seed_index[~is_metric]] = True
+        rows, seed_index = rows[is_metric], seed_index[is_metric]
+        epochs, epoch_index = np.unique(columns["epoch"][rows], return_inverse=True)
+        keys, key_index = _pairs(codes["split"][rows], codes["metric"][rows])
+        values = np.full((len(keys), len(seeds), len(epochs)), np.nan)
+        values[key_index, seed_index, epoch_index] = columns["value"][rows]
         steps = np.zeros(len(epochs), np.int64)
-        steps[np.searchsorted(epochs, columns["epoch"][rows][lived])] = columns["step"][rows][lived]
-        found.append(Group(arm, present, seeds, epochs, values, diverged, steps))
-    return found
+        steps[epoch_index] = columns["step"][rows]
+        by_key = {(words["split"][s], words["metric"][m]): v for (s, m), v in zip(keys, values, strict=True)}
+        hyperparams = {name: float(number[row]) for name, number in numbers.items() if not np.isnan(number[row])}
+        arm = words["arm"][codes["arm"][row]]
+        result.append(Group(arm, hyperparams, seeds, epochs, by_key, diverged, steps))
+    return result
 
 
-def final_values(group: Group, task: Task, *, validation_is_test: bool = False) -> dict[str, np.ndarray]:
-    """What stands for each run ``[n]`` at the end; NaN for a run that died, which is counted, not averaged.
+_TEXTS = ("arm", "split", "metric")
 
-    ``test_X_at_best_validation`` is the honest number; ``best_test_X_over_epochs`` is selected on the test split, as
-    several papers report it, and says so in its name. A protocol that validates on test has no best validation:
-    there ``last_test_X``, which nothing has selected, takes its place.
+
+def _combined(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """One code ``[N]``, dense, for each pair of codes of ``a [N]`` and ``b [N]``."""
+    return np.unique(a * (b.max(initial=0) + 1) + b, return_inverse=True)[1]
+
+
+def _pairs(a: np.ndarray, b: np.ndarray) -> tuple[list[tuple[int, int]], np.ndarray]:
+    """The distinct pairs in the order of their first rows, and the place ``[N]`` of every row's pair."""
+    _, first, code = np.unique(_combined(a.astype(np.int64), b), return_index=True, return_inverse=True)
+    order = np.argsort(first)
+    place = np.empty_like(order)
+    place[order] = np.arange(len(order))
+    return [(int(a[row]), int(b[row])) for row in first[order]], place[code]
+
+
+class Headline(NamedTuple):
+    """One value per run: a metric of a split, at an epoch that is selected."""
+
+    split: str
+    metric: str
+    selection: str  # "best_validation": lowest validation loss; "last": last epoch; "best": best of the metric itself
+    higher_is_better: bool
+
+    @property
+    def name(self) -> str:
+        """Its name in summary.json and in tables; "best" names the split that it was selected on."""
+        if self.selection == "best_validation":
+            return f"{self.split}_{self.metric}_at_best_validation"
+        if self.selection == "last":
+            return f"last_{self.split}_{self.metric}"
+        return f"best_{self.split}_{self.metric}_over_epochs"
+
+
+def headlines(task: Task, *, validation_is_test: bool = False) -> list[Headline]:
+    """Every value per run of ``task``; the first one stands for a run, the second is the best on test.
+
+    The first is the primary metric on test at the best validation loss. A protocol that validates on test has no
+    best validation: the last epoch, which nothing selects, takes its place.
     """
-    metric = task.headline
-    blank = np.full((len(group.seeds), len(group.epochs)), np.nan)
-    test, train = group.values.get(("test", metric), blank), group.values.get(("train", "loss"), blank)
-    validation_loss = group.values.get(("validation", "loss"), blank)
-    best_test = {f"best_test_{metric}_over_epochs": stats.best_over_epochs(test, task.higher_is_better)}
-    if validation_is_test:
-        values = {headline(task, validation_is_test=True): stats.last_epoch(test)} | best_test
+    splits = ("test", "train") if validation_is_test else ("test", "validation", "train")
+    selections = ("last", "best") if validation_is_test else ("best_validation", "best", "last")
+    ordered = sorted(task.metrics, key=lambda metric: metric.name != task.primary_metric)
+    return [
+        Headline(split, metric.name, selection, metric.higher_is_better)
+        for metric in ordered
+        for split in splits
+        for selection in selections
+    ]
+
+
+def headline_values(group: Group, headline: Headline) -> np.ndarray:
+    """The value of ``headline`` for each run ``[R]``; NaN for diverged runs."""
+    values = group.curve(headline.split, headline.metric)
+    if headline.selection == "best_validation":
+        selected = at_best_validation(group.curve("validation", "loss"), values)
+    elif headline.selection == "last":
+        selected = last_epoch(values)
     else:
-        honest = stats.at_best_validation(validation_loss, test)
-        values = {headline(task, validation_is_test=False): honest} | best_test
-        values["best_validation_loss"] = stats.best_over_epochs(validation_loss, higher_is_better=False)
-    values["last_train_loss"] = stats.last_epoch(train)
-    return {name: np.where(group.diverged, np.nan, value) for name, value in values.items()}
+        selected = best_over_epochs(values, headline.higher_is_better)
+    return np.where(group.diverged, np.nan, selected)
 
 
-def headline_values(group: Group, name: str) -> np.ndarray:
-    """The number that ``headline`` names, of each run ``[n]``; NaN for one that died."""
-    last = name.startswith("last_test_")
-    metric = name.removeprefix("last_test_") if last else name.removeprefix("test_").removesuffix("_at_best_validation")
-    blank = np.full((len(group.seeds), len(group.epochs)), np.nan)
-    test, loss = group.values.get(("test", metric), blank), group.values.get(("validation", "loss"), blank)
-    return np.where(group.diverged, np.nan, stats.last_epoch(test) if last else stats.at_best_validation(loss, test))
+def steps_to_solve(group: Group, metric: str, threshold: float) -> np.ndarray:
+    """``[R]`` training steps at the end of the first epoch whose validation ``metric`` reached ``threshold``.
 
-
-def steps_to_solve(group: Group, task: Task, success_threshold: float) -> np.ndarray:
-    """``[n]`` training steps at the end of the first epoch in which each run's validation reached ``success_threshold``.
-
-    NaN for a run that never did, and for one that died, whatever it did before. A run that reached it and lost it
-    again has solved its task.
+    NaN for runs that never did and for diverged runs. A run that reached it and lost it again counts as solved.
     """
-    reached = group.values.get(("validation", task.success_metric))
-    if reached is None:
+    column = first_reached(group.curve("validation", metric), threshold)
+    if not len(group.epochs):
         return np.full(len(group.seeds), np.nan)
-    column = stats.first_reached(reached, success_threshold)
     return np.where((column >= 0) & ~group.diverged, group.steps[column], np.nan)
 
 
-def _solved(group: Group, task: Task, success_threshold: float) -> dict[str, Any]:
-    """What a row says of ``success_threshold``: the fraction of all runs, and the median number of steps of those that solved it."""
-    steps = steps_to_solve(group, task, success_threshold)
+def _solved(group: Group, metric: str, threshold: float) -> dict[str, Any]:
+    """The proportion of all runs that reached ``threshold``, and the median steps of those that did."""
+    steps = steps_to_solve(group, metric, threshold)
     steps = steps[np.isfinite(steps)]
     median = float(np.median(steps)) if len(steps) else float("nan")
     return {
-        "solved": stats.fraction_interval(len(steps), len(group.seeds))._asdict(),
+        "solved": proportion_interval(len(steps), len(group.seeds))._asdict(),
         "steps_to_solve": {"median": median, "n": len(steps)},
     }
 
 
-def headline(task: Task, *, validation_is_test: bool) -> str:
-    """The name of the number that stands for a run: the honest one of the protocol."""
-    return f"last_test_{task.headline}" if validation_is_test else f"test_{task.headline}_at_best_validation"
-
-
 def summarize(
-    table: pa.Table,
-    task: Task,
-    arms: Mapping[str, Mapping[str, Any]],
-    *,
-    experiment: str,
-    complete: bool,
-    validation_is_test: bool = False,
-    success_threshold: float | None = None,
-) -> dict[str, Any]:
-    """The document of summary.json. ``arms`` has what is known of each arm beside its metrics (parameters, seconds).
+    table: pa.Table, task: Task, arms: Mapping[str, Mapping[str, Any]], *, experiment: str, complete: bool,
+    validation_is_test: bool = False, success_threshold: float | None = None,
+) -> dict[str, Any]:  # fmt: skip
+    """The document of summary.json: a row for each group with the interval of every `headlines` of ``task``.
 
-    With a ``success_threshold`` each row has ``solved`` and ``steps_to_solve`` too.
+    ``arms`` describes each arm (parameters, seconds). With a ``success_threshold`` each row has ``solved`` and
+    ``steps_to_solve``.
     """
-    rows = []
-    for group in groups(table):
-        final = final_values(group, task, validation_is_test=validation_is_test)
-        intervals = {name: stats.mean_interval(value) for name, value in final.items()}
-        rows.append(
-            {
-                "arm": group.arm,
-                **group.hyperparams,
-                "runs": len(group.seeds),
-                "diverged": int(group.diverged.sum()),
-                "epochs": int(group.epochs[-1]) if len(group.epochs) else 0,
-                "metrics": {name: interval._asdict() for name, interval in intervals.items()},
-                **(_solved(group, task, success_threshold) if success_threshold else {}),
-            }
-        )
+    described = headlines(task, validation_is_test=validation_is_test)
+    threshold = {"metric": task.success_metric, "threshold": success_threshold} if success_threshold else None
     return {
         "experiment": experiment,
         "complete": complete,
-        "headline": headline(task, validation_is_test=validation_is_test),
-        "success_threshold": {"metric": task.success_metric, "least": success_threshold} if success_threshold else None,
-        "arms": {name: dict(known) for name, known in arms.items()},
-        "results": rows,
+        "headline": described[0].name,
+        "metrics": {headline.name: headline._asdict() for headline in described},
+        "success_threshold": threshold,
+        "arms": {name: dict(description) for name, description in arms.items()},
+        "results": [_row(group, described, threshold) for group in groups(table)],
+    }
+
+
+def _row(group: Group, described: Sequence[Headline], threshold: Mapping[str, Any] | None) -> dict[str, Any]:
+    intervals = {headline.name: mean_interval(headline_values(group, headline)) for headline in described}
+    return {
+        "arm": group.arm,
+        **group.hyperparams,
+        "runs": len(group.seeds),
+        "diverged": int(group.diverged.sum()),
+        "epochs": int(group.epochs[-1]) if len(group.epochs) else 0,
+        "metrics": {name: interval._asdict() for name, interval in intervals.items()},
+        **(_solved(group, threshold["metric"], threshold["threshold"]) if threshold else {}),
     }

@@ -87,7 +87,9 @@ def build_cell(spec: ArmSpec, hyperparams: Mapping[str, Array], key: Key | None 
     options: dict[str, Any] = {**dict(spec.options), **{swept: hyperparams[swept] for swept in spec.swept_options}}
     options = {option: value for option, value in options.items() if option in accepted}
     keys = [None if key is None else jax.random.fold_in(key, layer) for layer in range(spec.layers)]
-    layers = [mixed_precision(make_cell(name, spec.hidden_size, key=own, **options), spec.compute_dtype) for own in keys]
+    layers = [
+        mixed_precision(make_cell(name, spec.hidden_size, key=own, **options), spec.compute_dtype) for own in keys
+    ]
     if len(layers) == 1:
         return layers[0]
     key = None if key is None else jax.random.fold_in(key, len(layers))  # no layer's own

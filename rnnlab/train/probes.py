@@ -6,8 +6,9 @@ import jax
 import jax.numpy as jnp
 
 from rnnlab.core.errors import InputError
-from rnnlab.core.types import Array, Dataset, Model, Params, Split, Task
+from rnnlab.core.types import Array, Dataset, Model, Params, Split
 from rnnlab.train.batches import target_weights
+from rnnlab.train.tasks import Task
 
 
 def paths(model: Model, task: Task, params: Params, batch: Split) -> dict[str, Array]:

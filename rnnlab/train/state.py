@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from rnnlab.core.types import AnyArray, Array, Carry, MetricSums, Params
+from rnnlab.core.types import AnyArray, Array, Carry, Params
+from rnnlab.train.tasks import MetricSums
 
 
 class Run(NamedTuple):

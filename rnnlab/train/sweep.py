@@ -11,11 +11,12 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
-from rnnlab.core.types import Array, MetricSums, Params, Split
+from rnnlab.core.types import Array, Params, Split
 from rnnlab.train import single_run
 from rnnlab.train.arm_spec import ArmSpec
 from rnnlab.train.batches import batch_indices
 from rnnlab.train.state import Run, TrainState
+from rnnlab.train.tasks import MetricSums
 
 RUN = "run"
 
