@@ -33,7 +33,8 @@ FLOAT32 = {"rtol": 1e-4, "atol": 1e-5}
 
 def spec(batch_sampling="contiguous", *, steps=N // B, batch_size=B, cell="lstm"):
     return ArmSpec(
-        DataShape("text", "language_modeling", V, V, has_token_inputs=True), cell, H, steps, batch_size, 4, batch_sampling,
+        DataShape("text", "language_modeling", V, V, has_token_inputs=True), cell, H, steps, batch_size, 4,
+        batch_sampling,
         options=(("u_init", "glorot_uniform"),), optimizer="sgd",
     )  # fmt: skip
 
@@ -173,7 +174,8 @@ def test_a_contiguous_evaluation_is_one_pass_over_each_stream(examples, batch):
 
 CONFIG = replace(
     ONE, arms={"plain": Arm("lstm")}, data="pydoc", batch_sampling="contiguous", seeds=(0, 5), steps_per_epoch=5,
-    sequence_length=4, batch_size=3, eval_batch_size=500, learning_rate=(1e-2,), probes=("paths",), options={"u_init": "glorot_uniform"},
+    sequence_length=4, batch_size=3, eval_batch_size=500, learning_rate=(1e-2,), probes=("paths",),
+    options={"u_init": "glorot_uniform"},
 )  # fmt: skip
 
 

@@ -82,7 +82,7 @@ class Reader(HTMLParser):
 
 
 def run_of(path, *, seeds=3, diverged=None, rate=1e-2, complete=True, data="digits", arms="ab"):
-    """A run whose arm a is finite; in arm b the seed at index ``diverged`` diverges. ``seeds`` 1: one seed, one epoch."""
+    """A run whose arm a is finite; in arm b the seed at index ``diverged`` diverges. ``seeds`` is 1 or 2."""
     metrics = Metrics("quickstart", [RATE])
     if seeds == 1:
         for split in ("train", "validation", "test"):

@@ -291,7 +291,8 @@ def test_a_real_kill_and_a_polite_one(tmp_path, monkeypatch):
     monkeypatch.setattr(arm_trainer, "STRETCH_SECONDS", 0.5)  # as in earnest
     directory = tmp_path / "a run"
     arguments = ["run", "quickstart", "--data", "digits", "--arms", "lstm", "--seeds", "2", "--epochs", "40",
-                 "--out", str(directory), "--set", "arms.lstm.cell=rnn", "hidden_size=4", "steps_per_epoch=70", "batch_size=16",
+                 "--out", str(directory), "--set", "arms.lstm.cell=rnn", "hidden_size=4", "steps_per_epoch=70",
+                 "batch_size=16",
                  "checkpoint_interval_s=0.02"]  # fmt: skip
     process = launch(*arguments)
     wait_for_a_save(process, directory)

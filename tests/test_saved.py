@@ -18,7 +18,8 @@ from rnnlab.train.sweep import run_grid
 
 CONFIG = Config(
     experiment="quickstart", arms={"stacked": Arm("lstm", layers=2), "cerebral": Arm("cerebral_lstm")}, data="",
-    seeds=(7, 3), epochs=3, batch_size=4, hidden_size=3, learning_rate=(1e-2, 0.3), sequence_length=8, steps_per_epoch=2, keep_params_every=2,
+    seeds=(7, 3), epochs=3, batch_size=4, hidden_size=3, learning_rate=(1e-2, 0.3), sequence_length=8,
+    steps_per_epoch=2, keep_params_every=2,
     batch_sampling="contiguous",
 )  # fmt: skip
 
@@ -185,7 +186,7 @@ def test_an_environment_that_does_not_fit(trained, tmp_path, changes, said):
 
 def test_what_is_no_run(tmp_path):
     for path in (tmp_path, tmp_path / "nowhere"):
-        with pytest.raises(InputError, match="no such directory|config.json: missing"):
+        with pytest.raises(InputError, match=r"no such directory|config\.json: missing"):
             load_run(path)
 
 

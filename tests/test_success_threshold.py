@@ -142,7 +142,8 @@ def test_without_a_threshold_there_are_no_columns_for_it():
 # refusals
 
 BASE = replace(
-    quickstart.CONFIG, arms={"a": Arm("rnn")}, data="digits", success_threshold=0.5, hidden_size=3, batch_size=8, steps_per_epoch=None,
+    quickstart.CONFIG, arms={"a": Arm("rnn")}, data="digits", success_threshold=0.5, hidden_size=3, batch_size=8,
+    steps_per_epoch=None,
 )  # fmt: skip
 
 

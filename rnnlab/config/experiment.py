@@ -198,7 +198,7 @@ def _digest(values: Mapping[str, Any]) -> str:
 
 
 def from_json(text: str, kind: type[AnyConfig]) -> AnyConfig:
-    """The config of ``kind`` that ``to_json`` wrote. Raises InputError if it is incomplete, altered or of another format."""
+    """The config of ``kind`` that ``to_json`` wrote. Raises InputError if it is altered or of another format."""
     document = parse_document(text)
     names = {f.name for f in fields(kind)}
     if set(document["config"]) != names:

@@ -1,4 +1,4 @@
-"""A figure as data: panels of lines, or strips of dots. `rnnlab.report.png`, `rnnlab.report.svg` and a CSV render it."""
+"""A figure as data: panels of lines, or strips of dots, which `report.png`, `report.svg` and a CSV render."""
 
 import math
 from collections.abc import Mapping, Sequence

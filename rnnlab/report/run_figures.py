@@ -1,4 +1,4 @@
-"""The figures of runs, as data: learning curves, probes, gradients by lag, published curves, and every run at the end."""
+"""The figures of runs as data: learning curves, probes, gradients by lag, published curves, final values."""
 
 import math
 import re

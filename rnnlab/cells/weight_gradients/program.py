@@ -51,7 +51,7 @@ class Program:
 
 
 def read_program(closed: ClosedJaxpr, params: int, carries: int) -> Program:
-    """The program of a step whose first ``params`` arguments are parameters and the next ``carry_history`` the carry."""
+    """The program of a step whose first ``params`` arguments are parameters and the next ``carries`` the carry."""
     jaxpr = closed.jaxpr
     own = [*jaxpr.constvars, *jaxpr.invars[:params]]
     if any(equation.primitive.name in _CALLS for equation in jaxpr.eqns):
