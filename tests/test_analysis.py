@@ -30,7 +30,7 @@ from rnnlab.analysis import (
 from rnnlab.analysis.figures import FIGURES
 from rnnlab.analysis.trajectories import from_vector, to_vector
 from rnnlab.cells import make_cell, stack
-from rnnlab.config.experiment import Arm, Config, config_hash, to_json
+from rnnlab.config.experiment import Arm, Config, training_hash, to_json
 from rnnlab.core.errors import InputError
 from rnnlab.core.types import Cell
 from rnnlab.runs.saved_run import load_run
@@ -333,7 +333,7 @@ def trained(tmp_path_factory):
     experiment = validate(CONFIG)
     files.write_json(directory / "env.json", {"dataset": identity(experiment)})
     files.write_whole(directory / "config.json", to_json(CONFIG).encode())
-    position = checkpoint.Position(4, 0, 6, 1.0, True, config_hash(CONFIG))
+    position = checkpoint.Position(4, 0, 6, 1.0, True, training_hash(CONFIG))
     draw = np.random.default_rng(0)
     for arm in CONFIG.arms:
         shapes = abstract_state(experiment.specs[arm], experiment.runs(arm))

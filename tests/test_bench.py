@@ -103,7 +103,7 @@ class Scripted:
     def __init__(self, case):
         self.case, self.turns = case, iter(self.seconds[case.system])
 
-    def validate(self):
+    def prepare(self):
         return {"compile_s": 1.5, "seconds": 0.1, "parameters": 7, "forward_flops": 0, "device": "none"}
 
     def train_steps(self, steps):

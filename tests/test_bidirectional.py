@@ -240,7 +240,7 @@ def test_a_language_model_refuses_bidirectional_cells():
         experiment="probe", arms={"plain": Arm("lstm"), "ahead": Arm("bidirectional(lstm)")}, data="pydoc",
         seeds=(0,), sequence_length=8, hidden_size=4, batch_size=16,
     )  # fmt: skip
-    told = ("arms.ahead.cell", "bidirectional(lstm)", "language_modeling", "pydoc", "accepted")
+    told = ("arms.ahead: cell", "bidirectional(lstm)", "language_modeling", "pydoc", "accepted")
     refused(lambda: validate(config), *told)
     refused(lambda: validate(replace(config, batch_sampling="contiguous")), *told)
     layers = {"ahead": Arm("bidirectional(lstm)", layers=2)}

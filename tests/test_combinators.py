@@ -87,7 +87,7 @@ def layers(**options):
 REFUSED_NAMES = {
     "cerebal(gru)": ("'cerebal'", "did you mean 'cerebral'"), "stack(gru)": ("'stack'", "bidirectional"),
     "(gru)": ("combinator",), "cerebral(gruu)": ("did you mean 'gru'", "cerebral(CELL)"),
-    "cerebral()": ("cell", "''"), "cerebral(gru": ("brackets",), "cerebral(gru))": ("brackets",),
+    "cerebral()": ("cell", "''"), "cerebral(gru": ("parentheses",), "cerebral(gru))": ("parentheses",),
     "cerebral(bidirectional(lstm))": ("whole sequence", "bidirectional(cerebral(CELL))"),
     "bidirectional(bidirectional(lstm))": ("bidirectional already",),
     "cerebral(cerebral(lstm))": ("paths", "noise_std"), "cerebral(cerebral_lstm)": ("paths", "noise_std"),

@@ -261,10 +261,10 @@ def test_what_the_study_refuses(arguments, said, tmp_path, capsys):
 
 def test_a_run_is_not_written_over_nor_read_when_altered(finished, tmp_path, capsys):
     assert main(["run", "neuron", "--quick", "--out", str(finished)]) == 2
-    assert "holds a run; accepted: another directory" in capsys.readouterr().err
+    assert "holds a run; choose another directory" in capsys.readouterr().err
     (tmp_path / "config.json").write_text((finished / "config.json").read_text().replace("0.1", "0.05"))
     assert main(["report", str(tmp_path)]) == 2
-    assert "config.json: was altered" in capsys.readouterr().err
+    assert "config.json: altered" in capsys.readouterr().err
     assert main(["sample", str(finished)]) == 2
     assert capsys.readouterr().err.count("\n") == 1
 

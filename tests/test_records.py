@@ -67,7 +67,7 @@ def test_values_survive_a_round_trip_bit_for_bit(tmp_path):
     again = Metrics("probe", ["learning_rate", "delta"])
     again.read(tmp_path / "metrics.parquet")
     assert repr(rows(again.table)) == repr(rows(metrics.table))
-    again.add("a", np.array([9]), {}, 3, 15, "test", {"loss": np.array([1.0])})
+    again.add("c", np.array([9]), {}, 3, 15, "test", {"loss": np.array([1.0])})
     again.write(tmp_path / "metrics.parquet")
     assert repr(rows(pq.read_table(tmp_path / "metrics.parquet"))[:-1]) == repr(rows(metrics.table))
 

@@ -185,11 +185,11 @@ def refused(capsys, *arguments) -> str:
 
 
 def test_swept_numbers_must_be_named(folder, capsys):
-    assert "learning_rate: arm lstm has runs with several" in refused(capsys, folder / "run")
+    assert "learning_rate: arm lstm was run with several" in refused(capsys, folder / "run")
 
 
 def test_what_is_no_run(folder, tmp_path, capsys):
-    assert "a directory that run wrote" in refused(capsys, tmp_path)
+    assert "config.json: missing" in refused(capsys, tmp_path)
     assert "no such directory" in refused(capsys, tmp_path / "nowhere")
     assert "DIR" in refused(capsys)
 
