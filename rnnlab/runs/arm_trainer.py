@@ -1,0 +1,164 @@
+"""Training of one arm on the host: stretches of steps, evaluations, records, checkpoints."""
+
+import time
+from collections.abc import Mapping
+from typing import Any, NamedTuple, Protocol
+
+import jax
+import numpy as np
+
+from rnnlab.config.experiment import Config
+from rnnlab.core.types import Dataset
+from rnnlab.runs.progress import ProgressMeter
+from rnnlab.storage.checkpoint import Position
+from rnnlab.storage.metrics import DIVERGED_AT
+from rnnlab.train.arm_spec import ArmSpec
+from rnnlab.train.state import Run, TrainState
+from rnnlab.train.sweep import Sweep
+from rnnlab.train.tasks import TASKS
+
+STRETCH_SECONDS = 0.5  # of training between checks of time and signals
+
+
+class ArmStore(Protocol):
+    """Where the results of an arm go: a directory (`rnnlab.runs.run`), or memory."""
+
+    name: str
+    position: Position  # where training starts; step 0: from initial values
+
+    def load(self) -> TrainState:
+        """The host state at ``position``."""
+
+    def add(self, which: np.ndarray, position: Position, split: str, values: Mapping[str, np.ndarray]) -> None:
+        """Record the values ``[n]`` of each metric for the n runs ``which [R] bool``."""
+
+    def save(self, position: Position, state: TrainState) -> None:
+        """Save everything recorded so far and the host state."""
+
+    def save_params(self, epoch: int, params: Any) -> None:
+        """Keep the host parameters at the end of ``epoch``."""
+
+
+class StopRequest(Protocol):
+    """Whether someone asked to stop."""
+
+    requested: bool
+
+
+class ArmResult(NamedTuple):
+    """A trained arm: ``state`` on the host, leaves ``[R, ...]``; its position; whether it trained to the end."""
+
+    state: TrainState
+    position: Position
+    complete: bool
+
+
+def train_arm(
+    spec: ArmSpec, runs: Run, dataset: Dataset, config: Config, store: ArmStore, meter: ProgressMeter, stop: StopRequest
+) -> ArmResult:
+    """Train all ``runs`` (host, leaves ``[R]``) from the store's position to the last epoch of ``config``.
+
+    When asked to stop it saves and returns. Of ``config`` only the fields that change no result are read: epochs,
+    runs_per_device, keep_params_every and checkpoint_interval_s.
+    """
+    return _ArmTrainer(spec, runs, dataset, config, store, meter, stop).run()
+
+
+class _ArmTrainer:
+    def __init__(
+        self, spec: ArmSpec, runs: Run, dataset: Dataset, config: Config, store: ArmStore, meter: ProgressMeter,
+        stop: StopRequest,
+    ) -> None:  # fmt: skip
+        self.spec, self.runs, self.config, self.store, self.meter, self.stop = spec, runs, config, store, meter, stop
+        self.position = store.position
+        self.total_steps = config.epochs * spec.steps_per_epoch
+        self.held_out = ("test",) if dataset.validation_is_test else ("validation", "test")
+        names = ("train", *self.held_out, *(["validation"] if spec.probes else []))
+        self.splits = {name: getattr(dataset, name) for name in names}
+        self.saved_at = time.monotonic()
+        self.stretch = 1  # steps between checks of time and signals
+        self.note = ""  # shown beside the progress
+
+    def run(self) -> ArmResult:
+        self.meter.begin(self.store.name, len(self.runs.seed), self.total_steps, self.position.step)
+        sweep = Sweep(self.spec, self.runs, self.splits, runs_per_device=self.config.runs_per_device)
+        state = sweep.to_devices(self.store.load()) if self.position.step else sweep.init()
+        sweep.compile()
+        if not self.position.step:
+            self._probe(sweep, state, epoch=0)
+        while self.position.epoch <= self.config.epochs:
+            state, finished = self._epoch(sweep, state)
+            if not finished:
+                return ArmResult(self._save(sweep, state), self.position, complete=False)
+        self.position = self.position._replace(done=True)
+        host = self._save(sweep, state)
+        self.meter.end(self.position.seconds)
+        return ArmResult(host, self.position, complete=True)
+
+    def _epoch(self, sweep: Sweep, state: TrainState) -> tuple[TrainState, bool]:
+        """The rest of the current epoch: steps, evaluations, records. False when asked to stop."""
+        steps, epoch = self.spec.steps_per_epoch, self.position.epoch
+        indices = sweep.batch_indices(epoch)
+        while self.position.step_in_epoch < steps:
+            if self.stop.requested:
+                return state, False
+            began, first = time.monotonic(), self.position.step_in_epoch
+            until = min(steps, first + self.stretch)
+            state = sweep.train(state, indices, first, until)
+            seconds = time.monotonic() - began
+            self.stretch = max(1, min(2 * self.stretch, int(STRETCH_SECONDS * (until - first) / seconds)))
+            done = self.position.step + until - first
+            self.position = self.position._replace(
+                step_in_epoch=until, step=done, seconds=self.position.seconds + seconds
+            )
+            left = (self.total_steps - done) * self.position.seconds / done
+            self.meter.move(done, epoch, left, self.note)
+            if self._is_due() and until < steps:
+                self._save(sweep, state)
+        began = time.monotonic()
+        state = self._finish_epoch(sweep, state)
+        seconds = self.position.seconds + time.monotonic() - began
+        self.position = self.position._replace(epoch=epoch + 1, step_in_epoch=0, seconds=seconds)
+        if self.config.keep_params_every is not None and epoch % self.config.keep_params_every == 0:
+            self.store.save_params(epoch, sweep.to_host(state.params))
+        if self._is_due() and epoch < self.config.epochs:
+            self._save(sweep, state)
+        return state, True
+
+    def _finish_epoch(self, sweep: Sweep, state: TrainState) -> TrainState:
+        epoch, step = self.position.epoch, self.position.step
+        sums = {"train": sweep.to_host(state.sums)}
+        sums |= {split: sweep.evaluate(state.params, split) for split in self.held_out}
+        diverged_at = sweep.to_host(state.diverged_at)
+        finite = diverged_at < 0
+        metrics = {split: TASKS[self.spec.data.task].metrics(_rows(value, finite)) for split, value in sums.items()}
+        validation = metrics[self.held_out[0]]
+        validation["gap"] = validation["loss"] - metrics["train"]["loss"]
+        for split, values in metrics.items():
+            self.store.add(finite, self.position, split, values)
+        if finite.any():
+            self.note = f"{self.held_out[0]} loss {np.mean(validation['loss']):.4f}"
+        self._probe(sweep, state, epoch)
+        this_epoch = ~finite & (diverged_at >= step - self.spec.steps_per_epoch)
+        self.store.add(this_epoch, self.position, "train", {DIVERGED_AT: diverged_at[this_epoch]})
+        return sweep.update_best(state, sums[self.held_out[0]], epoch)
+
+    def _probe(self, sweep: Sweep, state: TrainState, epoch: int) -> None:
+        """Record the probes on a fixed batch of the validation split; before training as epoch 0."""
+        if self.spec.probes:
+            finite = sweep.to_host(state.diverged_at) < 0
+            measured = {name: value[finite] for name, value in sweep.probe(state.params, "validation").items()}
+            self.store.add(finite, self.position._replace(epoch=epoch), "validation", measured)
+
+    def _is_due(self) -> bool:
+        return time.monotonic() - self.saved_at > self.config.checkpoint_interval_s
+
+    def _save(self, sweep: Sweep, state: TrainState) -> TrainState:
+        host = sweep.to_host(state)
+        self.store.save(self.position, host)
+        self.saved_at = time.monotonic()
+        return host
+
+
+def _rows(tree: Any, which: np.ndarray) -> Any:
+    return jax.tree.map(lambda leaf: leaf[which], tree)

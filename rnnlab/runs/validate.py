@@ -1,0 +1,188 @@
+"""From a config to what is trained. Everything a user can get wrong is reported here, before anything is written."""
+
+import hashlib
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import jax
+
+from rnnlab.config.cell_name import is_file_cell, parse_name
+from rnnlab.config.experiment import Config
+from rnnlab.core.errors import InputError
+from rnnlab.core.types import Dataset, MetricSums, Split
+from rnnlab.data.registry import dataset_options, load_dataset
+from rnnlab.runs.hyperparam_grid import (
+    Grid,
+    combinations,
+    hyperparam_grids,
+    split_cell_options,
+    split_optimizer_options,
+)
+from rnnlab.train.arm_spec import DROPOUT, ArmSpec, DataShape, build_model, build_optimizer
+from rnnlab.train.batches import batch_indices
+from rnnlab.train.probes import check_probes
+from rnnlab.train.single_run import evaluate, init_state, train_steps
+from rnnlab.train.state import Run, TrainState
+from rnnlab.train.sweep import run_grid
+from rnnlab.train.tasks import TASKS
+
+
+class Experiment(NamedTuple):
+    """A config that passed every check, with what is needed to train it."""
+
+    config: Config
+    dataset: Dataset
+    specs: Mapping[str, ArmSpec]
+    grids: Mapping[str, Grid]
+
+    def runs(self, arm: str) -> Run:
+        """All runs of the arm on the host, leaves ``[R]``."""
+        return run_grid(self.config.seeds, self.grids[arm])
+
+
+def validate(config: Config) -> Experiment:
+    """Load the data, describe every arm and trace what a user's code can break. Raises InputError."""
+    grids = hyperparam_grids(config)  # mistakes that need no data are reported before it is loaded
+    dataset = load_dataset(config.data, **data_options(config))
+    specs = arm_specs(config, dataset, grids)
+    experiment = Experiment(config, dataset, specs, grids)
+    for name, spec in specs.items():
+        user_cells = [cell for cell in config.arms[name].cells if is_file_cell(cell)]
+        traced = bool(user_cells or spec.attention or dataset.prompt_length or DROPOUT.keys() & grids[name].keys())
+        try:
+            _trace(spec, experiment.runs(name), dataset, whole=traced)
+        except InputError as error:
+            raise InputError(f"arms.{name}: {error}") from error
+        except Exception as error:
+            if not user_cells:
+                raise
+            reason = (str(error).splitlines() or [""])[0][:200]
+            raise InputError(
+                f"arms.{name}: cell {' or '.join(user_cells)} fails: {type(error).__name__}: {reason}"
+            ) from error
+    return experiment
+
+
+def arm_specs(config: Config, dataset: Dataset, grids: Mapping[str, Grid]) -> dict[str, ArmSpec]:
+    """`arm_spec` of every arm."""
+    return {name: arm_spec(config, name, dataset, grids[name]) for name in config.arms}
+
+
+def arm_spec(config: Config, name: str, dataset: Dataset, grid: Grid) -> ArmSpec:
+    """The static description of one arm on ``dataset``, which may lack its examples.
+
+    Model and optimizer are built once with every combination of hyperparameters, since these check concrete numbers
+    only. Raises InputError for values that they refuse, and where data, batches and arm do not fit together.
+    """
+    spec = _describe(config, name, dataset)
+    try:
+        for hyperparams in combinations(grid):
+            build_optimizer(spec, hyperparams)
+            build_model(spec, hyperparams)
+    except InputError as error:
+        raise InputError(f"arms.{name}: {error}") from error
+    return spec
+
+
+def data_options(config: Config) -> dict[str, Any]:
+    """The options of the data set's loader: the config's, and its sequence_length for texts."""
+    if "sequence_length" in config.data_options:
+        raise InputError(
+            f"data_options.sequence_length: {config.data_options['sequence_length']}; accepted: --set sequence_length=T"
+        )
+    texts = "sequence_length" in dataset_options(config.data)
+    return {**config.data_options, **({"sequence_length": config.sequence_length} if texts else {})}
+
+
+def identity(experiment: Experiment) -> dict[str, Any]:
+    """What identifies the data and users' cells, as JSON: resume refuses others."""
+    data = experiment.dataset
+    letters = list(data.vocabulary) if data.vocabulary is not None and TASKS[data.task].per_step else None
+    cells = sorted({cell for arm in experiment.config.arms.values() for cell in arm.cells if is_file_cell(cell)})
+    return {
+        "name": data.name,
+        "examples": {split: len(getattr(data, split).targets) for split in ("train", "validation", "test")},
+        "source": dict(data.source),
+        "cells": {cell: file_hash(cell) for cell in cells},
+        "task": data.task,
+        "input_size": data.input_size,
+        "output_size": data.output_size,
+        "scale": data.scale,
+        "has_token_inputs": data.has_token_inputs,
+        "vocabulary": letters,
+        "prompt_length": data.prompt_length,
+    }
+
+
+def file_hash(cell: str) -> str | None:
+    """SHA-256 of a user's cell file; None for a cell of the table."""
+    file = parse_name(cell).file
+    return None if file is None else hashlib.sha256(file.read_bytes()).hexdigest()
+
+
+def abstract_state(spec: ArmSpec, runs: Run) -> TrainState:
+    """Shapes and dtypes of the state of all ``runs``, leaves ``[R, ...]``. Computes nothing."""
+    return jax.eval_shape(jax.vmap(lambda run: init_state(spec, run)), runs)
+
+
+def _describe(config: Config, name: str, dataset: Dataset) -> ArmSpec:
+    arm, examples = config.arms[name], dataset.train.targets.shape[0]
+    most = examples // config.batch_size
+    if not most:
+        raise InputError(
+            f"batch_size: {config.batch_size} is out of range; accepted: 1 to {examples}, the training examples"
+        )
+    if config.steps_per_epoch is not None and config.steps_per_epoch > most:
+        raise InputError(
+            f"steps_per_epoch: {config.steps_per_epoch} is out of range; accepted: 1 to {most}, one pass over the data"
+        )
+    task = TASKS[dataset.task]
+    if config.batch_sampling == "contiguous" and dataset.task != "language_modeling":
+        raise InputError(
+            f"batch_sampling: contiguous batches need a text, {dataset.name} is none; accepted: shuffled, drawn"
+        )
+    if config.success_threshold is not None and (not task.success_metric or dataset.validation_is_test):
+        why = "validates on test" if task.success_metric else "has no success metric"
+        raise InputError(f"success_threshold: {config.success_threshold:g}, but {dataset.name} {why}; accepted: none")
+    check_probes(config.probes, dataset)
+    fixed, swept = split_cell_options(config, name)
+    optimizer_fixed, _ = split_optimizer_options(config)
+    return ArmSpec(
+        data=DataShape.of(dataset),
+        cell=arm.cell,
+        hidden_size=arm.hidden_size or config.hidden_size,
+        layers=arm.layers,
+        connections=arm.connections,
+        attention=arm.attention,
+        decoder=arm.decoder,
+        options=tuple(fixed.items()),
+        swept_options=tuple(swept),
+        compute_dtype=config.compute_dtype,
+        embedding_size=config.embedding_size,
+        embedding_init=config.embedding_init,
+        optimizer=config.optimizer,
+        optimizer_options=tuple(optimizer_fixed.items()),
+        lr_decay=config.lr_decay,
+        lr_decay_epochs=config.lr_decay_epochs,
+        batch_size=config.batch_size,
+        eval_batch_size=config.eval_batch_size,
+        batch_sampling=config.batch_sampling,
+        steps_per_epoch=config.steps_per_epoch or most,
+        probes=config.probes,
+    )
+
+
+def _trace(spec: ArmSpec, runs: Run, dataset: Dataset, *, whole: bool) -> None:
+    """Trace one run's initial state and, if ``whole``, a training step and an evaluation. Computes nothing."""
+    run = jax.tree.map(lambda leaf: leaf[0], runs)
+    if not whole:  # the lab's own cells can refuse no more than the width of their input
+        jax.eval_shape(lambda run: build_model(spec, run.hyperparams).init(jax.random.key(0)), run)
+        return
+
+    def life(run: Run, training: Split, validation: Split) -> MetricSums:
+        state = init_state(spec, run)
+        indices = batch_indices(spec, run.seed, 1, training.targets.shape[0])
+        state = train_steps(spec, run, state, indices, training, 0, 1)
+        return evaluate(spec, run, state.params, validation)
+
+    jax.eval_shape(life, run, dataset.train, dataset.validation)
