@@ -6,8 +6,11 @@ import chex
 import jax
 import jax.numpy as jnp
 
-from rnnlab.cells import weight_gradients as deferred
+from rnnlab.cells.weight_gradients import plain_scan, scan
+from rnnlab.core.errors import choose
 from rnnlab.core.types import Array, Carry, Cell, Params
+
+BACKWARD = ("auto", "scan")  # how the gradient over time is made
 
 
 def unroll(
@@ -18,7 +21,7 @@ def unroll(
     *,
     lengths: Array | None = None,
     reverse: bool = False,
-    plain: bool = False,
+    backward: str = "auto",
 ) -> tuple[Carry, Array]:
     """Run ``cell`` over time-major ``xs [T, B, D]`` (or integer ids ``[T, B]``): ``(carry, hs [T, B, H])``.
 
@@ -26,8 +29,8 @@ def unroll(
     carry or an output of a valid step, nor a gradient; outputs of padding are zero. ``reverse`` starts at the last
     valid step; ``hs[t]`` is still the output at ``xs[t]``. The initial carry is the cell's own unless given.
 
-    ``plain`` scans ``step`` as it stands, which forward-mode derivatives need: without it the gradient is that of the
-    cell's ``sequence``, or of `deferred.scan`, the same to rounding and faster.
+    ``backward="scan"`` differentiates a plain `jax.lax.scan` of ``step``; ``"auto"`` has the same derivatives, to
+    rounding, faster: those of the cell's ``sequence``, or of `weight_gradients.scan`.
     """
     if carry is None:
         carry = cell.initial_carry(params, xs.shape[1:2])
@@ -35,14 +38,15 @@ def unroll(
         chex.assert_shape(lengths, xs.shape[1:2])
     if cell.over is not None:
         return cell.over(params, carry, xs, lengths, reverse)
-    scan = _plain_scan if plain else deferred.scan
+    plain = choose("backward", backward, BACKWARD) == "scan"
+    over_time = plain_scan if plain else scan
     if lengths is None and cell.sequence is not None and not plain:
         if not reverse:
             return cell.sequence(params, carry, xs)
         carry, hs_TBH = cell.sequence(params, carry, xs[::-1])
         return carry, hs_TBH[::-1]
     if lengths is None:
-        return scan(cell.step, params, carry, xs, reverse=reverse)
+        return over_time(cell.step, params, carry, xs, reverse=reverse)
 
     valid_TB = jnp.arange(xs.shape[0])[:, None] < lengths[None, :]
     # Inputs are cleaned too: a masked NaN would still reach the weights' gradient as 0 * NaN.
@@ -54,11 +58,7 @@ def unroll(
         after = jax.tree.map(lambda new, old: jnp.where(_like(valid_B, new), new, old), after, before)
         return after, jnp.where(valid_B[:, None], h, jnp.zeros((), h.dtype))
 
-    return scan(masked_step, params, carry, (xs, valid_TB), reverse=reverse)
-
-
-def _plain_scan(step: deferred.Step, params: Params, carry: Carry, xs: Any, *, reverse: bool) -> tuple[Carry, Any]:
-    return jax.lax.scan(lambda c, x: step(params, c, x), carry, xs, reverse=reverse)
+    return over_time(masked_step, params, carry, (xs, valid_TB), reverse=reverse)
 
 
 def last_valid(hs: Array, lengths: Array | None) -> Array:
