@@ -30,7 +30,7 @@ from rnnlab.analysis import (
 from rnnlab.analysis.figures import FIGURES
 from rnnlab.analysis.trajectories import from_vector, to_vector
 from rnnlab.cells import make_cell, stack
-from rnnlab.config.experiment import Arm, Config, training_hash, to_json
+from rnnlab.config.experiment import Arm, Config, to_json, training_hash
 from rnnlab.core.errors import InputError
 from rnnlab.core.types import Cell
 from rnnlab.runs.saved_run import load_run

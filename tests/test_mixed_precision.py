@@ -55,15 +55,15 @@ def test_gradients_are_float32_and_near_those_of_exact_products(name):
     plain = make_cell(name, H)
     params, xs = drawn(plain)
 
-    def gradient(cell, scan_plainly):
+    def gradient(cell, backward):
         def loss(params):
-            return jnp.sum(unroll(cell, params, xs, plain=scan_plainly)[1] ** 2)
+            return jnp.sum(unroll(cell, params, xs, backward=backward)[1] ** 2)
 
         return jax.tree.leaves(jax.jit(jax.grad(loss))(params))
 
-    exact = gradient(plain, False)
-    for scan_plainly in (False, True):
-        for found, wanted in zip(gradient(mixed_precision(plain, "bfloat16"), scan_plainly), exact, strict=True):
+    exact = gradient(plain, "auto")
+    for backward in ("auto", "scan"):
+        for found, wanted in zip(gradient(mixed_precision(plain, "bfloat16"), backward), exact, strict=True):
             assert found.dtype == jnp.float32
             assert np.linalg.norm(found - wanted) < 0.03 * np.linalg.norm(wanted)
 

@@ -117,7 +117,7 @@ def test_a_scan_is_preferred_to_steps_and_gets_lengths_and_direction(reverse):
     for cell in (both, both._replace(step=None)):
         assert unroll(cell, params, xs, carry, lengths=lengths, reverse=reverse) == (carry, xs)
     assert calls == [(params, carry, xs, lengths, reverse)] * 2
-    plain = unroll(both, params, xs, carry, reverse=reverse, plain=True)  # for forward-mode derivatives
+    plain = unroll(both, params, xs, carry, reverse=reverse, backward="scan")
     assert_trees_close(plain, looped(steps, params, xs, carry, reverse), **FLOAT32)
     assert len(calls) == 2
 

@@ -1,14 +1,18 @@
 """Runs a cell over time."""
 
-from typing import Any
+from contextvars import ContextVar
 
 import chex
 import jax
 import jax.numpy as jnp
 
-from rnnlab.cells import weight_gradients as deferred
 from rnnlab.cells.ops import step_of
+from rnnlab.cells.weight_gradients import plain_scan, scan
+from rnnlab.config.experiment import BACKWARD
+from rnnlab.core.errors import choose
 from rnnlab.core.types import Array, Carry, Cell, Params
+
+_surrounding: ContextVar[str] = ContextVar("backward", default="auto")
 
 
 def unroll(
@@ -19,7 +23,7 @@ def unroll(
     *,
     lengths: Array | None = None,
     reverse: bool = False,
-    plain: bool = False,
+    backward: str | None = None,
 ) -> tuple[Carry, Array]:
     """Run ``cell`` over time-major ``xs [T, B, D]`` (or integer ids ``[T, B]``): ``(carry, hs [T, B, H])``.
 
@@ -27,18 +31,26 @@ def unroll(
     carry or an output of a valid step, nor a gradient; outputs of padding are zero. ``reverse`` starts at the last
     valid step; ``hs[t]`` is still the output at ``xs[t]``. The initial carry is the cell's own unless given.
 
-    ``plain`` scans ``step`` as it stands, which forward-mode derivatives need: without it the gradient is that of the
-    cell's ``scan``, or of `deferred.scan`, the same to rounding and faster.
+    ``backward="scan"`` differentiates a plain `jax.lax.scan` of ``step``, also in the cells inside of the cell;
+    ``"auto"`` has the same derivatives, to rounding, faster: those of the cell's ``scan``, or of
+    `weight_gradients.scan`. None: as in the surrounding ``unroll``, else "auto".
     """
     if carry is None:
         carry = cell.initial_carry(params, xs.shape[1:2])
     if lengths is not None:
         chex.assert_shape(lengths, xs.shape[1:2])
+    if backward is not None:
+        token = _surrounding.set(choose("backward", backward, BACKWARD))
+        try:
+            return unroll(cell, params, xs, carry, lengths=lengths, reverse=reverse)
+        finally:
+            _surrounding.reset(token)
+    plain = _surrounding.get() == "scan"
     if cell.scan is not None and (cell.step is None or not plain):
         return cell.scan(params, carry, xs, lengths, reverse)
-    step, scan = step_of(cell, "cell"), _plain_scan if plain else deferred.scan
+    step, over_time = step_of(cell, "cell"), plain_scan if plain else scan
     if lengths is None:
-        return scan(step, params, carry, xs, reverse=reverse)
+        return over_time(step, params, carry, xs, reverse=reverse)
 
     valid_TB = jnp.arange(xs.shape[0])[:, None] < lengths[None, :]
     # Inputs are cleaned too: a masked NaN would still reach the weights' gradient as 0 * NaN.
@@ -50,11 +62,7 @@ def unroll(
         after = jax.tree.map(lambda new, old: jnp.where(_like(valid_B, new), new, old), after, before)
         return after, jnp.where(valid_B[:, None], h, jnp.zeros((), h.dtype))
 
-    return scan(masked_step, params, carry, (xs, valid_TB), reverse=reverse)
-
-
-def _plain_scan(step: deferred.Step, params: Params, carry: Carry, xs: Any, *, reverse: bool) -> tuple[Carry, Any]:
-    return jax.lax.scan(lambda c, x: step(params, c, x), carry, xs, reverse=reverse)
+    return over_time(masked_step, params, carry, (xs, valid_TB), reverse=reverse)
 
 
 def last_valid(hs: Array, lengths: Array | None) -> Array:

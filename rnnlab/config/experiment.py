@@ -17,6 +17,7 @@ Option = bool | int | float | str | tuple[float, ...]  # a tuple is swept: each 
 
 
 CONNECTIONS = ("plain", "residual", "dense")
+BACKWARD = ("auto", "scan")
 COMPUTE_DTYPES = ("float32", "bfloat16")
 
 
@@ -71,6 +72,7 @@ class Config:
     steps_per_epoch: int | None = None  # None: one pass over the training split
     probes: tuple[str, ...] = ()  # of rnnlab.train.probes, measured after every epoch
     success_threshold: float | None = None  # of the success metric on validation; None: not counted
+    backward: str = "auto"  # gradient over time, of BACKWARD: auto (fast), or scan (differentiate a plain scan)
     compute_dtype: str = "float32"  # of COMPUTE_DTYPES: matrix products and parameters inside a step
     eval_batch_size: int = 128  # larger batches leave a CPU's caches
     runs_per_device: int | None = None  # runs that a device trains side by side; None: 1 on a CPU, elsewhere all
@@ -84,6 +86,7 @@ class Config:
         if not self.arms:
             raise InputError("arms: none left; at least one is needed")
         choose("compute_dtype", self.compute_dtype, COMPUTE_DTYPES)
+        choose("backward", self.backward, BACKWARD)
         for name, arm in self.arms.items():
             if not name or not all(c.isalnum() or c in "-_." for c in name) or name.startswith("."):
                 raise InputError(f"arms: {name!r} is not a name; accepted: letters, digits, '-', '_' and '.'")

@@ -50,13 +50,14 @@ def make_model(
     embedding_init: str = "glorot_uniform",
     scale: float = 1.0,
     dropout: Dropout | None = None,
+    backward: str = "auto",
 ) -> Model:
     """A model of batch-major inputs: features ``[B, T, D]`` or ids ``[B, T]``.
 
     Outputs are logits ``[B, T, C]`` with ``per_step``, else ``[B, C]`` from the last valid step (or the cell's
     ``last_output``). Ids are embedded in ``embedding_size`` dimensions, or with 0 enter the cell as one-hot rows (a
     gather, not a product). Features are multiplied by ``scale``. The readout starts Glorot-uniform with zero bias, as
-    in Keras's Dense. ``dropout`` is given in training, not in evaluation.
+    in Keras's Dense. ``dropout`` is given in training, not in evaluation. ``backward`` is that of `unroll`.
     """
     init_table = EMBEDDING_INITIALIZERS[choose("embedding_init", embedding_init, EMBEDDING_INITIALIZERS)]
     init_readout = jax.nn.initializers.glorot_uniform()
@@ -91,7 +92,7 @@ def make_model(
             xs = xs * dropout_mask(key_inputs, xs.shape[1:], dropout.inputs)
         if dropout is not None and dropout.recurrent is not None:
             run_cell = drop_recurrent(cell, key_recurrent, dropout.recurrent, initial_carry(params, len(inputs)))
-        carry, hs_TBH = unroll(run_cell, params.cell, xs, carry, lengths=lengths)
+        carry, hs_TBH = unroll(run_cell, params.cell, xs, carry, lengths=lengths, backward=backward)
         out = hs_TBH if per_step else (cell.last_output or last_valid)(hs_TBH, lengths)
         if dropout is not None and dropout.readout is not None:
             out = out * dropout_mask(key_readout, out.shape, dropout.readout)

@@ -54,6 +54,7 @@ def make_seq2seq(
     embedding_size: int = 0,
     embedding_init: str = "glorot_uniform",
     dropout: Dropout | None = None,
+    backward: str = "auto",
 ) -> Model:
     """A model of ids ``[B, Q + A]``: a prompt of Q = ``prompt_length`` steps, then the answer delayed by one step.
 
@@ -119,7 +120,7 @@ def make_seq2seq(
     def run_encoder(
         cell: Cell, params: Seq2SeqParams, xs: Array, lengths: Array | None, carry: Carry | None
     ) -> tuple[Memory | None, Carry]:
-        carry, hs_QBH = unroll(cell, params.encoder, xs, carry, lengths=lengths)
+        carry, hs_QBH = unroll(cell, params.encoder, xs, carry, lengths=lengths, backward=backward)
         own = decoder.initial_carry(params.decoder, xs.shape[1:2])
         if _form(carry) != _form(own):
             if attention == "none":
@@ -171,7 +172,7 @@ def make_seq2seq(
             reader = drop_recurrent(encoder, key_reader, dropout.recurrent, initial_carry(params, len(inputs)))
             writer = drop_recurrent(decoder, key_writer, dropout.recurrent, own)
         memory, carry = run_encoder(reader, params, xs[:prompt_length], lengths, carry)
-        carry, hs_ABH = unroll(writer, params.decoder, xs[prompt_length:], carry)
+        carry, hs_ABH = unroll(writer, params.decoder, xs[prompt_length:], carry, backward=backward)
         out = answer(params, memory, hs_ABH)
         if dropout is not None and dropout.readout is not None:
             out = out * dropout_mask(key_readout, out.shape, dropout.readout)
@@ -182,7 +183,7 @@ def make_seq2seq(
         return run_encoder(encoder, params, embed(params, jnp.swapaxes(prompts, 0, 1)), lengths, None)
 
     def decode_step(params: Seq2SeqParams, memory: Memory | None, carry: Carry, ids: Array) -> tuple[Carry, Array]:
-        carry, hs_ABH = unroll(decoder, params.decoder, embed(params, ids[None]), carry)
+        carry, hs_ABH = unroll(decoder, params.decoder, embed(params, ids[None]), carry, backward=backward)
         return carry, answer(params, memory, hs_ABH)[0] @ params.w + params.b
 
     def carry_history(params: Seq2SeqParams, inputs: Array) -> Carry:

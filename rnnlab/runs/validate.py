@@ -158,6 +158,7 @@ def _describe(config: Config, name: str, dataset: Dataset) -> ArmSpec:
         options=tuple(fixed.items()),
         swept_options=tuple(swept),
         compute_dtype=config.compute_dtype,
+        backward=config.backward,
         embedding_size=config.embedding_size,
         embedding_init=config.embedding_init,
         optimizer=config.optimizer,

@@ -68,6 +68,7 @@ class ArmSpec:
     options: Options = ()
     swept_options: tuple[str, ...] = ()
     compute_dtype: str = "float32"
+    backward: str = "auto"
     embedding_size: int | None = None
     embedding_init: str = "glorot_uniform"
     optimizer: str = "adam"
@@ -128,6 +129,7 @@ def build_model(spec: ArmSpec, hyperparams: Mapping[str, Array], key: Key | None
         embedding_init=spec.embedding_init,
         scale=data.scale,
         dropout=dropout,
+        backward=spec.backward,
     )
 
 
@@ -148,6 +150,7 @@ def _build_seq2seq(spec: ArmSpec, hyperparams: Mapping[str, Array], key: Key | N
         embedding_size=spec.embedding_size or 0,
         embedding_init=spec.embedding_init,
         dropout=dropout,
+        backward=spec.backward,
     )
 
 

@@ -1,5 +1,5 @@
-"""A scan over time with a faster gradient, for any step: weights get theirs from one product after the reverse scan."""
+"""A scan over time with a faster gradient for any step: each weight's gradient is one product after the reverse scan."""
 
-from rnnlab.cells.weight_gradients.scan import Step, scan
+from rnnlab.cells.weight_gradients.scan import Step, plain_scan, scan
 
-__all__ = ["Step", "scan"]
+__all__ = ["Step", "plain_scan", "scan"]

@@ -1,14 +1,18 @@
-"""What a step does, read from its jaxpr: what needs no time axis, and where weights enter."""
+"""What a step does, read from its jaxpr: what needs no time axis, and where weights enter.
 
-from collections.abc import Callable, Mapping, Sequence
+The reading only decides which gradients wait; every equation is still computed, and differentiated, by JAX. What is not
+known to be safe to move is left where it is, and its gradient is that of the plain scan.
+"""
+
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
-from jax.extend.core import ClosedJaxpr, Literal
+from jax.extend.core import ClosedJaxpr, Literal, jaxprs_in_params
 
+from rnnlab.cells.weight_gradients.leaves import differentiable
 from rnnlab.core.types import Array
 
 Variable = Any  # of a jaxpr
@@ -16,6 +20,109 @@ Atom = Any  # a variable or a literal
 Equation = Any
 Environment = dict[Variable, Array]
 _CALLS = ("jit", "pjit")
+
+# Deterministic operations that vmap does not change, and whose gradients are linear in the cotangent: these may be done
+# once for all steps. Custom derivatives are not among them: a clipped gradient is clipped at every step.
+_MOVABLE = frozenset(
+    [
+        "abs",
+        "acos",
+        "acosh",
+        "add",
+        "add_any",
+        "and",
+        "argmax",
+        "argmin",
+        "asin",
+        "asinh",
+        "atan",
+        "atan2",
+        "atanh",
+        "bitcast_convert_type",
+        "broadcast_in_dim",
+        "cbrt",
+        "ceil",
+        "cholesky",
+        "clamp",
+        "complex",
+        "concatenate",
+        "conj",
+        "convert_element_type",
+        "copy",
+        "cos",
+        "cosh",
+        "cummax",
+        "cummin",
+        "cumprod",
+        "cumsum",
+        "div",
+        "dot_general",
+        "dynamic_slice",
+        "eq",
+        "erf",
+        "erf_inv",
+        "erfc",
+        "exp",
+        "exp2",
+        "expand_dims",
+        "expm1",
+        "floor",
+        "gather",
+        "ge",
+        "gt",
+        "imag",
+        "integer_pow",
+        "iota",
+        "is_finite",
+        "le",
+        "log",
+        "log1p",
+        "logistic",
+        "lt",
+        "lu",
+        "lu_pivots_to_permutation",
+        "max",
+        "min",
+        "mul",
+        "ne",
+        "neg",
+        "not",
+        "or",
+        "pad",
+        "pow",
+        "real",
+        "reduce_and",
+        "reduce_max",
+        "reduce_min",
+        "reduce_or",
+        "reduce_precision",
+        "reduce_prod",
+        "reduce_sum",
+        "rem",
+        "reshape",
+        "rev",
+        "round",
+        "rsqrt",
+        "select_n",
+        "sign",
+        "sin",
+        "sinh",
+        "slice",
+        "sort",
+        "split",
+        "sqrt",
+        "square",
+        "squeeze",
+        "stop_gradient",
+        "sub",
+        "tan",
+        "tanh",
+        "transpose",
+        "triangular_solve",
+        "xor",
+    ]
+)
+_MOVABLE_WITH_INNER = frozenset({"cond", "custom_linear_solve", "jit", "pjit", "scan", "while"})
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,73 +148,84 @@ class Program:
     out: Sequence[Atom]
     # Equations whose gradient to a given variable waits until after the reverse scan: result -> place of the variable.
     deferred: Mapping[Variable, int]
-    of_x: frozenset[Variable]  # what depends on x and given variables alone, not on the carry
-    cuts: Mapping[Variable, "Cut"]  # variables that slices cut into pieces
-    direct: Sequence[int]  # places in ``given`` of what has other uses too: the reverse scan sums their gradient
+    of_x: frozenset[Variable]  # what movable operations make of x and given variables alone
+    cuts: Mapping[Variable, Cut]  # variables that slices cut into pieces
+    other_uses: Sequence[int]  # places in ``given`` of what is also used where nothing waits
 
-    def number(self, result: Variable) -> int:
-        """Which of ``deferred`` it is."""
-        return list(self.deferred).index(result)
+    def step(self, given: Sequence[Array], carry: Sequence[Array], x: Sequence[Array]) -> tuple[list, list]:
+        """One step, as it was written: the leaves of the carry after it and of its output."""
+        values = dict(zip([*self.given, *self.carry, *self.x], [*given, *carry, *x], strict=True))
+        evaluate(self.equations, values)
+        return [read(atom, values) for atom in self.after], [read(atom, values) for atom in self.out]
 
 
 def read_program(closed: ClosedJaxpr, params: int, carries: int) -> Program:
-    """The program of a step whose first ``params`` arguments are parameters and the next ``carries`` the carry."""
+    """The program of a step whose first ``params`` arguments are parameters and the next ``carries`` the carry.
+
+    ``closed`` holds no calls of jitted functions: see `inline`.
+    """
     jaxpr = closed.jaxpr
     own = [*jaxpr.constvars, *jaxpr.invars[:params]]
-    if any(equation.primitive.name in _CALLS for equation in jaxpr.eqns):
-        like = [jax.ShapeDtypeStruct(v.aval.shape, v.aval.dtype) for v in jaxpr.invars]
-        jaxpr = jax.make_jaxpr(_inlined(jaxpr))(closed.consts, *like).jaxpr
-        params += len(closed.consts)
-        own = jaxpr.invars[:params]
     carry, x = jaxpr.invars[params : params + carries], jaxpr.invars[params + carries :]
     known, of_x = set(own), set(x)
     outside: list[Equation] = []
     inside: list[Equation] = []
     for equation in jaxpr.eqns:
-        read = variables(equation.invars)
-        drawn = not any(differentiable(v.aval) for v in read)  # from a key: once, whatever its size
-        if read and known.issuperset(read) and (drawn or _size(equation.outvars) <= _size(read)):
-            known.update(equation.outvars)
-            outside.append(equation)
-            continue
+        inputs = variables(equation.invars)
+        drawn = not any(differentiable(v.aval) for v in inputs)  # from a key: once, whatever its size
+        if inputs and known.issuperset(inputs):
+            if drawn or (_size(equation.outvars) <= _size(inputs) and _is_movable(equation, inner=True)):
+                known.update(equation.outvars)
+                outside.append(equation)
+                continue
         inside.append(equation)
-        if (known | of_x).issuperset(read):
+        if (known | of_x).issuperset(inputs) and _is_movable(equation, inner=False):
             of_x.update(equation.outvars)
     ends = variables(jaxpr.outvars)
-    given = list(dict.fromkeys(v for v in (*(v for e in inside for v in variables(e.invars)), *ends) if v in known))
+    needed = [*(v for equation in inside for v in variables(equation.invars)), *ends]
+    given = list(dict.fromkeys(v for v in needed if v in known))
     deferred = _deferred(inside, known)
-    direct = set(ends)
+    other_uses = set(ends)
     for equation in inside:
         waits = deferred.get(result_of(equation))
-        direct.update(v for place, v in enumerate(equation.invars) if place != waits and not isinstance(v, Literal))
-    places = [n for n, v in enumerate(given) if v in direct and differentiable(v.aval)]
+        other_uses.update(v for n, v in enumerate(equation.invars) if n != waits and not isinstance(v, Literal))
+    places = [n for n, v in enumerate(given) if v in other_uses and differentiable(v.aval)]
     after, out = jaxpr.outvars[:carries], jaxpr.outvars[carries:]
     return Program(own, outside, given, inside, carry, x, after, out, deferred, frozenset(of_x), _cuts(inside), places)
+
+
+def _is_movable(equation: Equation, *, inner: bool) -> bool:
+    """Whether an equation may be done once for all steps; with ``inner`` loops and branches too, if all in them may."""
+    name = equation.primitive.name
+    if inner and name in _MOVABLE_WITH_INNER:
+        return all(_is_movable(e, inner=True) for jaxpr in jaxprs_in_params(equation.params) for e in jaxpr.eqns)
+    return name in _MOVABLE
 
 
 def _deferred(equations: Sequence[Equation], known: set[Variable]) -> dict[Variable, int]:
     """Products with a weight, rows of a table, products with a vector; and what is added to these, whose gradient is
     the same array."""
-    found: dict[Variable, int] = {}
+    waiting: dict[Variable, int] = {}
     sums: set[Variable] = set()  # deferred results, and sums of them
     for equation in equations:
         name, result = equation.primitive.name, result_of(equation)
         if name not in ("dot_general", "gather", "mul", "add"):
             continue
-        places = [n for n, v in enumerate(equation.invars) if not isinstance(v, Literal) and v in known]
+        places = [n for n, v in enumerate(equation.invars) if is_in(v, known)]
         if len(places) == 1 and differentiable(equation.invars[places[0]].aval):
             (place,) = places
+            other = equation.invars[1 - place]
             wanted = {
                 "dot_general": True,
                 "gather": place == 0,
                 "mul": 1 < _size(equation.invars[place:][:1]) < _size([result]),
-                "add": name == "add" and equation.invars[1 - place] in sums,
+                "add": name == "add" and is_in(other, sums),
             }
             if wanted[name]:
-                found[result] = place
-        if result in found or (name == "add" and not sums.isdisjoint(variables(equation.invars))):
+                waiting[result] = place
+        if result in waiting or (name == "add" and not sums.isdisjoint(variables(equation.invars))):
             sums.add(result)
-    return found
+    return waiting
 
 
 def _cuts(equations: Sequence[Equation]) -> dict[Variable, Cut]:
@@ -115,7 +233,7 @@ def _cuts(equations: Sequence[Equation]) -> dict[Variable, Cut]:
     for equation in equations:
         if equation.primitive.name == "slice" and not equation.params["strides"]:
             slices.setdefault(equation.invars[0], []).append(equation)
-    found = {}
+    cuts = {}
     for var, cutting in slices.items():
         shape = var.aval.shape
         axes = {n for eqn in cutting for n, size in enumerate(eqn.outvars[0].aval.shape) if size != shape[n]}
@@ -126,35 +244,37 @@ def _cuts(equations: Sequence[Equation]) -> dict[Variable, Cut]:
         starts, limits = ([eqn.params[name][axis] for eqn in cutting] for name in ("start_indices", "limit_indices"))
         ends = [0, *limits]
         if starts == ends[:-1] and ends[-1] == shape[axis]:
-            found[var] = Cut([eqn.outvars[0] for eqn in cutting], axis, ends)
-    return found
+            cuts[var] = Cut([eqn.outvars[0] for eqn in cutting], axis, ends)
+    return cuts
 
 
 def is_rows_times_weight(equation: Equation, place: int) -> bool:
     """Whether it is ``[..., K]`` times a weight ``[K, ...]``."""
     if equation.primitive.name != "dot_general" or place != 1:
         return False
-    last = len(equation.invars[0].aval.shape) - 1
+    rows, weight = (v.aval for v in equation.invars)
+    last = len(rows.shape) - 1
     contracted, batched = equation.params["dimension_numbers"]
-    return tuple(map(tuple, contracted)) == ((last,), (0,)) and not any(batched)
+    return rows.dtype == weight.dtype and tuple(map(tuple, contracted)) == ((last,), (0,)) and not any(batched)
 
 
-def _inlined(jaxpr: Any) -> Callable[..., list[Array]]:
-    """``(consts, *arguments)`` to results, with the equations of jitted functions in place of their calls."""
+def inline(closed: ClosedJaxpr) -> ClosedJaxpr:
+    """``closed`` with the equations of jitted functions in place of their calls."""
+    if not any(equation.primitive.name in _CALLS for equation in closed.eqns):
+        return closed
+    like = [jax.ShapeDtypeStruct(v.shape, v.dtype, weak_type=getattr(v, "weak_type", False)) for v in closed.in_avals]
+    return jax.make_jaxpr(lambda *arguments: _inlined(closed, arguments))(*like)
 
-    def flat(consts: Sequence[Array], *arguments: Array) -> list[Array]:
-        values = dict(zip([*jaxpr.constvars, *jaxpr.invars], [*consts, *arguments], strict=True))
-        for equation in jaxpr.eqns:
-            operands = [read(atom, values) for atom in equation.invars]
-            if equation.primitive.name in _CALLS:
-                inner = equation.params["jaxpr"]
-                results = _inlined(inner.jaxpr)(inner.consts, *operands)
-            else:
-                results = bind(equation, operands)
-            values.update(zip(equation.outvars, results, strict=True))
-        return [read(atom, values) for atom in jaxpr.outvars]
 
-    return flat
+def _inlined(closed: ClosedJaxpr, arguments: Sequence[Array]) -> list[Array]:
+    jaxpr = closed.jaxpr
+    values = dict(zip([*jaxpr.constvars, *jaxpr.invars], [*closed.consts, *arguments], strict=True))
+    for equation in jaxpr.eqns:
+        operands = [read(atom, values) for atom in equation.invars]
+        is_call = equation.primitive.name in _CALLS
+        results = _inlined(equation.params["jaxpr"], operands) if is_call else bind(equation, operands)
+        values.update(zip(equation.outvars, results, strict=True))
+    return [read(atom, values) for atom in jaxpr.outvars]
 
 
 def evaluate(equations: Sequence[Equation], values: Environment) -> None:
@@ -165,9 +285,10 @@ def evaluate(equations: Sequence[Equation], values: Environment) -> None:
 
 
 def bind(equation: Equation, operands: Sequence[Array]) -> list[Array]:
-    """The results of one equation."""
-    found = equation.primitive.bind(*operands, **equation.primitive.get_bind_params(equation.params))
-    return found if equation.primitive.multiple_results else [found]
+    """The results of one equation, in the context (of random bits, of devices) in which it was written."""
+    with equation.ctx.manager:
+        results = equation.primitive.bind(*operands, **equation.primitive.get_bind_params(equation.params))
+    return results if equation.primitive.multiple_results else [results]
 
 
 def read(atom: Atom, values: Environment) -> Any:
@@ -183,9 +304,9 @@ def variables(atoms: Sequence[Atom]) -> list[Variable]:
     return [atom for atom in atoms if not isinstance(atom, Literal)]
 
 
-def differentiable(leaf: Any) -> bool:
-    """Whether an array or its description has a gradient."""
-    return jnp.issubdtype(leaf.dtype, jnp.inexact)
+def is_in(atom: Atom, found: Any) -> bool:
+    """Whether an atom is a variable of a set or a mapping. Literals cannot be hashed."""
+    return not isinstance(atom, Literal) and atom in found
 
 
 def _size(atoms: Sequence[Variable]) -> int:

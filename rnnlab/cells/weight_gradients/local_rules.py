@@ -1,4 +1,4 @@
-"""Operations of a step with gradients of our own: what is stored less, or made in another order."""
+"""First derivatives of single operations that store less, or run in another order, than JAX's own."""
 
 from collections.abc import Callable
 from functools import partial
@@ -15,31 +15,32 @@ from rnnlab.cells.weight_gradients.program import (
     Program,
     Variable,
     bind,
+    is_in,
     is_rows_times_weight,
     result_of,
 )
 from rnnlab.core.types import Array
 
 
-def turned_weights(program: Program, given: Leaves) -> dict[Variable, Array]:
+def transposed_weights(program: Program, given: Leaves) -> dict[Variable, Array]:
     """``[N, K]`` of the weights ``[K, ...]`` that rows of the carry are multiplied by.
 
     Made once; XLA would make it in every step of the reverse scan (CPU, jaxlib 0.10).
     """
-    weights, found = dict(zip(program.given, given, strict=True)), {}
+    weights, transposed = dict(zip(program.given, given, strict=True)), {}
     for equation in program.equations:
         place = program.deferred.get(result_of(equation))
-        if place is not None and is_rows_times_weight(equation, place) and equation.invars[0] not in program.of_x:
-            found[equation.invars[1]] = turn(weights[equation.invars[1]])
-    return found
+        if place is not None and is_rows_times_weight(equation, place) and not is_in(equation.invars[0], program.of_x):
+            transposed[equation.invars[1]] = contiguous_transpose(weights[equation.invars[1]])
+    return transposed
 
 
-def turn(weight: Array) -> Array:
+def contiguous_transpose(weight: Array) -> Array:
     """``[N, K]`` of ``[K, ...]``, made at once: XLA's CPU products of what is yet to be transposed are slower."""
     return jax.lax.optimization_barrier(weight.reshape(len(weight), -1).T)
 
 
-def times(equation: Equation, rows: Array, columns: Array) -> Array:
+def matmul_like(equation: Equation, rows: Array, columns: Array) -> Array:
     """``rows [N, K] @ columns [K, M]``, rounded and summed as ``equation`` does with rows and a weight."""
     rounded, summed = equation.invars[1].aval.dtype, equation.outvars[0].aval.dtype
     return jax.lax.dot(
@@ -51,26 +52,26 @@ def times(equation: Equation, rows: Array, columns: Array) -> Array:
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(0,))
-def product(equation: Equation, rows: Array, weight: Array, turned: Array) -> Array:
-    """``rows @ weight``, whose gradient to rows is a product with ``turned``; the weight's own is left for later."""
+def product(equation: Equation, rows: Array, weight: Array, transposed: Array) -> Array:
+    """``rows @ weight``, whose gradient to rows is a product with ``transposed``; the weight's own is left for later."""
     return bind(equation, (rows, weight))[0]
 
 
 def _product_back(equation: Equation, stored: Any, d: Array) -> tuple[Array, Array, Array]:
-    weight, turned = stored
+    weight, transposed = stored
     rows = equation.invars[0].aval
-    found = times(equation, d.reshape(-1, len(turned)), turned)
-    return found.reshape(rows.shape).astype(rows.dtype), jnp.zeros_like(weight), jnp.zeros_like(turned)
+    d_rows = matmul_like(equation, d.reshape(-1, len(transposed)), transposed)
+    return d_rows.reshape(rows.shape).astype(rows.dtype), jnp.zeros_like(weight), jnp.zeros_like(transposed)
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(0,))
-def pieces_of(cut: Cut, whole: Array) -> Leaves:
+def split(cut: Cut, whole: Array) -> Leaves:
     """Slices that are all of ``whole``. Their gradients are written into one array: XLA does that in place, where the
     gradient of slices is a sum of padded arrays, and that of a split a concatenation that is slow on a CPU."""
     return [jax.lax.slice_in_dim(whole, *ends, axis=cut.axis) for ends in pairwise(cut.ends)]
 
 
-def _pieces_back(cut: Cut, _: None, d: Leaves) -> tuple[Array]:
+def _split_back(cut: Cut, _: None, d: Leaves) -> tuple[Array]:
     shape = list(d[0].shape)
     shape[cut.axis] = cut.ends[-1]
     whole = jnp.zeros(shape, d[0].dtype)
@@ -90,5 +91,7 @@ ACTIVATIONS = {
     "logistic": _keeping_result(jax.lax.logistic, lambda s: s * (1 - s)),
     "tanh": _keeping_result(jax.lax.tanh, lambda t: 1 - t * t),
 }
-product.defvjp(lambda eqn, rows, weight, turned: (bind(eqn, (rows, weight))[0], (weight, turned)), _product_back)
-pieces_of.defvjp(lambda cut, whole: (pieces_of(cut, whole), None), _pieces_back)
+product.defvjp(
+    lambda eqn, rows, weight, transposed: (bind(eqn, (rows, weight))[0], (weight, transposed)), _product_back
+)
+split.defvjp(lambda cut, whole: (split(cut, whole), None), _split_back)

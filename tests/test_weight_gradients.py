@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from rnnlab.cells import make_cell, stack
-from rnnlab.cells import weight_gradients as deferred
 from rnnlab.cells.unroll import unroll
+from rnnlab.cells.weight_gradients import plain_scan, scan
 from rnnlab.core.types import Array, Cell
 
 T, B, D, H = 6, 3, 5, 4
@@ -41,7 +41,7 @@ def gradients(cell: Cell, params, carry, xs, **options):
     """The loss and its gradient to parameters, carry and inputs: of the faster scan, then of the plain one."""
 
     def loss(plain, params, carry, xs):
-        after, hs = unroll(cell, params, xs, carry, plain=plain, **options)
+        after, hs = unroll(cell, params, xs, carry, backward="scan" if plain else "auto", **options)
         weights = jnp.sin(jnp.arange(hs.size, dtype=hs.dtype).reshape(hs.shape))
         return jnp.sum(weights * hs) + sum(jnp.sum(leaf**2) for leaf in jax.tree.leaves(after))
 
@@ -126,14 +126,11 @@ def test_steps_that_no_one_thought_of():
     xs = {"x": jax.random.normal(keys[3], (T, B, D)), "id": jnp.arange(T * B).reshape(T, B) % 3}
     start = Odd(0.1 * jnp.ones((B, H)), jnp.arange(B))
 
-    def loss(scan, params, h, x):
-        after, out = scan(odd_step, params, start._replace(h=h), {**xs, "x": x})
+    def loss(over_time, params, h, x):
+        after, out = over_time(odd_step, params, start._replace(h=h), {**xs, "x": x})
         return jnp.sum(out["h"] * jnp.cos(jnp.arange(H))) + jnp.sum(after.h**3), (after.n, out["n"])
 
-    def plain(step, params, carry, xs):
-        return jax.lax.scan(lambda c, x: step(params, c, x), carry, xs)
-
-    found = [jax.value_and_grad(loss, (1, 2, 3), True)(s, params, start.h, xs["x"]) for s in (deferred.scan, plain)]
+    found = [jax.value_and_grad(loss, (1, 2, 3), True)(s, params, start.h, xs["x"]) for s in (scan, plain_scan)]
     same(*found)
 
 
@@ -141,14 +138,11 @@ def test_what_a_step_closes_over_has_a_gradient():
     cell = make_cell("lstm", H)
     params, carry, xs = drawn(cell)
 
-    def loss(gain, scan):
-        return jnp.sum(scan(lambda p, c, x: cell.step(p, c, x * gain), params, carry, xs)[1] ** 2)
-
-    def plain(step, params, carry, xs):
-        return jax.lax.scan(lambda c, x: step(params, c, x), carry, xs)
+    def loss(gain, over_time):
+        return jnp.sum(over_time(lambda p, c, x: cell.step(p, c, x * gain), params, carry, xs)[1] ** 2)
 
     gain = jnp.linspace(0.5, 2.0, D)
-    same(*(jax.grad(loss)(gain, scan) for scan in (deferred.scan, plain)))
+    same(*(jax.grad(loss)(gain, scan) for scan in (scan, plain_scan)))
 
 
 @pytest.mark.slow
@@ -158,7 +152,7 @@ def test_gradients_of_gradients_and_over_runs():
 
     def slope(plain, params):
         def loss(p):
-            return jnp.sum(unroll(cell, p, xs, carry, plain=plain)[1] ** 2)
+            return jnp.sum(unroll(cell, p, xs, carry, backward="scan" if plain else "auto")[1] ** 2)
 
         return sum(jnp.sum(leaf**2) for leaf in jax.tree.leaves(jax.grad(loss)(params)))
 
@@ -166,21 +160,6 @@ def test_gradients_of_gradients_and_over_runs():
     runs = jax.tree.map(lambda leaf: jnp.stack([leaf, -0.5 * leaf]), params)
     each = [slope(True, jax.tree.map(lambda leaf, n=n: leaf[n], runs)) for n in range(2)]
     np.testing.assert_allclose(jax.vmap(lambda p: slope(False, p))(runs), each, rtol=1e-5)
-
-
-def test_forward_mode_needs_the_plain_scan():
-    cell = make_cell("lstm", H)
-    params, carry, xs = drawn(cell)
-
-    def last(xs, plain):
-        return unroll(cell, params, xs, carry, plain=plain)[1][-1]
-
-    for plain, error in ((True, None), (False, TypeError)):
-        if error is None:
-            jax.jvp(lambda xs, plain=plain: last(xs, plain), (xs,), (xs,))
-        else:
-            with pytest.raises(error, match="forward-mode"):
-                jax.jvp(lambda xs, plain=plain: last(xs, plain), (xs,), (xs,))
 
 
 def loops(jaxpr):
@@ -203,8 +182,8 @@ def test_no_weight_rides_a_loop(name):
     forward, backward = loops(program.jaxpr)
     matrices = {leaf.shape for leaf in params if leaf is not None and leaf.shape[0] in (D, H) and leaf.ndim > 1}
     assert matrices
-    for scan in (forward, backward):
-        shapes = [v.aval.shape for v in scan.outvars]
+    for program in (forward, backward):
+        shapes = [v.aval.shape for v in program.outvars]
         assert not matrices & set(shapes)  # summed
         assert not matrices & {shape[1:] for shape in shapes}  # stacked
     stacked = [v.aval.shape[2:] for v in forward.outvars if v.aval.shape[:2] == (T, B)]
