@@ -38,7 +38,7 @@ OTHER = {
     "recurrent_dropout": (0.1,), "readout_dropout": (0.1,), "layer_dropout": (0.1,), "lr_decay_epochs": 1,
     "lr_decay": 0.5,
     "batch_sampling": "drawn", "embedding_init": "normal", "probes": ("paths",), "success_threshold": 0.5,
-    "compute_dtype": "bfloat16",
+    "compute_dtype": "bfloat16", "backward": "scan",
 }  # fmt: skip
 
 

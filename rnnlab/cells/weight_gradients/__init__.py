@@ -1,4 +1,4 @@
-"""A scan over time with a faster gradient for any step: each weight's gradient is one product after the reverse scan."""
+"""A scan over time with a faster gradient: each weight's gradient is one product after the reverse scan."""
 
 from rnnlab.cells.weight_gradients.scan import Step, plain_scan, scan
 

@@ -23,105 +23,17 @@ _CALLS = ("jit", "pjit")
 
 # Deterministic operations that vmap does not change, and whose gradients are linear in the cotangent: these may be done
 # once for all steps. Custom derivatives are not among them: a clipped gradient is clipped at every step.
-_MOVABLE = frozenset(
-    [
-        "abs",
-        "acos",
-        "acosh",
-        "add",
-        "add_any",
-        "and",
-        "argmax",
-        "argmin",
-        "asin",
-        "asinh",
-        "atan",
-        "atan2",
-        "atanh",
-        "bitcast_convert_type",
-        "broadcast_in_dim",
-        "cbrt",
-        "ceil",
-        "cholesky",
-        "clamp",
-        "complex",
-        "concatenate",
-        "conj",
-        "convert_element_type",
-        "copy",
-        "cos",
-        "cosh",
-        "cummax",
-        "cummin",
-        "cumprod",
-        "cumsum",
-        "div",
-        "dot_general",
-        "dynamic_slice",
-        "eq",
-        "erf",
-        "erf_inv",
-        "erfc",
-        "exp",
-        "exp2",
-        "expand_dims",
-        "expm1",
-        "floor",
-        "gather",
-        "ge",
-        "gt",
-        "imag",
-        "integer_pow",
-        "iota",
-        "is_finite",
-        "le",
-        "log",
-        "log1p",
-        "logistic",
-        "lt",
-        "lu",
-        "lu_pivots_to_permutation",
-        "max",
-        "min",
-        "mul",
-        "ne",
-        "neg",
-        "not",
-        "or",
-        "pad",
-        "pow",
-        "real",
-        "reduce_and",
-        "reduce_max",
-        "reduce_min",
-        "reduce_or",
-        "reduce_precision",
-        "reduce_prod",
-        "reduce_sum",
-        "rem",
-        "reshape",
-        "rev",
-        "round",
-        "rsqrt",
-        "select_n",
-        "sign",
-        "sin",
-        "sinh",
-        "slice",
-        "sort",
-        "split",
-        "sqrt",
-        "square",
-        "squeeze",
-        "stop_gradient",
-        "sub",
-        "tan",
-        "tanh",
-        "transpose",
-        "triangular_solve",
-        "xor",
-    ]
-)
+_MOVABLE = frozenset((
+    "abs", "acos", "acosh", "add", "add_any", "and", "argmax", "argmin", "asin", "asinh", "atan", "atan2", "atanh",
+    "bitcast_convert_type", "broadcast_in_dim", "cbrt", "ceil", "cholesky", "clamp", "complex", "concatenate",
+    "conj", "convert_element_type", "copy", "cos", "cosh", "cummax", "cummin", "cumprod", "cumsum", "div",
+    "dot_general", "dynamic_slice", "eq", "erf", "erf_inv", "erfc", "exp", "exp2", "expand_dims", "expm1", "floor",
+    "gather", "ge", "gt", "imag", "integer_pow", "iota", "is_finite", "le", "log", "log1p", "logistic", "lt", "lu",
+    "lu_pivots_to_permutation", "max", "min", "mul", "ne", "neg", "not", "or", "pad", "pow", "real", "reduce_and",
+    "reduce_max", "reduce_min", "reduce_or", "reduce_precision", "reduce_prod", "reduce_sum", "rem", "reshape",
+    "rev", "round", "rsqrt", "select_n", "sign", "sin", "sinh", "slice", "sort", "split", "sqrt", "square",
+    "squeeze", "stop_gradient", "sub", "tan", "tanh", "transpose", "triangular_solve", "xor",
+))  # fmt: skip
 _MOVABLE_WITH_INNER = frozenset({"cond", "custom_linear_solve", "jit", "pjit", "scan", "while"})
 
 
@@ -173,11 +85,11 @@ def read_program(closed: ClosedJaxpr, params: int, carries: int) -> Program:
     for equation in jaxpr.eqns:
         inputs = variables(equation.invars)
         drawn = not any(differentiable(v.aval) for v in inputs)  # from a key: once, whatever its size
-        if inputs and known.issuperset(inputs):
-            if drawn or (_size(equation.outvars) <= _size(inputs) and _is_movable(equation, inner=True)):
-                known.update(equation.outvars)
-                outside.append(equation)
-                continue
+        smaller = _size(equation.outvars) <= _size(inputs) and _is_movable(equation, inner=True)
+        if inputs and known.issuperset(inputs) and (drawn or smaller):
+            known.update(equation.outvars)
+            outside.append(equation)
+            continue
         inside.append(equation)
         if (known | of_x).issuperset(inputs) and _is_movable(equation, inner=False):
             of_x.update(equation.outvars)

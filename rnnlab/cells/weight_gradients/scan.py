@@ -11,8 +11,8 @@ all steps and examples gives the weight its gradient. The plain scan makes the s
 over the whole ``dL/dw`` at every step. The two differ in the order of the sum alone: rounding.
 
 The same holds for rows that are gathered from a table, for products with a vector, and for what is added to these (a
-bias), whose ``e`` is that of the product. Any other use of a weight is differentiated in the scan, as always. Operations
-on weights alone are done once, before the scan, if their gradient is linear: then the gradient of the sum is the sum of
+bias), whose ``e`` is that of the product. Any other use of a weight is differentiated in the scan, as always.
+Operations on weights alone are done once, before the scan, if their gradient is linear: then the gradient of the sum is the sum of
 the gradients. Where ``a_t`` is made of x alone, its gradient is formed after the scan as well. `program` sorts the
 equations of a step so; `products` forms the products.
 
@@ -53,8 +53,8 @@ def plain_scan(step: Step, params: Params, carry: Carry, xs: Any, *, reverse: bo
 def scan(step: Step, params: Params, carry: Carry, xs: Any, *, reverse: bool = False) -> tuple[Carry, Any]:
     """`plain_scan` with a faster gradient: the same values, and the same derivatives to rounding.
 
-    Leaves of ``xs`` are ``[T, ...]``. ``step`` may be any function that `plain_scan` takes. Raises InputError if it does
-    not return a carry like its own and an output.
+    Leaves of ``xs`` are ``[T, ...]``. ``step`` may be any function that `plain_scan` takes. Raises InputError if it
+    does not return a carry like its own and an output.
     """
     x = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), xs)
     leaves = jax.tree.leaves((params, carry, xs))
@@ -79,7 +79,7 @@ def scan(step: Step, params: Params, carry: Carry, xs: Any, *, reverse: bool = F
 
 
 def check_step(carry: Carry, result: Any) -> None:
-    """Raise InputError unless a step's ``result`` is a pair, of a carry with the structure of ``carry`` and an output."""
+    """Raise InputError unless a step's ``result`` is a pair of a carry, structured as ``carry``, and an output."""
     if not isinstance(result, tuple) or len(result) != 2:
         raise InputError(f"step: returns {_described(result)}; it must return a pair (carry, output)")
     before: Any = jax.tree.structure(carry)

@@ -98,7 +98,7 @@ def step_gradient(program: Program) -> StepGradient:
     for output in range(first + len(factors), len(jaxpr.outvars)):
         var = jaxpr.outvars[output]
         if isinstance(var, Literal):
-            sources.append(("constant", jnp.asarray(var.val, var.aval.dtype)))
+            sources.append(("constant", jnp.asarray(var.val, var.aval.dtype)))  # type: ignore[attr-defined]
         else:
             sources.append(source_of[var] if var in source_of else ("kept", store(output)))
     return StepGradient(program, traced, jax.tree.structure(pullback), sources, stored_factors, kept)
