@@ -103,9 +103,7 @@ class RunWriter:
         for name, position in self.positions.items():
             if position is not None and position.config != self.digest:
                 raise InputError(f"checkpoint: arm {name} belongs to config {position.config}, not to config.json")
-        self.metrics = Metrics(
-            config.experiment, list(dict.fromkeys(h for g in experiment.grids.values() for h in g))
-        )
+        self.metrics = Metrics(config.experiment, list(dict.fromkeys(h for g in experiment.grids.values() for h in g)))
         if any(self.positions.values()):
             self.metrics.read(directory / "metrics.parquet")
         for name, position in self.positions.items():

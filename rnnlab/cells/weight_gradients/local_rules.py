@@ -91,5 +91,7 @@ ACTIVATIONS = {
     "logistic": _keeping_result(jax.lax.logistic, lambda s: s * (1 - s)),
     "tanh": _keeping_result(jax.lax.tanh, lambda t: 1 - t * t),
 }
-product.defvjp(lambda eqn, rows, weight, transposed: (bind(eqn, (rows, weight))[0], (weight, transposed)), _product_back)
+product.defvjp(
+    lambda eqn, rows, weight, transposed: (bind(eqn, (rows, weight))[0], (weight, transposed)), _product_back
+)
 split.defvjp(lambda cut, whole: (split(cut, whole), None), _split_back)

@@ -145,5 +145,3 @@ def _perturbed_step(
             values[result] = bind(equation, operands)[0] + zeros[n]
     ends = [read(atom, values) for atom in program.after], [read(atom, values) for atom in program.out]
     return ends, factors
-
-
