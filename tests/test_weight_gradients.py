@@ -7,9 +7,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from rnnlab.cells.weight_gradients import plain_scan, scan
 from rnnlab.cells.registry import make_cell, stack
 from rnnlab.cells.unroll import unroll
+from rnnlab.cells.weight_gradients import plain_scan, scan
 from rnnlab.core.types import Array, Cell
 
 T, B, D, H = 6, 3, 5, 4

@@ -1,6 +1,5 @@
 """The one place that runs a cell over time."""
 
-from typing import Any
 
 import chex
 import jax
