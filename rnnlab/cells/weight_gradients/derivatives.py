@@ -10,52 +10,61 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax.custom_derivatives import SymbolicZero
 from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 
 from rnnlab.cells.weight_gradients.leaves import Leaves, floats, merged, with_float0
 
 Function = Callable[..., Leaves]
+Places = Sequence[int]  # of the arguments that a derivative is taken of
 
 
-def jvp_of_floats(function: Function, primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[Leaves, Leaves]:
-    """``jax.jvp`` over the float leaves of ``primals``: results, and the tangents of the float results.
+def moving(tangents: Sequence[Any]) -> Places:
+    """The places of tangents that are not zero by construction, as those of integers and of constants are."""
+    return [n for n, t in enumerate(tangents) if not isinstance(t, SymbolicZero) and t.dtype != jax.dtypes.float0]
 
-    ``tangents`` are those of the float leaves.
-    """
 
-    def of(*moving: Any) -> tuple[Leaves, Leaves]:
-        results = function(*merged(primals, moving))
+def jvp_at(function: Function, primals: Sequence[Any], places: Places, tangents: Sequence[Any]) -> Leaves:
+    """The tangents of the float results, given those of the arguments at ``places``."""
+    of = lambda *moved: floats(function(*_replaced(primals, places, moved)))  # noqa: E731
+    return jax.jvp(of, [primals[n] for n in places], list(tangents))[1]
+
+
+def vjp_at(function: Function, primals: Sequence[Any], places: Places) -> tuple[Leaves, Callable[[Leaves], Leaves]]:
+    """All results, and the function from the cotangents of the float ones to the gradients at ``places``."""
+
+    def of(*moved: Any) -> tuple[Leaves, Leaves]:
+        results = function(*_replaced(primals, places, moved))
         return floats(results), results
 
-    _, tangents_out, results = jax.jvp(of, floats(primals), list(tangents), has_aux=True)
-    return results, tangents_out
-
-
-def vjp_of_floats(function: Function, primals: Sequence[Any], cotangents: Sequence[Any]) -> Leaves:
-    """The gradients of the float leaves of ``primals``, given the cotangents of the float results."""
-    _, pullback = jax.vjp(lambda *moving: floats(function(*merged(primals, moving))), *floats(primals))
-    return list(pullback(list(cotangents)))
+    values, pullback, results = jax.vjp(of, *[primals[n] for n in places], has_aux=True)
+    return merged(results, values), lambda d: list(pullback(list(d)))
 
 
 def with_derivatives_of(plain: Function, fast: Function, count: int) -> Function:
     """``fast(*arguments)``, differentiated as ``plain``.
 
-    ``plain`` takes the first ``count`` arguments, on which alone the results depend; the others are values that are
-    known anyway. It returns what ``fast`` returns, or only the first results if the derivatives of the others are
-    never used.
+    ``plain`` takes the first ``count`` arguments, on which alone the results depend; the others follow from these. It
+    returns what ``fast`` returns, or only the first results if the derivatives of the others are never used.
     """
     function = jax.custom_jvp(lambda *arguments: fast(*arguments))
 
-    @function.defjvp
     def rule(primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[Leaves, Leaves]:
-        results = function(*primals)
-        moved = [t for p, t in zip(primals[:count], tangents[:count], strict=True) if t.dtype != jax.dtypes.float0]
-        _, found = jvp_of_floats(plain, primals[:count], moved)
+        results, places = function(*primals), moving(tangents[:count])
+        found = jvp_at(plain, primals[:count], places, [tangents[n] for n in places]) if places else []
         zeros = [jnp.zeros_like(leaf) for leaf in floats(results)[len(found) :]]
         return results, with_float0([*found, *zeros], results)
 
+    function.defjvp(rule, symbolic_zeros=True)
     return function
+
+
+def _replaced(leaves: Sequence[Any], places: Places, values: Sequence[Any]) -> Leaves:
+    replaced = list(leaves)
+    for place, value in zip(places, values, strict=True):
+        replaced[place] = value
+    return replaced
 
 
 def linear(function: Function, transpose: Function, known: Sequence[Any], tangents: Sequence[Any]) -> Leaves:
@@ -79,11 +88,8 @@ def _shapes(*operands: Any, **rule: Any) -> Sequence[Any]:
 def _jvp(primals: Sequence[Any], tangents: Sequence[Any], **rule: Any) -> tuple[Leaves, Leaves]:
     places = [n for n, tangent in enumerate(tangents) if not isinstance(tangent, ad.Zero)]
 
-    def of(*moving: Any) -> Leaves:
-        operands = list(primals)
-        for place, operand in zip(places, moving, strict=True):
-            operands[place] = operand
-        return _call(*operands, **rule)
+    def of(*moved: Any) -> Leaves:
+        return _call(*_replaced(primals, places, moved), **rule)
 
     return jax.jvp(of, [primals[n] for n in places], [tangents[n] for n in places])
 
@@ -100,13 +106,13 @@ def _batch(operands: Sequence[Any], axes: Sequence[Any], function: Function, tra
     """A batch of both functions; every tangent gets the batch axis, so that the transpose sums over it outside."""
     size = next(operand.shape[axis] for operand, axis in zip(operands, axes, strict=True) if axis is not None)
     tangents = [
-        jnp.broadcast_to(moving, (size, *moving.shape)) if axis is None else jnp.moveaxis(moving, axis, 0)
-        for moving, axis in zip(operands[known:], axes[known:], strict=True)
+        jnp.broadcast_to(tangent, (size, *tangent.shape)) if axis is None else jnp.moveaxis(tangent, axis, 0)
+        for tangent, axis in zip(operands[known:], axes[known:], strict=True)
     ]
     over = (list(axes[:known]), 0)
     results = linear(
-        lambda known, moving: jax.vmap(function, over)(list(known), list(moving)),
-        lambda known, moving: jax.vmap(transpose, over)(list(known), list(moving)),
+        lambda known, moved: jax.vmap(function, over)(list(known), list(moved)),
+        lambda known, d: jax.vmap(transpose, over)(list(known), list(d)),
         operands[:known],
         tangents,
     )

@@ -53,7 +53,7 @@ def matmul_like(equation: Equation, rows: Array, columns: Array) -> Array:
 
 @partial(jax.custom_vjp, nondiff_argnums=(0,))
 def product(equation: Equation, rows: Array, weight: Array, transposed: Array) -> Array:
-    """``rows @ weight``. The gradient to rows is a product with ``transposed``; that of the weight is left for later."""
+    """``rows @ weight``. The gradient of rows is a product with ``transposed``; that of the weight comes later."""
     return bind(equation, (rows, weight))[0]
 
 

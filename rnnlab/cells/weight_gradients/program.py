@@ -23,17 +23,105 @@ _CALLS = ("jit", "pjit")
 
 # Deterministic operations that vmap does not change, and whose gradients are linear in the cotangent: these may be done
 # once for all steps. Custom derivatives are not among them: a clipped gradient is clipped at every step.
-_MOVABLE = frozenset((
-    "abs", "acos", "acosh", "add", "add_any", "and", "argmax", "argmin", "asin", "asinh", "atan", "atan2", "atanh",
-    "bitcast_convert_type", "broadcast_in_dim", "cbrt", "ceil", "cholesky", "clamp", "complex", "concatenate",
-    "conj", "convert_element_type", "copy", "cos", "cosh", "cummax", "cummin", "cumprod", "cumsum", "div",
-    "dot_general", "dynamic_slice", "eq", "erf", "erf_inv", "erfc", "exp", "exp2", "expand_dims", "expm1", "floor",
-    "gather", "ge", "gt", "imag", "integer_pow", "iota", "is_finite", "le", "log", "log1p", "logistic", "lt", "lu",
-    "lu_pivots_to_permutation", "max", "min", "mul", "ne", "neg", "not", "or", "pad", "pow", "real", "reduce_and",
-    "reduce_max", "reduce_min", "reduce_or", "reduce_precision", "reduce_prod", "reduce_sum", "rem", "reshape",
-    "rev", "round", "rsqrt", "select_n", "sign", "sin", "sinh", "slice", "sort", "split", "sqrt", "square",
-    "squeeze", "stop_gradient", "sub", "tan", "tanh", "transpose", "triangular_solve", "xor",
-))  # fmt: skip
+_MOVABLE = frozenset(
+    [
+        "abs",
+        "acos",
+        "acosh",
+        "add",
+        "add_any",
+        "and",
+        "argmax",
+        "argmin",
+        "asin",
+        "asinh",
+        "atan",
+        "atan2",
+        "atanh",
+        "bitcast_convert_type",
+        "broadcast_in_dim",
+        "cbrt",
+        "ceil",
+        "cholesky",
+        "clamp",
+        "complex",
+        "concatenate",
+        "conj",
+        "convert_element_type",
+        "copy",
+        "cos",
+        "cosh",
+        "cummax",
+        "cummin",
+        "cumprod",
+        "cumsum",
+        "div",
+        "dot_general",
+        "dynamic_slice",
+        "eq",
+        "erf",
+        "erf_inv",
+        "erfc",
+        "exp",
+        "exp2",
+        "expand_dims",
+        "expm1",
+        "floor",
+        "gather",
+        "ge",
+        "gt",
+        "imag",
+        "integer_pow",
+        "iota",
+        "is_finite",
+        "le",
+        "log",
+        "log1p",
+        "logistic",
+        "lt",
+        "lu",
+        "lu_pivots_to_permutation",
+        "max",
+        "min",
+        "mul",
+        "ne",
+        "neg",
+        "not",
+        "or",
+        "pad",
+        "pow",
+        "real",
+        "reduce_and",
+        "reduce_max",
+        "reduce_min",
+        "reduce_or",
+        "reduce_precision",
+        "reduce_prod",
+        "reduce_sum",
+        "rem",
+        "reshape",
+        "rev",
+        "round",
+        "rsqrt",
+        "select_n",
+        "sign",
+        "sin",
+        "sinh",
+        "slice",
+        "sort",
+        "split",
+        "sqrt",
+        "square",
+        "squeeze",
+        "stop_gradient",
+        "sub",
+        "tan",
+        "tanh",
+        "transpose",
+        "triangular_solve",
+        "xor",
+    ]
+)
 _MOVABLE_WITH_INNER = frozenset({"cond", "custom_linear_solve", "jit", "pjit", "scan", "while"})
 
 
@@ -85,8 +173,8 @@ def read_program(closed: ClosedJaxpr, params: int, carries: int) -> Program:
     for equation in jaxpr.eqns:
         inputs = variables(equation.invars)
         drawn = not any(differentiable(v.aval) for v in inputs)  # from a key: once, whatever its size
-        smaller = _size(equation.outvars) <= _size(inputs) and _is_movable(equation, inner=True)
-        if inputs and known.issuperset(inputs) and (drawn or smaller):
+        once = drawn or (_size(equation.outvars) <= _size(inputs) and _is_movable(equation, inner=True))
+        if inputs and once and known.issuperset(inputs):
             known.update(equation.outvars)
             outside.append(equation)
             continue
@@ -128,7 +216,7 @@ def _deferred(equations: Sequence[Equation], known: set[Variable]) -> dict[Varia
             (place,) = places
             other = equation.invars[1 - place]
             wanted = {
-                "dot_general": True,
+                "dot_general": not (_has_many_rows(other) and _size([result]) > 4 * _size([equation.invars[place]])),
                 "gather": place == 0,
                 "mul": 1 < _size(equation.invars[place:][:1]) < _size([result]),
                 "add": name == "add" and is_in(other, sums),
@@ -138,6 +226,11 @@ def _deferred(equations: Sequence[Equation], known: set[Variable]) -> dict[Varia
         if result in waiting or (name == "add" and not sums.isdisjoint(variables(equation.invars))):
             sums.add(result)
     return waiting
+
+
+def _has_many_rows(factor: Atom) -> bool:
+    """Whether it is more than a vector an example, as a memory is: its product is large and would be stored."""
+    return len(factor.aval.shape) > 2
 
 
 def _cuts(equations: Sequence[Equation]) -> dict[Variable, Cut]:

@@ -12,9 +12,9 @@ over the whole ``dL/dw`` at every step. The two differ in the order of the sum a
 
 The same holds for rows that are gathered from a table, for products with a vector, and for what is added to these (a
 bias), whose ``e`` is that of the product. Any other use of a weight is differentiated in the scan, as always.
-Operations on weights alone are done once, before the scan, if their gradient is linear: then the gradient of the sum is the sum of
-the gradients. Where ``a_t`` is made of x alone, its gradient is formed after the scan as well. `program` sorts the
-equations of a step so; `products` forms the products.
+Operations on weights alone are done once, before the scan, if their gradient is linear: then the gradient of the sum
+is the sum of the gradients. Where ``a_t`` is made of x alone, its gradient is formed after the scan as well. `program`
+sorts the equations of a step so; `products` forms the products.
 
 Only the first derivative in reverse mode is made in this way. Its values, and those of the forward scan, carry the
 derivatives of the plain scan (`derivatives`): forward mode, second derivatives and all above are the plain scan's own.
@@ -30,7 +30,7 @@ import jax
 import jax.numpy as jnp
 from jax.extend.core import ClosedJaxpr, jaxprs_in_params
 
-from rnnlab.cells.weight_gradients.derivatives import jvp_of_floats, linear, vjp_of_floats, with_derivatives_of
+from rnnlab.cells.weight_gradients.derivatives import jvp_at, linear, moving, vjp_at, with_derivatives_of
 from rnnlab.cells.weight_gradients.leaves import Leaves, differentiable, floats, with_float0
 from rnnlab.cells.weight_gradients.local_rules import transposed_weights
 from rnnlab.cells.weight_gradients.products import add_weight_grads
@@ -123,37 +123,41 @@ def _scan(program: Program, reverse: bool, given: Leaves, carry: Leaves, xs: Lea
         after, out = jax.lax.scan(lambda c, x: program.step(given, c, x), carry, xs, reverse=reverse)
         return [*after, *out]
 
-    def plain_gradient(*operands: Array) -> Leaves:
-        return vjp_of_floats(plain, operands[:count], operands[count:])
-
     def fast(*primals: Array) -> Leaves:
         return _forward(trace_gradient(), reverse, *_parted(primals, sizes))
-
-    def transpose(known: Leaves, d: Leaves) -> Leaves:
-        def fast_gradient(*operands: Array) -> Leaves:
-            d, kept = _parted(operands[count:], (d_count, len(known) - count))
-            given, carry, xs = _parted(operands[:count], sizes)
-            return _backward(trace_gradient(), reverse, given, carry, xs, kept, d)
-
-        d_count = len(d)
-        gradient = with_derivatives_of(plain_gradient, fast_gradient, count + d_count)
-        return gradient(*known[:count], *d, *known[count:])
 
     @jax.custom_jvp
     def scanned(*primals: Array) -> Leaves:
         return plain(*primals)
 
-    @scanned.defjvp
     def rule(primals: Leaves, tangents: Leaves) -> tuple[Leaves, Leaves]:
-        results = with_derivatives_of(plain, fast, count)(*primals)
+        places = moving(tangents)
+        floating = [n for n, leaf in enumerate(primals) if differentiable(leaf)]
+
+        def tangents_at_places(known: Leaves, moved: Leaves) -> Leaves:
+            return jvp_at(plain, known[:count], places, moved)
+
+        def gradients_at_places(known: Leaves, d: Leaves) -> Leaves:
+            def plain_gradient(*operands: Array) -> Leaves:
+                return vjp_at(plain, operands[:count], places)[1](list(operands[count:]))
+
+            def fast_gradient(*operands: Array) -> Leaves:
+                given, carry, xs, d_ends, kept = _parted(operands, (*sizes, len(d), len(known) - count))
+                gradients = _backward(trace_gradient(), reverse, given, carry, xs, kept, d_ends)
+                return [gradients[floating.index(n)] for n in places]
+
+            gradient = with_derivatives_of(plain_gradient, fast_gradient, count + len(d))
+            return gradient(*known[:count], *d, *known[count:])
+
+        # What is differentiated further is the values as the first differentiation made them.
+        values = with_derivatives_of(lambda *primals: vjp_at(plain, list(primals), places)[0], fast, count)(*primals)
         number = len(program.after) + len(program.out)
-        ends, kept = results[:number], results[number:]
-        moved = [t for p, t in zip(primals, tangents, strict=True) if differentiable(p)]
-        tangents_out = linear(
-            lambda known, moving: jvp_of_floats(plain, known[:count], moving)[1], transpose, [*primals, *kept], moved
-        )
+        ends, kept = values[:number], values[number:]
+        moved = [tangents[n] for n in places]
+        tangents_out = linear(tangents_at_places, gradients_at_places, [*primals, *kept], moved)
         return ends, with_float0(tangents_out, ends)
 
+    scanned.defjvp(rule, symbolic_zeros=True)
     return scanned(*given, *carry, *xs)
 
 
@@ -175,13 +179,14 @@ def _backward(
     """The gradients of the floats among ``given``, ``carry`` and ``xs``."""
     program = step.program
     transposed = list(transposed_weights(program, given).values())
+    fixed = step.fixed(given, transposed)
     order: list[int] = []
 
     def backward(state: tuple[Leaves, Leaves], inputs: tuple[Leaves, Leaves, Leaves]) -> Any:
         nonlocal order
         d_after, summed = state
         d_out, x, kept = inputs
-        d_results, d_other, d_carry, d_x = step.backward(given, transposed, x, kept, d_after, d_out)
+        d_results, d_other, d_carry, d_x = step.backward(given, transposed, fixed, x, kept, d_after, d_out)
         place_of: dict[int, int] = {}  # a sum of deferred results gives all of them one and the same array
         order = [place_of.setdefault(id(leaf), len(place_of)) for leaf in d_results]
         distinct = [d_results[order.index(n)] for n in range(len(place_of))]

@@ -19,6 +19,7 @@ from rnnlab.cells.weight_gradients.program import (
     is_rows_times_weight,
     read,
     result_of,
+    variables,
 )
 from rnnlab.core.types import Array
 
@@ -30,9 +31,11 @@ class StepGradient:
     program: Program
     traced: ClosedJaxpr  # (given, transposed, carry, x) -> (after, out, factors, residuals of the gradient)
     pullback: Any  # tree of the gradient function, whose leaves are the residuals
-    sources: Sequence[tuple[str, Any]]  # of each residual: ("given" | "transposed" | "x" | "kept", which) or a constant
+    # Of each residual: ("given" | "transposed" | "fixed" | "x" | "kept", which) or ("constant", its value).
+    sources: Sequence[tuple[str, Any]]
     factors: Mapping[int, int]  # number of a deferred product -> which of "kept" its stored factor is
     kept: Sequence[int]  # outputs of ``traced`` that are stored
+    of_given: Sequence[Variable]  # residuals that are made of given leaves alone: made again, once
 
     def forward(self, given: Leaves, transposed: Leaves, carry: Leaves, x: Leaves) -> tuple[Leaves, Leaves, Leaves]:
         """``(after, out, kept)`` of one step."""
@@ -40,11 +43,20 @@ class StepGradient:
         after, out = len(self.program.after), len(self.program.out)
         return results[:after], results[after : after + out], [results[n] for n in self.kept]
 
+    def fixed(self, given: Leaves, transposed: Leaves) -> Leaves:
+        """The residuals that are the same at all steps."""
+        jaxpr = self.traced.jaxpr
+        values = dict(zip([*jaxpr.constvars, *jaxpr.invars], [*self.traced.consts, *given, *transposed], strict=False))
+        for equation in jaxpr.eqns if self.of_given else ():
+            if all(var in values for var in variables(equation.invars)):
+                evaluate([equation], values)
+        return [values[var] for var in self.of_given]
+
     def backward(
-        self, given: Leaves, transposed: Leaves, x: Leaves, kept: Leaves, d_after: Leaves, d_out: Leaves
+        self, given: Leaves, transposed: Leaves, fixed: Leaves, x: Leaves, kept: Leaves, d_after: Leaves, d_out: Leaves
     ) -> tuple[Leaves, Leaves, Leaves, Leaves]:
         """The gradients of deferred results, other uses of given leaves, the carry and x. Only of floats."""
-        found = {"given": given, "transposed": transposed, "x": x, "kept": kept}
+        found = {"given": given, "transposed": transposed, "fixed": fixed, "x": x, "kept": kept}
         residuals = [where if source == "constant" else found[source][where] for source, where in self.sources]
         after, out = ([atom.aval for atom in atoms] for atoms in (self.program.after, self.program.out))
         return jax.tree.unflatten(self.pullback, residuals)((with_float0(d_after, after), with_float0(d_out, out)))
@@ -93,15 +105,24 @@ def step_gradient(program: Program) -> StepGradient:
         return stored[var]
 
     first = len(program.after) + len(program.out)
+    same_at_all_steps = {var for var, (name, _) in source_of.items() if name != "x"}
+    for equation in jaxpr.eqns:
+        if same_at_all_steps.issuperset(variables(equation.invars)):
+            same_at_all_steps.update(equation.outvars)
+    of_given: list[Variable] = []
     stored_factors = {n: store(first + i) for i, n in enumerate(sorted(factors))}
     sources: list[tuple[str, Any]] = []
     for output in range(first + len(factors), len(jaxpr.outvars)):
         var = jaxpr.outvars[output]
         if isinstance(var, Literal):
             sources.append(("constant", jnp.asarray(var.val, var.aval.dtype)))  # type: ignore[attr-defined]
+        elif var not in source_of and var in same_at_all_steps:
+            source_of[var] = ("fixed", len(of_given))
+            of_given.append(var)
+            sources.append(source_of[var])
         else:
             sources.append(source_of[var] if var in source_of else ("kept", store(output)))
-    return StepGradient(program, traced, jax.tree.structure(pullback), sources, stored_factors, kept)
+    return StepGradient(program, traced, jax.tree.structure(pullback), sources, stored_factors, kept, of_given)
 
 
 def _perturbed_step(
