@@ -213,7 +213,6 @@ def test_a_finished_run_continued_for_more_epochs_equals_a_longer_run(tmp_path):
 LIMITED = """
 import resource, sys
 from experiments.cli.main import main
-from helpers.interrupted_runs import ONE, At, Killed, computed, expect, interrupt, kill, whole
 resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[1]), resource.RLIM_INFINITY))
 sys.exit(main(sys.argv[2:]))
 """

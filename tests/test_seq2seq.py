@@ -216,7 +216,7 @@ def test_dropout_has_one_mask_of_the_inputs_for_question_and_answer():
 
     @jax.jit
     def logits(params):
-        masked = params._replace(embedding_size=params.embedding * mask)
+        masked = params._replace(embedding=params.embedding * mask)
         of_plain = [plain.apply(each, ids, None, None)[1] for each in (masked, params)]
         return of_plain, [model.apply(params, ids, None, None)[1] for model in dropped]
 
@@ -526,7 +526,7 @@ def test_sample_shows_questions_answers_and_what_is_wrong(trained, capsys):
             assert line.endswith(answer) != line.endswith("wrong")
             right[label] += line.endswith(answer)
     assert [line.split()[-4:-1] for line in blocks[7]] == [[str(n), "of", "7"] for n in right.values()]
-    assert said(capsys, trained, "--arm", "lstm-dot").count("prompt_length") == 5
+    assert said(capsys, trained, "--arm", "lstm-dot").count("question") == 5
 
 
 @pytest.mark.slow
