@@ -16,7 +16,7 @@ import numpy as np
 from rnnlab.cells.complex_pairs import is_complex, join, split
 from rnnlab.cells.user_file import UserFile, load_factory, one_line
 from rnnlab.cells.weight_gradients.scan import check_step
-from rnnlab.core.errors import InputError, check_count
+from rnnlab.core.errors import InputError
 from rnnlab.core.types import Array, Carry, Cell, Key, Params
 
 PARAMS = (jnp.float32, jnp.complex64)
@@ -55,7 +55,7 @@ def user_factory(name: str) -> Callable[..., Cell]:
     def make(*sizes: Any, **options: Any) -> Cell:
         swept = tuple(option for option, value in options.items() if isinstance(value, jax.core.Tracer))
         code = _UserCode(name, file, swept)
-        cell = code.run("", factory, *sizes, **options)
+        cell = code.run("its function", factory, *sizes, **options)
         return _checked(cell, code) if isinstance(cell, Cell) else cell
 
     return make
@@ -75,11 +75,10 @@ class _UserCode(NamedTuple):
         except InputError:
             raise
         except Exception as error:
-            what = f"{function} fails" if function else "fails"
-            raise self.error(f"{what}{self._line(error)}: {self._reason(error)}") from error
+            raise self.error(f"{function} fails{self._line(error)}: {self._reason(error)}") from error
 
     def error(self, message: str) -> InputError:
-        return InputError(f"cell: {self.name}{':' if ' fails' not in message[:24] else ''} {message}")
+        return InputError(f"cell: {self.name}: {message}")
 
     def _line(self, error: Exception) -> str:
         """Where in the user's files the error arose."""
@@ -183,7 +182,8 @@ def _checked(cell: Cell, code: _UserCode) -> Cell:
 
 def _check_fields(cell: Cell, code: _UserCode) -> None:
     """Raise InputError unless the cell has the functions it needs, and these take what they are given."""
-    check_count(f"cell: {code.name}: hidden_size", cell.hidden_size)
+    if not isinstance(cell.hidden_size, int) or cell.hidden_size < 1:
+        raise code.error(f"it has hidden_size {cell.hidden_size!r}; accepted: the width of its output, from 1")
     if cell.step is None and cell.scan is None:
         raise code.error("it has neither a step nor a scan; accepted: Cell(init, initial_carry, step, hidden_size=...)")
     for field, taken in TAKEN.items():

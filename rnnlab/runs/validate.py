@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import jax
 
+from rnnlab.cells.user_file import one_line
 from rnnlab.config.cell_name import is_file_cell, parse_name
 from rnnlab.config.experiment import Config
 from rnnlab.core.errors import InputError
@@ -56,10 +57,7 @@ def validate(config: Config) -> Experiment:
         except Exception as error:
             if not user_cells:
                 raise
-            reason = (str(error).splitlines() or [""])[0][:200]
-            raise InputError(
-                f"arms.{name}: cell {' or '.join(user_cells)} fails: {type(error).__name__}: {reason}"
-            ) from error
+            raise InputError(f"arms.{name}: cell {' or '.join(user_cells)} fails: {one_line(error)}") from error
     return experiment
 
 
