@@ -122,9 +122,7 @@ def _checked(cell: Cell, code: _UserCode) -> Cell:
         batch = x.shape if jnp.issubdtype(x.dtype, jnp.integer) else x.shape[:-1]
         return _step_result("step", before, result, batch)
 
-    def scan(
-        params: Params, carry: Carry, xs: Array, lengths: Array | None, reverse: bool
-    ) -> tuple[Carry, Array]:
+    def scan(params: Params, carry: Carry, xs: Array, lengths: Array | None, reverse: bool) -> tuple[Carry, Array]:
         assert cell.scan is not None
         before = join(carry)
         return _step_result("scan", before, code.run("scan", cell.scan, join(params), before, xs, lengths, reverse),
@@ -137,9 +135,7 @@ def _checked(cell: Cell, code: _UserCode) -> Cell:
             raise code.error(str(error)) from error
         after, h = result
         after = _arrays(code, f"{function}: carry", after, CARRIES)
-        for (path, old), new in zip(
-            jax.tree_util.tree_leaves_with_path(before), jax.tree.leaves(after), strict=True
-        ):
+        for (path, old), new in zip(jax.tree_util.tree_leaves_with_path(before), jax.tree.leaves(after), strict=True):
             if (old.shape, old.dtype) != (new.shape, new.dtype):
                 raise code.error(f"{function}: carry {_at(path)} becomes {_shown(new)}; accepted: {_shown(old)}, as it "
                                  "was given")  # fmt: skip
@@ -207,12 +203,10 @@ def _arrays(code: _UserCode, what: str, tree: Any, dtypes: tuple[Any, ...]) -> A
     accepted = ", ".join(np.dtype(dtype).name for dtype in dtypes)
 
     def array(path: Any, leaf: Any) -> Array:
-        if not isinstance(leaf, (jax.Array, np.ndarray, np.generic)) or not isinstance(leaf.dtype, np.dtype):
+        if isinstance(leaf, (np.ndarray, np.generic)) and leaf.dtype.kind in "biufc":
+            leaf = jnp.asarray(leaf)  # float32 of NumPy's float64
+        if not isinstance(leaf, jax.Array) or not _is_one_of(leaf.dtype, dtypes):
             raise code.error(f"{what} {_at(path)} is {_shown(leaf)}; accepted: an array of {accepted}")
-        given = leaf.dtype
-        leaf = jnp.asarray(leaf) if given != object else leaf
-        if given == np.float16 or not _is_one_of(leaf.dtype, dtypes):
-            raise code.error(f"{what} {_at(path)} is {_shown(leaf)}; accepted: {accepted}")
         if leaf.size == 0:
             raise code.error(f"{what} {_at(path)} is {_shown(leaf)}, of size zero; accepted: sizes from 1")
         return leaf
