@@ -1,7 +1,7 @@
 """Complex arrays as pairs of real ones.
 
-JAX's gradient of a real loss L by a complex w = a + bi is dL/da - i dL/db, the conjugate of the steepest ascent. Stored
-as the pair (a, b), w is two real parameters wherever parameters are treated: optimizers, clipping, decay, counts, files.
+JAX's gradient of a real loss L by a complex w = a + bi is dL/da - i dL/db, the conjugate of the steepest ascent. As
+the pair (a, b), w is two real parameters wherever parameters are treated: optimizers, clipping, decay, counts, files.
 """
 
 from typing import Any, NamedTuple

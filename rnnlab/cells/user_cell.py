@@ -15,7 +15,6 @@ import numpy as np
 
 from rnnlab.cells.complex_pairs import is_complex, join, split
 from rnnlab.cells.user_file import UserFile, load_factory, one_line
-from rnnlab.cells.weight_gradients.scan import check_step
 from rnnlab.core.errors import InputError
 from rnnlab.core.types import Array, Carry, Cell, Key, Params
 
@@ -112,7 +111,7 @@ def _checked(cell: Cell, code: _UserCode) -> Cell:
         for path, leaf in jax.tree_util.tree_leaves_with_path(carry):
             if leaf.shape[: len(batch)] != tuple(batch):
                 shape = ", ".join([*map(str, batch), "..."])
-                raise code.error(f"{what} {_at(path)} is {_shown(leaf)}; accepted: the batch axes first, [{shape}]")
+                raise code.error(f"{what}{_at(path)} is {_shown(leaf)}; accepted: the batch axes first, [{shape}]")
         return split(carry)
 
     def step(params: Params, carry: Carry, x: Array) -> tuple[Carry, Array]:
@@ -129,16 +128,19 @@ def _checked(cell: Cell, code: _UserCode) -> Cell:
                             xs.shape[:2])  # fmt: skip
 
     def _step_result(function: str, before: Carry, result: Any, batch: tuple[int, ...]) -> tuple[Carry, Array]:
-        try:
-            check_step(before, result, function)
-        except InputError as error:
-            raise code.error(str(error)) from error
+        if not isinstance(result, tuple) or len(result) != 2:
+            shown = f"a tuple of {len(result)}" if isinstance(result, tuple) else _shown(result)
+            raise code.error(f"{function} returns {shown}; accepted: a pair (carry, output)")
         after, h = result
-        after = _arrays(code, f"{function}: carry", after, CARRIES)
+        structures: list[Any] = [jax.tree.structure(tree) for tree in (before, after)]
+        if structures[0] != structures[1]:
+            raise code.error(f"{function} returns the carry {_leaves(after)}; accepted: {_leaves(before)}, as given")
+        after = _arrays(code, f"{function}: carry", after, None)
         for (path, old), new in zip(jax.tree_util.tree_leaves_with_path(before), jax.tree.leaves(after), strict=True):
             if (old.shape, old.dtype) != (new.shape, new.dtype):
-                raise code.error(f"{function}: carry {_at(path)} becomes {_shown(new)}; accepted: {_shown(old)}, as it "
-                                 "was given")  # fmt: skip
+                raise code.error(
+                    f"{function}: carry{_at(path)} becomes {_shown(new)}; accepted: {_shown(old)}, as given"
+                )
         wanted = (*batch, cell.hidden_size)
         if getattr(h, "shape", None) != wanted or not _is_one_of(h.dtype, PARAMS[:1]):
             raise code.error(f"{function}: the output is {_shown(h)}; accepted: float32[{_sizes(wanted)}], the batch "
@@ -198,20 +200,30 @@ def _check_fields(cell: Cell, code: _UserCode) -> None:
             raise code.error(f"{field} takes {signature}; accepted: ({', '.join(taken)})") from None
 
 
-def _arrays(code: _UserCode, what: str, tree: Any, dtypes: tuple[Any, ...]) -> Any:
-    """``tree`` with its leaves as JAX arrays. Raises InputError for a leaf that is none, or has another dtype."""
-    accepted = ", ".join(np.dtype(dtype).name for dtype in dtypes)
+def _arrays(code: _UserCode, what: str, tree: Any, dtypes: tuple[Any, ...] | None) -> Any:
+    """``tree`` with its leaves as JAX arrays. Raises InputError for a leaf that is none, or not of ``dtypes``."""
+    accepted = "" if dtypes is None else f" of {', '.join(np.dtype(dtype).name for dtype in dtypes)}"
 
     def array(path: Any, leaf: Any) -> Array:
         if isinstance(leaf, (np.ndarray, np.generic)) and leaf.dtype.kind in "biufc":
             leaf = jnp.asarray(leaf)  # float32 of NumPy's float64
-        if not isinstance(leaf, jax.Array) or not _is_one_of(leaf.dtype, dtypes):
-            raise code.error(f"{what} {_at(path)} is {_shown(leaf)}; accepted: an array of {accepted}")
+        if not isinstance(leaf, jax.Array) or not (dtypes is None or _is_one_of(leaf.dtype, dtypes)):
+            raise code.error(f"{what}{_at(path)} is {_shown(leaf)}; accepted: an array{accepted}")
         if leaf.size == 0:
-            raise code.error(f"{what} {_at(path)} is {_shown(leaf)}, of size zero; accepted: sizes from 1")
+            raise code.error(f"{what}{_at(path)} is {_shown(leaf)}, of size zero; accepted: sizes from 1")
         return leaf
 
     return jax.tree_util.tree_map_with_path(array, tree)
+
+
+def _leaves(tree: Any) -> str:
+    """The type of a tree, and its leaves with their shapes."""
+    leaves = [f"{_at(path)} {_shown(leaf)}".strip() for path, leaf in jax.tree_util.tree_leaves_with_path(tree)]
+    return f"{type(tree).__name__} of {', '.join(leaves) or 'no leaves'}" if not _is_array(tree) else _shown(tree)
+
+
+def _is_array(leaf: Any) -> bool:
+    return hasattr(leaf, "shape") and hasattr(leaf, "dtype")
 
 
 def _is_one_of(dtype: Any, dtypes: tuple[Any, ...]) -> bool:
@@ -220,13 +232,13 @@ def _is_one_of(dtype: Any, dtypes: tuple[Any, ...]) -> bool:
 
 
 def _at(path: Any) -> str:
-    """The place of a leaf in its tree, in quotes."""
-    return repr(jax.tree_util.keystr(path, simple=True, separator=".")) if path else "(the only one)"
+    """The place of a leaf in its tree, after a space and in quotes; nothing if the tree is the leaf."""
+    return f" {jax.tree_util.keystr(path, simple=True, separator='.')!r}" if path else ""
 
 
 def _shown(leaf: Any) -> str:
     """``float32[32,5]`` for an array; a short text for anything else."""
-    if hasattr(leaf, "shape") and hasattr(leaf, "dtype"):
+    if _is_array(leaf):
         return f"{leaf.dtype}[{_sizes(leaf.shape)}]"
     text = repr(leaf)
     return f"{text if len(text) <= 40 else text[:37] + '...'} ({type(leaf).__name__})"

@@ -9,6 +9,7 @@ import importlib
 import importlib.util
 import inspect
 import os
+import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -115,8 +116,8 @@ def sha256(file: Path) -> str | None:
 
 
 def one_line(error: BaseException) -> str:
-    """The error's type and message on one line, without JAX's hints on where to read more."""
-    message = " ".join(str(error).split())
+    """The error's type and message on one line, without JAX's hints on where to read more and its private names."""
+    message = re.sub(r"\b(DynamicJaxpr|JVP|Batch|Linearize)Tracer\b", "jax.Array", " ".join(str(error).split()))
     for end in (" See https://", " --------"):
         message = message.partition(end)[0]
     shortened = message if len(message) <= LONGEST_REASON else message[: LONGEST_REASON - 3] + "..."

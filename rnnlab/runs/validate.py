@@ -9,7 +9,7 @@ from rnnlab.cells.user_file import imported_hashes, one_line, sha256
 from rnnlab.config.cell_name import is_file_cell, parse_name
 from rnnlab.config.experiment import Config
 from rnnlab.core.errors import InputError
-from rnnlab.core.types import Dataset, Split
+from rnnlab.core.types import Dataset, Params, Split
 from rnnlab.data.registry import dataset_options, load_dataset
 from rnnlab.runs.hyperparam_grid import (
     Grid,
@@ -19,7 +19,7 @@ from rnnlab.runs.hyperparam_grid import (
     split_optimizer_options,
 )
 from rnnlab.runs.own_files import NONE, Moved, relocated
-from rnnlab.train.arm_spec import DROPOUT, ArmSpec, DataShape, build_model, build_optimizer
+from rnnlab.train.arm_spec import DROPOUT, ArmSpec, DataShape, build_cell, build_model, build_optimizer
 from rnnlab.train.batches import batch_indices
 from rnnlab.train.probes import check_probes
 from rnnlab.train.single_run import evaluate, init_state, train_steps
@@ -194,6 +194,20 @@ def _trace(spec: ArmSpec, runs: Run, dataset: Dataset, *, whole: bool) -> None:
         state = init_state(spec, run)
         indices = batch_indices(spec, run.seed, 1, training.targets.shape[0])
         state = train_steps(spec, run, state, indices, training, 0, 1)
+        _trace_declared(spec, run, state.params, training)
         return evaluate(spec, run, state.params, validation)
 
     jax.eval_shape(life, run, dataset.train, dataset.validation)
+
+
+def _trace_declared(spec: ArmSpec, run: Run, params: Params, split: Split) -> None:
+    """Trace what only probes and the analysis call."""
+    model = build_model(spec, run.hyperparams)
+    if model.embed is None:  # an encoder and a decoder
+        return
+    cell = build_cell(spec, run.hyperparams)
+    if cell.paths is not None:
+        cell.paths(params.cell)
+    if cell.gates is not None:
+        x = model.embed(params, split.inputs[: spec.batch_size])[0]
+        cell.gates(params.cell, cell.initial_carry(params.cell, (spec.batch_size,)), x)

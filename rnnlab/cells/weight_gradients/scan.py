@@ -78,14 +78,14 @@ def scan(step: Step, params: Params, carry: Carry, xs: Any, *, reverse: bool = F
     return jax.tree.unflatten(structures[0], ends[:counts]), jax.tree.unflatten(structures[1], ends[counts:])
 
 
-def check_step(carry: Carry, result: Any, function: str = "step") -> None:
+def check_step(carry: Carry, result: Any) -> None:
     """Raise InputError unless a step's ``result`` is a pair of a carry, structured as ``carry``, and an output."""
     if not isinstance(result, tuple) or len(result) != 2:
-        raise InputError(f"{function}: returns {_described(result)}; it must return a pair (carry, output)")
+        raise InputError(f"step: returns {_described(result)}; it must return a pair (carry, output)")
     before: Any = jax.tree.structure(carry)
     after: Any = jax.tree.structure(result[0])
     if before != after:
-        raise InputError(f"{function}: returns a carry of another structure, {after}; it was given {before}")
+        raise InputError(f"step: returns a carry of another structure, {after}; it was given {before}")
 
 
 def _described(result: Any) -> str:
