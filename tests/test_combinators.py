@@ -415,6 +415,6 @@ def test_combined_cells_from_the_command_line_to_a_saved_run(file, tmp_path, cap
         ]
         assert np.isfinite(logits).all()
     file.write_text(OWN + "# edited\n")
-    refused(lambda: load_run(directory).model("bidirectional-mine", gain=1), "was altered")
+    refused(lambda: load_run(directory).model("bidirectional-mine", gain=1), "changed since the run started")
     assert main(["resume", str(directory)]) == 2
     assert "a cell's file" in capsys.readouterr().err

@@ -9,7 +9,7 @@ from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from experiments.cli.selection import chosen_arms, tell_left_out, which, whole
+from experiments.cli.selection import add_moved, chosen_arms, tell_left_out, which, whole
 from rnnlab.config.experiment import MOST
 from rnnlab.core.errors import InputError, choose
 from rnnlab.core.terminal import terminal_table
@@ -40,6 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     text = "one value of a swept hyperparameter (default: all), as in delta=1e-3"
     parser.add_argument("--set", metavar="NAME=VALUE", nargs="+", action="extend", default=[], help=text)
     parser.add_argument("--out", type=Path, metavar="DIR", help="directory of the output (default: DIR/analysis)")
+    add_moved(parser)
 
 
 class Selection(NamedTuple):
@@ -59,7 +60,7 @@ def show(options: argparse.Namespace) -> int:
 
     names = _split("--what", options.what)
     analyses = list(ANALYSES) if names == [ALL] else [choose("--what", name, ANALYSES) for name in names]
-    run = load_run(options.directory)
+    run = load_run(options.directory, options.cell_file)
     arms, without_checkpoint = _arms(run, options)
     seeds = list(run.config.seeds)
     if options.seed is not None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NoReturn
 
 import experiments
-from experiments.cli import analyze, bench, report, run, sample
+from experiments.cli import analyze, bench, report, run, sample, selection
 from rnnlab.core.errors import InputError
 
 
@@ -63,6 +63,7 @@ def _parser() -> argparse.ArgumentParser:
     resume = command("resume", run.resume, "continue a run that was stopped or killed")
     resume.add_argument("directory", type=Path, metavar="DIR", help="the run's directory")
     resume.add_argument("--epochs", metavar="N", help="train to this epoch instead, also a finished run")
+    selection.add_moved(resume)
     report.add_arguments(command("report", _report, "write the tables, figures and page of a run; compare runs"))
     sample.add_arguments(command("sample", sample.show, "text or answers from the trained models of a run"))
     analyze.add_arguments(command("analyze", analyze.show, "what the cells of a run do: gates, memory, Jacobians"))

@@ -5,7 +5,7 @@ import itertools
 import shlex
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -63,7 +63,7 @@ def resume(options: argparse.Namespace) -> int:
             raise InputError(f"--epochs: {longer.epochs} is less than the {config.epochs} of the run")
         longer.check()
         config = longer
-    return _train(config, options.directory, new=False)
+    return _train(config, options.directory, new=False, moved=options.cell_file)
 
 
 def _new_directory(name: str) -> Path:
@@ -163,17 +163,22 @@ def recorded(directory: Path) -> Any:
     return from_json(text, type(study.CONFIG if hasattr(study, "CONFIG") else study.SETTINGS))
 
 
-def _train(config: Config, directory: Path | None, *, new: bool) -> int:
+def _train(config: Config, directory: Path | None, *, new: bool, moved: Sequence[str] = ()) -> int:
     from rnnlab.train.sweep import use_all_cores
 
     use_all_cores()
+    from rnnlab.runs import own_files
     from rnnlab.runs import run as runs
     from rnnlab.runs.progress import TerminalProgressMeter
     from rnnlab.runs.validate import validate
 
     if new and directory is not None:
         runs.check_new(directory)
-    experiment = validate(config)
+    files = own_files.parse_moved(moved, config)
+    if not new and directory is not None:  # before a user's file is imported
+        own_files.check_cells(config, files, runs.read_environment(directory)["dataset"], config.arms)
+        own_files.check_text(config, files)
+    experiment = validate(config, files)
     report.curves(config)  # an unreadable reference is reported before training, not after
     directory = directory or _new_directory(config.experiment)
     terminal = TerminalProgressMeter()

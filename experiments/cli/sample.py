@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from experiments.cli import decode
-from experiments.cli.selection import ALL, LAST_KEY, chosen_arms, number, tell_left_out, which, whole
+from experiments.cli.selection import ALL, LAST_KEY, add_moved, chosen_arms, number, tell_left_out, which, whole
 from rnnlab.core.errors import InputError
 
 if TYPE_CHECKING:  # importing JAX is slow
@@ -50,6 +50,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         parser.add_argument(name, metavar=metavar, help=text)
     text = "the value of a swept hyperparameter, if the run has several, as in learning_rate=1e-3"
     parser.add_argument("--set", metavar="NAME=VALUE", nargs="+", action="extend", default=[], help=text)
+    add_moved(parser)
 
 
 def show(options: argparse.Namespace) -> int:
@@ -59,7 +60,7 @@ def show(options: argparse.Namespace) -> int:
     """
     from rnnlab.runs.saved_run import load_run
 
-    run = load_run(options.directory)
+    run = load_run(options.directory, options.cell_file)
     _refuse(options, OF_TEXT if run.dataset.prompt_length else OF_ANSWERS, run.dataset.task)
     for name, _, default, _ in OPTIONS:
         if getattr(options, field := name[2:].replace("-", "_")) is None:

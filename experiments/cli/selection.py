@@ -16,6 +16,12 @@ ALL = "all"
 LAST_KEY = 2**32 - 1
 
 
+def add_moved(parser: argparse.ArgumentParser) -> None:
+    """The option that names files of the run that were moved since."""
+    text = "a cell's file, or the text, that was moved since the run started; its contents must be the same"
+    parser.add_argument("--cell-file", metavar="OLD=NEW", action="append", default=[], help=text)
+
+
 def tell_left_out(arms: list[str]) -> None:
     """Print the arms that ``all`` leaves out."""
     if arms:
@@ -29,10 +35,28 @@ def chosen_arms(run: SavedRun, options: argparse.Namespace) -> tuple[list[str], 
         saved = [name for name in names if run.saved(name)]
         if not saved:
             raise InputError(f"checkpoint: none in {options.directory} yet; accepted: a run with a checkpoint")
-        return saved, [name for name in names if name not in saved]
+        return _with_files(run, saved), [name for name in names if name not in saved]
     if options.arm is None and len(names) > 1:
         raise InputError(f"--arm: the run has several arms; accepted: {', '.join([*names, ALL])}")
     return [names[0] if options.arm is None else choose("--arm", options.arm, [*names, ALL])], []
+
+
+def _with_files(run: SavedRun, names: list[str]) -> list[str]:
+    """The arms whose cells' files are as the run found them; says which others are left out.
+
+    Raises InputError if there is none.
+    """
+    reasons = {}
+    for name in names:
+        try:
+            run.hyperparams(name)
+        except InputError as error:
+            reasons[name] = error
+    if len(reasons) == len(names):
+        raise next(iter(reasons.values()))
+    for name, reason in reasons.items():
+        print(f"left out: {name}: {reason}", file=sys.stderr)
+    return [name for name in names if name not in reasons]
 
 
 def which(

@@ -1,5 +1,6 @@
 """The analyses of one saved run: scalars for a table, lines for a figure, points for a scatter plot."""
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -105,10 +106,10 @@ def measure_state(one: Subject) -> Measurement:
     """Range and drift of c in all layers that have one, else of h, else of the whole state; a line for each layer."""
     drifts = drift(*one.args)
     for leaf in ("c", "h"):
-        if selected := {name: value for name, value in drifts.items() if name.rpartition(".")[2] == leaf}:
+        if selected := {name: value for name, value in drifts.items() if _field(name) == leaf}:
             drifts = selected
             break
-    name, layers = next(iter(drifts)).rpartition(".")[2], list(drifts.values())
+    name, layers = _field(next(iter(drifts))), list(drifts.values())
     scalars = {
         f"largest |{name}|": max(layer.largest for layer in layers),
         f"{name} per step": float(np.mean([layer.per_step for layer in layers])),
@@ -116,6 +117,11 @@ def measure_state(one: Subject) -> Measurement:
     }
     steps = np.arange(1, one.xs.shape[0] + 1)
     return Measurement(scalars, {f"rms {name}": (steps, layer.rms) for name, layer in drifts.items()})
+
+
+def _field(name: str) -> str:
+    """The field of a carry's leaf ``name``, which of a complex one is a part, ``c.real`` or ``c.imag``."""
+    return re.sub(r"(^|\.)(real|imag)$", "", name).rpartition(".")[2] or "state"
 
 
 def measure_paths(one: Subject) -> Measurement:

@@ -17,7 +17,7 @@ from rnnlab.cells.peephole_lstm import peephole_lstm
 from rnnlab.cells.qrnn import qrnn
 from rnnlab.cells.rnn import rnn
 from rnnlab.cells.slim_lstm import lstm1, lstm2, lstm3, lstm4, lstm5
-from rnnlab.cells.user_file import load_factory, one_line
+from rnnlab.cells.user_cell import user_factory
 from rnnlab.cells.wrappers.bidirectional import bidirectional
 from rnnlab.cells.wrappers.cerebral import cerebral
 from rnnlab.cells.wrappers.combinator import combined
@@ -136,7 +136,7 @@ def cell_factory(name: str) -> Callable[..., Cell]:
         raise unknown(
             "cell", cell, [*CELLS, "path/to/file.py:function", *(f"{combinator}(CELL)" for combinator in COMBINATORS)]
         )
-    factory = load_factory(cell) if is_file_cell(cell) else CELLS[cell].factory
+    factory = user_factory(cell) if is_file_cell(cell) else CELLS[cell].factory
     for combinator in reversed(combinators):
         factory = combined(name, COMBINATORS[combinator].factory, factory)
     return factory
@@ -167,14 +167,7 @@ def make_cell(name: str, hidden_size: int, *, key: Key | None = None, **options:
             raise unknown(f"option of cell {name}", option, accepted)
     if "key" in inspect.signature(factory).parameters:
         options["key"] = key
-    try:
-        cell = factory(hidden_size, **options)
-    except InputError:
-        raise
-    except Exception as error:
-        if not is_file_cell(name):
-            raise
-        raise InputError(f"cell: {name} fails: {one_line(error)}") from error
+    cell = factory(hidden_size, **options)
     if not isinstance(cell, Cell):
         raise InputError(f"cell: {name} returned {type(cell).__name__}; accepted: an rnnlab Cell")
     if cell.hidden_size < 1:

@@ -18,6 +18,7 @@ from rnnlab.cells.registry import count_parameters
 from rnnlab.config.experiment import to_json, training_hash
 from rnnlab.core.errors import InputError
 from rnnlab.runs.arm_trainer import train_arm
+from rnnlab.runs.own_files import check_cells
 from rnnlab.runs.progress import ProgressMeter
 from rnnlab.runs.validate import Experiment, abstract_state, identity
 from rnnlab.stats.summary import summarize
@@ -173,11 +174,21 @@ def start(experiment: Experiment, directory: Path, meter: ProgressMeter) -> bool
     return _train(experiment, create(directory, environment, to_json(experiment.config)), meter)
 
 
+def read_environment(directory: Path) -> dict[str, Any]:
+    """The run's env.json, which holds the identity of its data as "dataset". Raises InputError."""
+    recorded = files.read_json(directory / "env.json")
+    if not isinstance(recorded, dict) or not isinstance(recorded.get("dataset"), dict):
+        raise InputError(f"{directory / 'env.json'}: not readable: it does not describe the data")
+    return recorded
+
+
 def resume(experiment: Experiment, directory: Path, meter: ProgressMeter) -> bool:
     """Continue exactly from the last checkpoints in ``directory``. True when complete, False when interrupted."""
-    recorded = files.read_json(directory / "env.json")
+    recorded = read_environment(directory)
+    then = {"imports": {}, **recorded["dataset"]}  # earlier versions recorded no imports
+    check_cells(experiment.config, experiment.moved, then, experiment.config.arms)
     now = run_environment.describe(jax.devices(), identity(experiment))
-    if not isinstance(recorded, dict) or recorded.get("dataset") != now["dataset"]:
+    if then != {**now["dataset"], "imports": then["imports"]}:
         raise InputError(f"{directory}: the data or a cell's file changed since the run started (see env.json)")
     different = [key for key in ("python", "packages", "devices") if recorded.get(key) != now[key]]
     if different:

@@ -1,20 +1,20 @@
 """A run's directory, opened for reading: models and parameters. Only ``SavedRun.examples`` needs the data set."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
 
-from rnnlab.config.cell_name import is_file_cell
 from rnnlab.config.experiment import Config, base_from_json
 from rnnlab.core.errors import InputError, choose, unknown
 from rnnlab.core.types import Array, Cell, Dataset, Model, Params, Split
 from rnnlab.data.registry import load_dataset
 from rnnlab.runs.hyperparam_grid import hyperparam_grid
-from rnnlab.runs.validate import abstract_state, arm_spec, data_options, file_hash
+from rnnlab.runs.own_files import NONE, Moved, check_cells, check_text, parse_moved, relocated
+from rnnlab.runs.validate import abstract_state, arm_spec, data_options
 from rnnlab.storage import checkpoint, files
 from rnnlab.train.arm_spec import ArmSpec, build_cell, build_model
 from rnnlab.train.single_run import init_state
@@ -32,26 +32,30 @@ class SavedRun:
     vocabulary of the data set, without examples.
     """
 
-    def __init__(self, directory: Path, config: Config, training_hash: str, environment: Mapping[str, Any]) -> None:
-        self.directory, self.config, self.environment = directory, config, environment
+    def __init__(
+        self, directory: Path, config: Config, training_hash: str, environment: Mapping[str, Any], moved: Moved = NONE
+    ) -> None:
+        self.directory, self.config, self.environment = directory, relocated(config, moved), environment
+        self._recorded, self._moved = config, moved
         self.dataset = _dataset(directory, environment)
         self._training_hash = training_hash
         self._specs: dict[str, ArmSpec] = {}
         self._initial: dict[str, Callable[[Run], Params]] = {}
 
     def hyperparams(self, arm: str) -> dict[str, tuple[float, ...]]:
-        """The values of the arm's hyperparameters, by name. Raises InputError for an unknown arm."""
+        """The values of the arm's hyperparameters, by name.
+
+        Raises InputError for an unknown arm, and where a file of its cell is gone or altered.
+        """
         choose("arm", arm, self.config.arms)
+        check_cells(self._recorded, self._moved, self.environment["dataset"], [arm])
         return dict(hyperparam_grid(self.config, arm))
 
     def spec(self, arm: str) -> ArmSpec:
         """The static description of the arm. Raises InputError for an unknown arm and for an altered cell file."""
+        grid = self.hyperparams(arm)
         if arm not in self._specs:
-            grid = self.hyperparams(arm)
             self._specs[arm] = arm_spec(self.config, arm, self.dataset, grid)
-        for cell in filter(is_file_cell, self.config.arms[arm].cells):
-            if self.environment["dataset"].get("cells", {}).get(cell) != file_hash(cell):
-                raise InputError(f"arm: {arm}: its cell's file {cell} changed since the run started")
         return self._specs[arm]
 
     def runs(self, arm: str) -> Run:
@@ -125,6 +129,7 @@ class SavedRun:
         Raises InputError if the data set is not the one that the run recorded.
         """
         choose("split", split, ("train", "validation", "test"))
+        check_text(self._recorded, self._moved)
         dataset = load_dataset(self.config.data, **data_options(self.config))
         if json.loads(json.dumps(dict(dataset.source))) != self.environment["dataset"]["source"]:
             raise InputError(f"{self.directory}: the data {self.config.data} changed since the run started")
@@ -158,16 +163,18 @@ class SavedRun:
         return self.directory / "checkpoints" / arm
 
 
-def load_run(directory: str | Path) -> SavedRun:
+def load_run(directory: str | Path, moved: Iterable[str] = ()) -> SavedRun:
     """The run in ``directory``, finished or not, without its data set.
 
-    Raises InputError if there is none, if a file of it is missing or altered, and for another version's.
+    ``moved``: ``OLD=NEW`` for each cell's file or text that is no longer where the run found it. Raises InputError if
+    there is no run, if a file of it is missing or altered, and for another version's.
     """
     directory = Path(directory)
     if not directory.is_dir():
         raise InputError(f"{directory}: no such directory")
     config, training_hash = base_from_json(files.read_text(directory / "config.json"))
-    return SavedRun(directory, config, training_hash, files.read_json(directory / "env.json"))
+    environment = files.read_json(directory / "env.json")
+    return SavedRun(directory, config, training_hash, environment, parse_moved(moved, config))
 
 
 def _dataset(directory: Path, environment: Any) -> Dataset:

@@ -1,15 +1,15 @@
 """From a config to what is trained. Everything a user can get wrong is reported here, before anything is written."""
 
-import hashlib
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import jax
 
+from rnnlab.cells.user_file import imported_hashes, one_line, sha256
 from rnnlab.config.cell_name import is_file_cell, parse_name
 from rnnlab.config.experiment import Config
 from rnnlab.core.errors import InputError
-from rnnlab.core.types import Dataset, Split
+from rnnlab.core.types import Dataset, Params, Split
 from rnnlab.data.registry import dataset_options, load_dataset
 from rnnlab.runs.hyperparam_grid import (
     Grid,
@@ -18,7 +18,8 @@ from rnnlab.runs.hyperparam_grid import (
     split_cell_options,
     split_optimizer_options,
 )
-from rnnlab.train.arm_spec import DROPOUT, ArmSpec, DataShape, build_model, build_optimizer
+from rnnlab.runs.own_files import NONE, Moved, relocated
+from rnnlab.train.arm_spec import DROPOUT, ArmSpec, DataShape, build_cell, build_model, build_optimizer
 from rnnlab.train.batches import batch_indices
 from rnnlab.train.probes import check_probes
 from rnnlab.train.single_run import evaluate, init_state, train_steps
@@ -34,18 +35,21 @@ class Experiment(NamedTuple):
     dataset: Dataset
     specs: Mapping[str, ArmSpec]
     grids: Mapping[str, Grid]
+    moved: Moved = NONE  # files that are no longer where ``config`` says
 
     def runs(self, arm: str) -> Run:
         """All runs of the arm on the host, leaves ``[R]``."""
         return run_grid(self.config.seeds, self.grids[arm])
 
 
-def validate(config: Config) -> Experiment:
+def validate(config: Config, moved: Moved = NONE) -> Experiment:
     """Load the data, describe every arm and trace what a user's code can break. Raises InputError."""
+    given, config = config, relocated(config, moved)
     grids = hyperparam_grids(config)  # mistakes that need no data are reported before it is loaded
     dataset = load_dataset(config.data, **data_options(config))
     specs = arm_specs(config, dataset, grids)
-    experiment = Experiment(config, dataset, specs, grids)
+    name_then = given.data if config.data != given.data else dataset.name
+    experiment = Experiment(given, dataset._replace(name=name_then), specs, grids, moved)
     for name, spec in specs.items():
         user_cells = [cell for cell in config.arms[name].cells if is_file_cell(cell)]
         traced = bool(user_cells or spec.attention or dataset.prompt_length or DROPOUT.keys() & grids[name].keys())
@@ -56,10 +60,7 @@ def validate(config: Config) -> Experiment:
         except Exception as error:
             if not user_cells:
                 raise
-            reason = (str(error).splitlines() or [""])[0][:200]
-            raise InputError(
-                f"arms.{name}: cell {' or '.join(user_cells)} fails: {type(error).__name__}: {reason}"
-            ) from error
+            raise InputError(f"arms.{name}: cell {' or '.join(user_cells)} fails: {one_line(error)}") from error
     return experiment
 
 
@@ -74,6 +75,9 @@ def arm_spec(config: Config, name: str, dataset: Dataset, grid: Grid) -> ArmSpec
     Model and optimizer are built once with every combination of hyperparameters, since these check concrete numbers
     only. Raises InputError for values that they refuse, and where data, batches and arm do not fit together.
     """
+    if jax.config.read("jax_enable_x64"):
+        raise InputError("JAX_ENABLE_X64: rnnlab trains in float32; accepted: JAX_ENABLE_X64=0, and no jax_enable_x64 "
+                         "in a file that is imported")  # fmt: skip
     spec = _describe(config, name, dataset)
     try:
         for hyperparams in combinations(grid):
@@ -98,12 +102,18 @@ def identity(experiment: Experiment) -> dict[str, Any]:
     """What identifies the data and users' cells, as JSON: resume refuses others."""
     data = experiment.dataset
     letters = list(data.vocabulary) if data.vocabulary is not None and TASKS[data.task].per_step else None
-    cells = sorted({cell for arm in experiment.config.arms.values() for cell in arm.cells if is_file_cell(cell)})
+    present = relocated(experiment.config, experiment.moved).arms
+    arms = experiment.config.arms.items()
+    cells = {old: new for name, arm in arms for old, new in zip(arm.cells, present[name].cells, strict=True)}
+    own = {old: new for old, new in sorted(cells.items()) if is_file_cell(old)}
     return {
         "name": data.name,
         "examples": {split: len(getattr(data, split).targets) for split in ("train", "validation", "test")},
         "source": dict(data.source),
-        "cells": {cell: file_hash(cell) for cell in cells},
+        "cells": {old: file_hash(new) for old, new in own.items()},
+        "imports": {
+            old: imported_hashes(new) for old, new in own.items()
+        },  # by path, from the folder of the cell's file
         "task": data.task,
         "input_size": data.input_size,
         "output_size": data.output_size,
@@ -115,9 +125,9 @@ def identity(experiment: Experiment) -> dict[str, Any]:
 
 
 def file_hash(cell: str) -> str | None:
-    """SHA-256 of a user's cell file; None for a cell of the table."""
+    """SHA-256 of a user's cell file; None for a cell of the table, or without the file."""
     file = parse_name(cell).file
-    return None if file is None else hashlib.sha256(file.read_bytes()).hexdigest()
+    return None if file is None else sha256(file)
 
 
 def abstract_state(spec: ArmSpec, runs: Run) -> TrainState:
@@ -184,6 +194,20 @@ def _trace(spec: ArmSpec, runs: Run, dataset: Dataset, *, whole: bool) -> None:
         state = init_state(spec, run)
         indices = batch_indices(spec, run.seed, 1, training.targets.shape[0])
         state = train_steps(spec, run, state, indices, training, 0, 1)
+        _trace_declared(spec, run, state.params, training)
         return evaluate(spec, run, state.params, validation)
 
     jax.eval_shape(life, run, dataset.train, dataset.validation)
+
+
+def _trace_declared(spec: ArmSpec, run: Run, params: Params, split: Split) -> None:
+    """Trace what only probes and the analysis call."""
+    model = build_model(spec, run.hyperparams)
+    if model.embed is None:  # an encoder and a decoder
+        return
+    cell = build_cell(spec, run.hyperparams)
+    if cell.paths is not None:
+        cell.paths(params.cell)
+    if cell.gates is not None:
+        x = model.embed(params, split.inputs[: spec.batch_size])[0]
+        cell.gates(params.cell, cell.initial_carry(params.cell, (spec.batch_size,)), x)

@@ -1,0 +1,93 @@
+"""The user's files that a run's config names, its cells' files and its text: moved ones, and whether any changed."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from rnnlab.cells.user_file import sha256
+from rnnlab.config.cell_name import is_file_cell, parse_name, write_name
+from rnnlab.config.experiment import Config
+from rnnlab.core.errors import InputError, unknown
+
+OPTION = "--cell-file"
+TEXT = "text:"
+Moved = Mapping[str, str]  # the path of a file as config.json names it -> its path now
+NONE: Moved = MappingProxyType({})
+
+
+def parse_moved(assignments: Iterable[str], config: Config) -> Moved:
+    """The moved files of ``OLD=NEW``, where OLD is a path of ``config``, or a file name if it is the only one.
+
+    Raises InputError for a file that the config does not name, and for a new path without a file.
+    """
+    named = _named(config)
+    moved = {}
+    for assignment in assignments:
+        old, _, new = assignment.partition("=")
+        matches = [path for path in named if path in (old, str(Path(old).expanduser().resolve()))]
+        matches = matches or [path for path in named if Path(path).name == old]
+        if len(matches) != 1:
+            raise unknown(f"{OPTION} OLD=NEW: OLD", old, named)
+        if not new or not (path := Path(new).expanduser().resolve()).is_file():
+            raise InputError(f"{OPTION}: no file {new!r}; accepted: OLD=NEW with the present path of OLD")
+        moved[matches[0]] = str(path)
+    return moved
+
+
+def relocated(config: Config, moved: Moved) -> Config:
+    """``config`` with the present paths of its files."""
+    if not moved:
+        return config
+
+    def now(cell: str) -> str:
+        name = parse_name(cell)
+        if name.file is None:
+            return cell
+        path, _, function = name.cell.rpartition(":")
+        return write_name(name._replace(cell=f"{moved.get(path, path)}:{function}"))
+
+    text = config.data.removeprefix(TEXT)
+    return replace(
+        config,
+        data=TEXT + moved.get(text, text) if config.data.startswith(TEXT) else config.data,
+        arms={
+            name: replace(arm, cell=now(arm.cell), decoder=arm.decoder and now(arm.decoder))
+            for name, arm in config.arms.items()
+        },
+    )
+
+
+def check_cells(config: Config, moved: Moved, dataset: Mapping[str, Any], arms: Iterable[str]) -> None:
+    """Raise InputError if a file of the arms' cells, or one that it imports, is gone or changed since the run started.
+
+    ``dataset``: what env.json records (`rnnlab.runs.validate.identity`). Runs none of the files.
+    """
+    recorded, imports = dataset.get("cells", {}), dataset.get("imports", {})
+    for cell in (cell for arm in arms for cell in config.arms[arm].cells if is_file_cell(cell)):
+        old = parse_name(cell).file
+        path = Path(moved.get(str(old), str(old)))
+        _check(path, recorded.get(cell), f"if it was moved, {OPTION} {old}=NEW")
+        for relative, digest in imports.get(cell, {}).items():
+            _check(path.parent / relative, digest, f"the file that {path.name} imported then")
+
+
+def check_text(config: Config, moved: Moved) -> None:
+    """Raise InputError if the text of ``config`` is gone."""
+    old = config.data.removeprefix(TEXT)
+    if config.data.startswith(TEXT) and not Path(moved.get(old, old)).exists():
+        raise InputError(f"data: no file {old}; accepted: if it was moved, {OPTION} {old}=NEW")
+
+
+def _check(file: Path, digest: str | None, accepted: str) -> None:
+    now = sha256(file)
+    if now is None:
+        raise InputError(f"cell: no file {file}; accepted: {accepted}")
+    if now != digest:
+        raise InputError(f"cell: {file} changed since the run started; accepted: a cell's file as it was then")
+
+
+def _named(config: Config) -> list[str]:
+    files = [str(parse_name(cell).file) for arm in config.arms.values() for cell in arm.cells if is_file_cell(cell)]
+    return list(dict.fromkeys([*files, *([config.data.removeprefix(TEXT)] if config.data.startswith(TEXT) else [])]))
