@@ -204,7 +204,7 @@ def test_fields_without_effect_on_results_and_later_epochs_do_not_change_a_verdi
         CONFIG, seeds=(1, 2), epochs=9, probes=("paths",), keep_params_every=2, runs_per_device=4, eval_batch_size=7
     )
     config = replace(config, arms={**CONFIG.arms, "c": Arm("gru")})
-    more = np.concatenate([SMALLER, BASE + 100], axis=1)
+    more = np.concatenate([SMALLER, SMALLER + 100], axis=1)
     longer = [group("a", more), group("b", np.concatenate([BASE, BASE], axis=1))]
     plain = verdict(a_lower, [group("a", SMALLER), group("b", BASE)])
     assert verdict(a_lower, longer, config=config) == plain
@@ -280,7 +280,7 @@ def test_sooner_is_an_exact_rank_test_with_censored_and_diverged_runs_last():
     a, b = np.array(early), np.array([4, 5, 99, 6, 99, 4, 3, 99])
     assert part.effect == np.mean((a[:, None] < b) + (a[:, None] == b) / 2)
     low = lambda x, y, axis: -scipy.stats.mannwhitneyu(x, y, axis=axis).statistic  # noqa: E731
-    expected = scipy.stats.permutation_test((a, b), low, alternative="less", vectorized=True, n_resamples=20000)
+    expected = scipy.stats.permutation_test((a, b), low, alternative="greater", vectorized=True, n_resamples=20000)
     assert part.p_holds == pytest.approx(expected.pvalue, abs=1e-9)
     assert part.n == 8
     assert "a (8 of 8 reached it) against b (5 of 8 reached it)" in part.label

@@ -6,6 +6,7 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
+import scipy.special
 import scipy.stats
 
 from rnnlab import stats
@@ -93,17 +94,17 @@ def sooner(a: Group, b: Group, value: RunValue) -> Comparison:
     )  # fmt: skip
 
 
-def in_most(group: Group, value: RunValue, *, above: float = -math.inf, below: float = math.inf) -> Comparison:
+def in_most(group: Group, value: RunValue, *, above: float | None = None, below: float | None = None) -> Comparison:
     """More than half of all runs have a value above ``above`` and below ``below`` (exact sign test).
 
     Infinite values count as they are, so a drop of a diverged run is above every bound. Five runs are the fewest that
     can decide at 0.05. The interval is Clopper and Pearson's, which agrees with the test.
     """
     values = stats.measured(value(group))
-    n, count = len(values), int(((values > above) & (values < below)).sum())
-    bounds = " and ".join(
-        f"{word} {bound:g}" for word, bound in (("above", above), ("below", below)) if math.isfinite(bound)
-    )
+    inside = np.ones(len(values), bool) if above is None else values > above
+    inside &= True if below is None else values < below
+    n, count = len(values), int(inside.sum())
+    bounds = " and ".join(f"{word} {end:g}" for word, end in (("above", above), ("below", below)) if end is not None)
     label = f"fraction of runs of {group.arm} with {value.words} {bounds}"
     if not n:
         return Comparison(label, *[math.nan] * 3, 0, math.nan, math.nan, False, lambda level, power: math.nan)
@@ -215,7 +216,7 @@ def _moved(difference: Difference, by: float) -> Difference:
     if math.isnan(difference.p):
         return difference._replace(mean=mean)
     t = abs(mean) * math.sqrt(difference.n) / difference.deviation
-    return difference._replace(mean=mean, p=float(2 * scipy.stats.t.sf(t, difference.n - 1)))
+    return difference._replace(mean=mean, p=float(2 * scipy.special.stdtr(difference.n - 1, -t)))
 
 
 def _sides(difference: Difference) -> tuple[float, float]:
