@@ -13,7 +13,7 @@ from tests.helpers.groups import group
 LOSS = ("train", "loss")
 END = last(*LOSS)
 REACH = claims.epochs_to("validation", "solved", 0.9)
-SIMULATIONS = 1000
+SIMULATIONS = 600
 FAR = 50.0  # standard deviations from the edge: a part that is certainly true
 CORRELATED = 0.7
 

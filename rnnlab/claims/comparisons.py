@@ -108,8 +108,8 @@ def in_most(group: Group, value: RunValue, *, above: float | None = None, below:
     label = f"fraction of runs of {group.arm} with {value.words} {bounds}"
     if not n:
         return Comparison(label, *[math.nan] * 3, 0, math.nan, math.nan, False, lambda level, power: math.nan)
-    low, high = scipy.stats.binomtest(count, n).proportion_ci(LEVEL)
-    tests = (scipy.stats.binomtest(count, n, 0.5, side).pvalue for side in ("greater", "less"))
+    low, high = _exact_interval(count, n)
+    tests = (scipy.special.bdtrc(count - 1, n, 0.5) if count else 1.0, scipy.special.bdtr(count, n, 0.5))
     return Comparison(
         label, count / n, low, high, n, *tests, count > n / 2,
         lambda level, power: stats.seeds_of_sign_test(max(count, n - count) / n, level, power),
@@ -154,7 +154,7 @@ def paths_may_part(group: Group, reference: Group, repeated: Group, tolerance: f
     label = f"paths of {group.arm}: {parted[0]} of {n} runs part, up to a distance of {largest:.3g}"
     if parted[0] and parted[1]:
         return proof(f"{label}; {parted[1]} of {repeated.arm}", parted[0] / n, True)
-    low, high = scipy.stats.binomtest(parted[0], n).proportion_ci(LEVEL)
+    low, high = _exact_interval(parted[0], n)
     needs = f"a parting in {repeated.arm} too, else it is rounding" if parted[0] else "distances beyond rounding"
     return Comparison(label, parted[0] / n, low, high, n, math.nan, math.nan, parted[0] > 0,
                       lambda _, __: math.nan, needs=needs)  # fmt: skip
@@ -165,6 +165,12 @@ def proof(label: str, effect: float, supports_claim: bool) -> Comparison:
     known = not math.isnan(effect)
     p = [0.0 if known and supports_claim == side else math.nan if not known else 1.0 for side in (True, False)]
     return Comparison(label, effect, math.nan, math.nan, int(known), *p, supports_claim, lambda _, __: 1, proof=True)
+
+
+def _exact_interval(count: int, n: int) -> tuple[float, float]:
+    """Clopper and Pearson's interval of ``count / n`` at LEVEL."""
+    low = scipy.special.betaincinv(count, n - count + 1, (1 - LEVEL) / 2) if count else 0.0
+    return float(low), float(scipy.special.betaincinv(count + 1, n - count, (1 + LEVEL) / 2)) if count < n else 1.0
 
 
 def _from(group: Group, value: RunValue, bound: float) -> Difference:
