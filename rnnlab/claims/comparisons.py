@@ -35,10 +35,11 @@ def about(group: Group, value: RunValue, target: float, *, within: float) -> Com
     return _two_one_sided(label, _from(group, value, target), target, within)
 
 
-def higher(a: Group, b: Group, value: RunValue, *, by: float = 0.0) -> Comparison:
-    """``mean(a - b) > by`` (paired t-test by seed)."""
+def higher(a: Group, b: Group, value: RunValue, *, by: float = 0.0, of_a: RunValue | None = None) -> Comparison:
+    """``mean(a - b) > by`` (paired t-test by seed). ``of_a``: the value of ``a``, if it is not ``value``."""
     margin = f" above {by:g}" if by else ""
-    return _one_sided(f"{value.words}: {a.arm} - {b.arm}{margin}", _between(a, b, value, by), by, 1)
+    label = f"{value.words}: {f'{of_a.words} of ' if of_a else ''}{a.arm} - {b.arm}{margin}"
+    return _one_sided(label, _between(a, b, value, by, of_a), by, 1)
 
 
 def lower(a: Group, b: Group, value: RunValue, *, by: float = 0.0) -> Comparison:
@@ -124,8 +125,9 @@ def cheaper(timings: Mapping[str, Sequence[float]], a: str, b: str) -> Compariso
     difference = stats.paired_difference(range(rounds), logs[0], range(rounds), logs[1], LEVEL)
     comparison = _one_sided(f"time of {a} / time of {b}", difference, 0.0, -1)
     return comparison._replace(
-        effect=math.exp(comparison.effect), low=math.exp(comparison.low), high=math.exp(comparison.high)
-    )
+        effect=math.exp(comparison.effect), low=math.exp(comparison.low), high=math.exp(comparison.high),
+        needs="" if rounds else f"times of {a} and {b} in turn: bench --cells, into DIR/bench",
+    )  # fmt: skip
 
 
 def fewer_parameters(arms: Mapping[str, Mapping[str, Any]], a: str, b: str) -> Comparison:
@@ -178,8 +180,8 @@ def _from(group: Group, value: RunValue, bound: float) -> Difference:
     return stats.paired_difference(group.seeds, values, group.seeds, np.full(len(values), bound), LEVEL)
 
 
-def _between(a: Group, b: Group, value: RunValue, by: float) -> Difference:
-    return stats.paired_difference(a.seeds, _averaged(a, value) - by, b.seeds, _averaged(b, value), LEVEL)
+def _between(a: Group, b: Group, value: RunValue, by: float, of_a: RunValue | None = None) -> Difference:
+    return stats.paired_difference(a.seeds, _averaged(a, of_a or value) - by, b.seeds, _averaged(b, value), LEVEL)
 
 
 def _averaged(group: Group, value: RunValue) -> np.ndarray:

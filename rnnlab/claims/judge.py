@@ -122,8 +122,9 @@ def _judge(
     epochs, reading = claim.epochs or planned.epochs, ". ".join(filter(None, (claim.source, claim.reading)))
     groups = [_until(group, epochs) for group in all_groups if group.arm in claim.arms]
     if missing := _missing(claim, groups, config, planned, altered, epochs):
-        nothing = ("", math.nan, math.nan, math.nan, 0)
-        return Verdict(*claim[:3], "undecided", *nothing, f"needs {missing}", reading)
+        return Verdict(
+            *claim[:3], "undecided", "", math.nan, math.nan, math.nan, 0, f"needs {missing}", reading
+        )  # fmt: skip
     evidence = Evidence(groups, summary["arms"], timings)
     rule = _with_enough(claim.rule(evidence), claim.seeds)
     reached, deciding = rules.outcome(rule, ALPHA), rules.deciding(rule, ALPHA)
