@@ -117,13 +117,17 @@ def in_most(group: Group, value: RunValue, *, above: float | None = None, below:
     )  # fmt: skip
 
 
-def cheaper(timings: Mapping[str, Sequence[float]], a: str, b: str) -> Comparison:
-    """``a`` takes less time than ``b``: ``exp(mean(log(a / b))) < 1`` over rounds in which both were timed in turn."""
-    times = [np.asarray(timings.get(name, ()), np.float64) for name in (a, b)]
-    rounds = min(map(len, times))
-    logs = [np.log(each[:rounds]) for each in times]
-    difference = stats.paired_difference(range(rounds), logs[0], range(rounds), logs[1], LEVEL)
-    comparison = _one_sided(f"time of {a} / time of {b}", difference, 0.0, -1)
+def cheaper(timings: Mapping[str, Sequence[float]], a: str, b: str, *, times: float = 1.0) -> Comparison:
+    """``a`` takes less time than ``b``, by a factor of ``times``: ``exp(mean(log(a / b))) < 1 / times``.
+
+    The mean is over rounds in which both were timed in turn (t-test).
+    """
+    seconds = [np.asarray(timings.get(name, ()), np.float64) for name in (a, b)]
+    rounds = min(map(len, seconds))
+    logs = [np.log(each[:rounds]) for each in seconds]
+    bound = -math.log(times)
+    difference = stats.paired_difference(range(rounds), logs[0] - bound, range(rounds), logs[1], LEVEL)
+    comparison = _one_sided(f"time of {a} / time of {b} below {1 / times:.3g}", difference, bound, -1)
     return comparison._replace(
         effect=math.exp(comparison.effect), low=math.exp(comparison.low), high=math.exp(comparison.high),
         needs="" if rounds else f"times of {a} and {b} in turn: bench --cells, into DIR/bench",
@@ -165,8 +169,10 @@ def paths_may_part(group: Group, reference: Group, repeated: Group, tolerance: f
 def proof(label: str, effect: float, supports_claim: bool) -> Comparison:
     """A statement that is certain from what is given: a count, or equality to the last bit."""
     known = not math.isnan(effect)
-    p = [0.0 if known and supports_claim == side else math.nan if not known else 1.0 for side in (True, False)]
-    return Comparison(label, effect, math.nan, math.nan, int(known), *p, supports_claim, lambda _, __: 1, proof=True)
+    holds, fails = (float(supports_claim != side) if known else math.nan for side in (True, False))
+    return Comparison(
+        label, effect, math.nan, math.nan, int(known), holds, fails, supports_claim, lambda _, __: 1.0, proof=True
+    )  # fmt: skip
 
 
 def _exact_interval(count: int, n: int) -> tuple[float, float]:

@@ -32,6 +32,10 @@ class RunValue:
         stand_in = {"exclude": np.nan, "worst": self.worst, "outcome": np.inf}[self.when_diverged]
         return np.where(group.diverged, stand_in, self.of(group))
 
+    def mean(self, group: Group) -> float:
+        """The mean over the runs that count, NaN without any."""
+        return stats.mean_interval(self(group)).mean
+
     def or_worst(self, worst: float) -> "RunValue":
         """The same, where a diverged run counts as ``worst``."""
         return replace(self, when_diverged="worst", worst=worst)
