@@ -7,8 +7,9 @@ Numbers:   the paper reports only the training loss. Its author published the lo
            --set reference=DIR, a folder with single_lstm.txt, 2stack_lstm.txt and proposed_model.txt, these curves are
            drawn and printed next to ours. We also report bits per character on held-out text.
 Claims:    `claims` below: each with its sentence, its test and the margin. Cerebral has twice the parameters of an
-           LSTM, so lstm-wide, an LSTM with as many as it, is a control; cerebral-printed has the cell as it is printed, with biases and without memory in c. "From the start" is after the first epoch. Judged under tf1
-           and tf1_whole; the generated text under tf1, as bits per character of held-out text.
+           LSTM, so lstm-wide, an LSTM with as many as it, is a control; cerebral-printed has the cell as it is printed,
+           with biases and without memory in c. "From the start" is after the first epoch. Judged under tf1 and
+           tf1_whole; the generated text under tf1, as bits per character of held-out text.
 
 Protocols (--set protocol=NAME):
   tf1       (default) follows a public TensorFlow-1 tutorial whose log has the author's format, which is a hypothesis:

@@ -134,8 +134,8 @@ def claims(config: Config) -> "Sequence[Claim]":
         def rule(found: "Evidence") -> "Rule":
             return all_of(*(higher(found.group(a), found.group(b), value) for value in (start, end)))
 
-        return Claim(name, sentence, "no number", [a, b], rule, "section 4",
-                     "log10 of the gradient of the last h by the first input, before training and after" + reading)  # fmt: skip
+        words = f"log10 of the gradient of the last h by the first input, before training and after{reading}"
+        return Claim(name, sentence, "no number", [a, b], rule, "section 4", words)
 
     def carousel(found: "Evidence") -> "Rule":
         lstm, rnn = (found.best_on_validation(arm, "solved") for arm in ("lstm_1997-rates", "rnn-rates"))

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 DATA: dict[str, Option] = {"length": 10, "alphabet": 10, "teacher_forcing": True, "examples": 10_000}
 
-WIDE = 72  # units
+WIDE = 78  # units
 
 CONFIG = Config(
     experiment="seq2seq",

@@ -108,7 +108,7 @@ def in_most(group: Group, value: RunValue, *, above: float | None = None, below:
     bounds = " and ".join(f"{word} {end:g}" for word, end in (("above", above), ("below", below)) if end is not None)
     label = f"fraction of runs of {group.arm} with {value.words} {bounds}"
     if not n:
-        return Comparison(label, *[math.nan] * 3, 0, math.nan, math.nan, False, lambda level, power: math.nan)
+        return proof(label, math.nan, False)
     low, high = _exact_interval(count, n)
     tests = (scipy.special.bdtrc(count - 1, n, 0.5) if count else 1.0, scipy.special.bdtr(count, n, 0.5))
     return Comparison(

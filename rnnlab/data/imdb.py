@@ -33,6 +33,7 @@ def load(
     examples: int | Literal["all"] = "all",
     validation: Literal["train", "test", "half"] = "train",
     line_breaks: bool = True,
+    each_step: bool = False,
 ) -> Dataset:
     """Inputs ``[N, length]`` int32 word ids, targets ``[N]`` int32: 0 negative, 1 positive.
 
@@ -43,7 +44,8 @@ def load(
     ``min_count``: words that are rarer in the training part are unknown.
     ``stop_words=False``: removes English stop words first (scikit-learn's list; NLTK's, which the author of the
     Cerebral LSTM used, needs a download). ``start``: every review begins with id 1.
-    ``line_breaks=False``: removes the word br, which is left of the reviews' HTML line breaks.
+    ``each_step``: the class is the target of every step, and the loss of a review the mean over its steps; accuracy is
+    that of the last step. ``line_breaks=False``: removes the word br, which is left of the reviews' HTML line breaks.
     ``unknown="drop"``: removes unknown words. ``keep``: which tokens of a review longer than ``length`` remain.
     ``padding``: "front" and "back" are read as token 0; "masked" is at the end, and ``Split.lengths`` excludes it.
 
@@ -70,7 +72,7 @@ def load(
     part = Split(validation_rows.inputs, labels[held_out], validation_rows.lengths)
     if validation == "half":
         test = part
-    return Dataset(
+    dataset = Dataset(
         name="imdb",
         task="classification",
         input_size=len(encoded.words),
@@ -87,6 +89,28 @@ def load(
         },
         vocabulary=encoded.words,
         validation_is_test=validation != "train",
+    )
+    return _at_each_step(dataset) if each_step else dataset
+
+
+def _at_each_step(dataset: Dataset) -> Dataset:
+    """The data set with a target at every step, weighted so that every review has a weight of 1."""
+
+    def spread(split: Split) -> Split:
+        steps = split.inputs.shape[1]
+        lengths = np.full(len(split.targets), steps) if split.lengths is None else split.lengths
+        weights = (np.arange(steps) < lengths[:, None]) / lengths[:, None]
+        return split._replace(
+            targets=np.repeat(split.targets[:, None], steps, 1), weights=weights.astype(np.float32)
+        )  # fmt: skip
+
+    test = spread(dataset.test)
+    return dataset._replace(
+        task="classification_at_each_step",
+        train=spread(dataset.train),
+        validation=test if dataset.validation_is_test else spread(dataset.validation),
+        test=test,
+        source={**dataset.source, "targets": "at each step"},
     )
 
 
