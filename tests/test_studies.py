@@ -87,7 +87,7 @@ def test_a_control_has_as_many_parameters(name, protocol, control, arm):
     if name == "seq2seq":
         dataset = load_dataset("reversal", **config.data_options)
     elif name == "long_lag":
-        dataset = Dataset("adding", "regression", 2, 1, *[Split(np.zeros((99, 9, 2)), np.zeros(99))] * 3, source={})
+        dataset = Dataset("adding", "regression", 2, 1, *[Split(np.zeros((6400, 9, 2)), np.zeros(6400))] * 3, source={})
     elif config.data == "imdb":
         # few words, as the embedding is not what is compared
         dataset = LETTERS._replace(name="imdb", task="classification", input_size=4, output_size=2)
