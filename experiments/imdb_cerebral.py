@@ -86,4 +86,5 @@ def claims(config: Config) -> "Sequence[Claim]":
         more_accurate("C, IMDB", "cerebral", "lstm"),
         more_accurate("C, IMDB control", "cerebral", "lstm-wide"),
         more_accurate("C, IMDB printed", "cerebral-printed", "lstm"),
+        more_accurate("C, IMDB printed control", "cerebral-printed", "lstm-wide"),
     ]

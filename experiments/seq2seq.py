@@ -88,4 +88,5 @@ def claims(config: Config) -> "Sequence[Claim]":
         removes("S additive", "Attention removes the bottleneck of one vector.", "lstm-additive", "lstm"),
         removes("S additive control", "So it does against as many parameters.", "lstm-additive", "lstm-wide"),
         removes("S dot", "So does the dot product of Luong et al.", "lstm-dot", "lstm"),
+        removes("S dot control", "So it does against more parameters.", "lstm-dot", "lstm-wide"),
     ]

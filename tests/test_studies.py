@@ -77,6 +77,7 @@ CONTROLS = [
     ("charlm_cerebral", "tf1", "lstm-wide", "cerebral"), ("charlm_cerebral", "standard", "lstm-wide", "cerebral"),
     ("imdb_biological", "held_out", "lstm-wide", "biological"), ("imdb_cerebral", "batched", "lstm-wide", "cerebral"),
     ("imdb_lstm", "systems", "lstm-wide", "bidirectional"), ("long_lag", "lag100", "rnn-rates", "lstm_1997-rates"),
+    ("long_lag", "lag100", "rnn-wide", "lstm"),
     ("seq2seq", "reversal", "lstm-wide", "lstm-additive"),
 ]  # fmt: skip
 

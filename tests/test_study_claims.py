@@ -50,7 +50,7 @@ def letters(arm, rate, x):
     loss = {"cerebral": 4.2 - 3.8 * x, "cerebral-printed": 4.2 - 3.79 * x, "lstm": 4.3 - 3.4 * x,
             "lstm-stacked": 4.5 - 3.8 * x if x < 1 else 0.7 - 0.84 * (x - 1), "early": 4.1 - 3.8 * x,
             "worse": 4.6 - 3.3 * x}  # fmt: skip
-    bits = {"cerebral": 2.0, "gru": 2.5, "lstm": 2.5, "grid": 2.1, "qrnn-stacked": 2.2}.get(arm, 2.4)
+    bits = {"cerebral": 2.0, "gru": 2.5, "lstm": 2.5, "grid": 2.1, "grid-tied": 2.1, "qrnn-stacked": 2.2}.get(arm, 2.4)
     return {LOSS: loss.get(arm, 4.4 - 3.7 * x), ("test", "bits_per_character"): bits,
             ("validation", "bits_per_character"): bits - x}  # fmt: skip
 
@@ -73,7 +73,7 @@ def report_of(arm, rate, x):
 def lags(arm, rate, x):
     far = {"rnn": -20, "rnn-rates": -20, "cerebral": -0.8, "cerebral-author": -0.8, "cerebral-tied": -1.2, "lstm": -1.0}
     far["late"] = -1.0
-    solved = 0.99 if x > {"rnn": 1, "rnn-rates": 1, "late": 1}.get(arm, 0.5) else 0.1
+    solved = 0.99 if x > {"rnn": 1, "rnn-wide": 1, "rnn-rates": 1, "late": 1}.get(arm, 0.5) else 0.1
     values = {"log10_gradient_lag_0": 0.2, "solved": solved, "loss": 1 - x}
     values |= {f"log10_gradient_lag_{lag}": far.get(arm, -1.5) for lag in (99, 499, 999)}
     return {("validation", name): value for name, value in values.items()}
@@ -103,14 +103,14 @@ OTHER = {
     "mnist_slim": {"lstm": "lstm3", "lstm3": "lstm", "lstm1": "lstm4", "lstm4": "lstm1"},
     "imdb_biological": {"biological": "lstm", **dict.fromkeys(("lstm", "peephole", "lstm-wide"), "biological")},
     "charlm_cerebral": {"cerebral": "worse", "cerebral-printed": "worse", "lstm": "cerebral", "lstm-wide": "cerebral",
-                        "lstm-stacked": "early", "gru": "grid", "grid": "lstm", "qrnn-stacked": "lstm"},
+                        "lstm-stacked": "early", "gru": "grid", **dict.fromkeys(("grid", "grid-tied", "qrnn-stacked"), "lstm")},
     "cerebral_init": {"independent": "identical", "identical": "equal", "lstm_doubled": "identical"},
     "imdb_lstm": {"lstm": "grid", "lstm-stacked": "grid", "lstm-dense": "grid", "lstm-wide": "grid",
                   **dict.fromkeys(("grid", "grid-tied", "qrnn-stacked", "qrnn-dense", "bidirectional",
                                    "lstm-recurrent"), "lstm")},
     "long_lag": {"cerebral": "lstm_1997", "cerebral-author": "lstm_1997", "lstm": "late", "lstm-printed": "late",
                  "lstm-stacked": "cerebral", "lstm-stacked-plain": "cerebral", "cerebral-tied": "cerebral",
-                 "lstm_1997": "cerebral", "lstm_1997-rates": "rnn", "rnn-rates": "cerebral", "rnn": "cerebral"},
+                 "lstm_1997": "cerebral", "lstm_1997-rates": "rnn", "rnn-rates": "cerebral", "rnn": "cerebral", "rnn-wide": "cerebral"},
     "algorithmic": {"grid": "lstm-stacked", "grid-tied": "lstm-stacked", "lstm-stacked": "grid"},
     "imdb_cerebral": {"cerebral": "lstm", "cerebral-printed": "lstm", "lstm": "cerebral", "lstm-wide": "cerebral"},
     "seq2seq": {"lstm-additive": "lstm", "lstm-dot": "lstm", "lstm": "lstm-dot", "lstm-wide": "lstm-dot"},
