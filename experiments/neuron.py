@@ -113,11 +113,12 @@ def channel_noise(state: Any, key: Any, settings: Settings) -> Any:
 
 def rate_curves() -> list[dict[str, float]]:
     """Opening (alpha) and closing (beta) rates in 1/ms of the gates m, h and n, a record per mV."""
+    import jax.numpy as jnp
     import numpy as np
 
     from rnnlab.cells.hodgkin_huxley import rates
 
-    v = np.arange(-100.0, 51.0)
+    v = jnp.arange(-100.0, 51.0)
     columns = {
         f"{kind} {gate}": np.asarray(values)
         for gate, pair in zip("mhn", rates(v), strict=True)

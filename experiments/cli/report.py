@@ -79,7 +79,10 @@ def _published(directory: Path, config: Config) -> dict[str, Any]:
     study = experiments.study(config.experiment)
     values = getattr(study, "PUBLISHED", None) if config.data == study.CONFIG.data else None
     verdicts = _verdicts(study, config, directory)
-    return {"published": values, "curves": curves(config), "verdicts": verdicts, "config": config}
+    also = getattr(study, "ALSO_PUBLISHED", None) if values else None
+    return {
+        "published": values, "curves": curves(config), "verdicts": verdicts, "config": config, "also_published": also,
+    }  # fmt: skip
 
 
 def _verdicts(study: ModuleType, config: Config, directory: Path) -> Sequence[Any]:
