@@ -7,6 +7,7 @@ import pytest
 
 import experiments
 from experiments.cli.main import _parser, main
+from experiments.cli.report import _timings
 from experiments.cli.run import configuration
 from rnnlab import claims
 from rnnlab.claims import judge
@@ -218,3 +219,14 @@ def test_verdicts_are_printed_and_stored_in_the_summary_of_a_complete_run(tmp_pa
 def test_a_study_without_claims_prints_no_table():
     assert claims.text([]) == ""
     assert not hasattr(experiments.study("quickstart"), "claims")
+
+
+def test_times_are_read_from_a_bench_in_the_run_s_directory(tmp_path):
+    assert _timings(tmp_path) == {}
+    records = {f"rnnlab/{cell}": {"mnist": {"8": {"rounds_ratio": ratios}}} for cell, ratios in
+               (("lstm", [1.0] * 4), ("lstm3", [0.5, 0.6, 0.5, 0.4]))}  # fmt: skip
+    (tmp_path / "bench").mkdir()
+    files.write_json(tmp_path / "bench" / "bench.json", {"results": records})
+    part = claims.cheaper(_timings(tmp_path), "lstm3", "lstm")
+    assert (part.n, part.supports_claim) == (4, True)
+    assert part.p_holds < 0.05
