@@ -1,8 +1,9 @@
 """The studies, one per file: the docstring is the record, ``CONFIG`` what it runs, ``QUICK`` what ``--quick`` changes.
 
 Optional: ``PROTOCOLS``, named changes to ``CONFIG``; ``PUBLISHED``, the paper's numbers by (arm, learning rate), which
-tables show next to ours; ``published_curves(config)``; ``claims(config)``, the paper's claims and the rules that judge
-them. A study that trains nothing has no ``CONFIG``; see ``experiments.cli.untrained``.
+tables show next to ours; ``ALSO_PUBLISHED``, the same of further metrics, by metric; ``published_curves(config)``;
+``claims(config)``, the paper's claims and the rules that judge them. A study that trains nothing has no ``CONFIG``; see
+``experiments.cli.untrained``.
 """
 
 import importlib

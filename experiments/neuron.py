@@ -7,11 +7,17 @@ Answers:   it rests near -65 mV without input; it fires at 68 Hz under a constan
            from rest it fires repetitively from between 6.0 and 6.5 uA/cm^2 on.
 Measured:  all currents in parallel for 1.2 s from rest; spikes are upward crossings of 0 mV. The rate is one over the
            mean interval between spikes of the last second; firing with a spike in the last 100 ms is repetitive.
+Figures:   the spikes and gates, the frequency-current curve, and the opening and closing rates of the gates by
+           potential, on which the paper's Fig. 5 rests.
+Noise:     "stochastic behavior relating the opening and closing rates of ion gates" (section III): with channels=N the
+           gates of the plotted spikes fluctuate as those of N channels do (Fox & Lu 1994): to each gate g, per step,
+           sqrt((alpha (1 - g) + beta g) dt / N) N(0, 1) is added, and g stays between 0 and 1. Off by default.
 Settings:  dt and integrator of the cell; current and duration of the plotted spikes; highest and spacing of the
            currents of the curve; discard and measured, the two parts of its time. ms and uA/cm^2.
 
 Command:   python -m experiments run neuron
            python -m experiments run neuron --set integrator=rk4 dt=0.01
+           python -m experiments run neuron --set current=0 duration=1000 channels=1000     spikes by noise alone
 """
 
 import math
@@ -39,6 +45,7 @@ class Settings:
     spacing: float = 0.1
     discard: float = 200.0
     measured: float = 1000.0
+    channels: float = 0.0  # of each kind, whose noise moves the gates of the plotted spikes; 0: no noise
 
     def check(self) -> None:
         """Raise InputError for the first value that is out of range."""
@@ -51,6 +58,7 @@ class Settings:
 
 # dt: below 0.001 ms a step is lost to float32 rounding.
 _RANGES = {"dt": (1e-3, math.inf), "current": (-100, 200), "duration": (1, 10_000), "highest": (1, 200)}
+_RANGES |= {"channels": (0, math.inf)}
 _RANGES |= {"spacing": (0.01, 100), "discard": (0, 10_000), "measured": (LAST, 10_000)}
 
 SETTINGS = Settings()
@@ -74,16 +82,49 @@ def trace(settings: Settings) -> list[dict[str, float]]:
     cell = neuron(settings)
     params = cell.init(None, 1)
 
-    def step(carry: Any, _: None) -> tuple[Any, Any]:
+    def step(carry: Any, key: Any) -> tuple[Any, Any]:
         after, _h = cell.step(params, carry, jnp.array([settings.current], jnp.float32))
+        after = channel_noise(after, key, settings) if settings.channels else after
         return after, after
 
     start = cell.initial_carry(params, ())
-    states = jax.jit(lambda: jax.lax.scan(step, start, None, round(settings.duration / settings.dt))[1])()
+    keys = jax.random.split(jax.random.key(0), round(settings.duration / settings.dt))
+    states = jax.jit(lambda: jax.lax.scan(step, start, keys)[1])()
     columns = {"V": states.v, "m": states.m, "h": states.h_gate, "n": states.n}
     steps = [np.ravel(column).tolist() for column in columns.values()]
     times = [round((index + 1) * settings.dt, 6) for index in range(len(steps[0]))]
     return [dict(zip(("time", *columns), record, strict=True)) for record in zip(times, *steps, strict=True)]
+
+
+def channel_noise(state: Any, key: Any, settings: Settings) -> Any:
+    """``state`` after one step of the noise of ``settings.channels`` channels on its gates."""
+    import jax
+    import jax.numpy as jnp
+
+    from rnnlab.cells.hodgkin_huxley import rates
+
+    gates = {}
+    for name, (a, b), each in zip(("m", "h_gate", "n"), rates(state.v), jax.random.split(key, 3), strict=True):
+        gate = getattr(state, name)
+        deviation = jnp.sqrt((a * (1 - gate) + b * gate) * settings.dt / settings.channels)
+        gates[name] = jnp.clip(gate + deviation * jax.random.normal(each, gate.shape, gate.dtype), 0, 1)
+    return state._replace(**gates)
+
+
+def rate_curves() -> list[dict[str, float]]:
+    """Opening (alpha) and closing (beta) rates in 1/ms of the gates m, h and n, a record per mV."""
+    import jax.numpy as jnp
+    import numpy as np
+
+    from rnnlab.cells.hodgkin_huxley import rates
+
+    v = jnp.arange(-100.0, 51.0)
+    columns = {
+        f"{kind} {gate}": np.asarray(values)
+        for gate, pair in zip("mhn", rates(v), strict=True)
+        for kind, values in zip(("alpha", "beta"), pair, strict=True)
+    }
+    return [{"V": float(v[i]), **{name: float(values[i]) for name, values in columns.items()}} for i in range(len(v))]
 
 
 def firing(settings: Settings, currents: Any) -> tuple[Any, Any, Any]:
@@ -144,10 +185,17 @@ def measure(settings: Settings) -> Findings:
         Panel("gates", "time (ms)", gates, "linear", y_limits=(0, 1)),
     ]
     rate = Panel("firing rate (Hz)", "current (µA/cm²)", [line("rate", 0, points, "current")], "linear")
+    curves = rate_curves()
+    by_potential = [
+        Panel(f"{kind} (1/ms)", "V (mV)",
+              [line(f"{kind} {gate}", style, curves, "V") for style, gate in enumerate("mhn", 1)], "linear")
+        for kind in ("alpha", "beta")
+    ]  # fmt: skip
     title = f"V and the gates under {settings.current:g} µA/cm² from time 0 on"
     figures = [
         Figure("spikes", title, panels, 1, spikes),
         Figure("frequency_current", "Firing rate by current", [rate], 1, points),
+        Figure("rates", "Opening and closing rates of the gates by potential", by_potential, 2, curves),
     ]
     rows = [
         [

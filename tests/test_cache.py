@@ -197,6 +197,15 @@ def test_a_failing_disk_leaves_nothing_that_looks_prepared(name, tiny, home, off
 
 
 @pytest.mark.parametrize("name", ["mnist"])
+def test_mnist_can_train_on_all_images_and_validate_on_test(tiny):
+    data.prepare("mnist", tiny.folder)
+    loaded = data.load_dataset("mnist", validation="test")
+    np.testing.assert_array_equal(loaded.train.inputs, mnist_arrays("train")[0])
+    assert loaded.validation_is_test
+    assert loaded.validation is loaded.test
+
+
+@pytest.mark.parametrize("name", ["mnist"])
 def test_mnist_keeps_the_official_order_and_draws_validation_from_train(tiny):
     data.prepare("mnist", tiny.folder)
     loaded = data.load_dataset("mnist")

@@ -99,6 +99,13 @@ def test_a_byte_order_mark_and_crlf_are_not_part_of_the_text(tmp_path):
     np.testing.assert_array_equal(dos.train.inputs, unix.train.inputs)
 
 
+def test_a_text_can_be_trained_on_as_a_whole():
+    loaded = text.from_text("t", "abcde" * 50, "", 5, whole=True)
+    assert len(loaded.train.inputs) == 49
+    assert loaded.validation is loaded.test
+    assert loaded.validation_is_test
+
+
 def test_the_shortest_text_has_one_window_in_validation_and_test_and_the_message_names_its_size():
     shortest = ("abc" * 100)[: 20 * (5 + 1)]
     loaded = text.from_text("t", shortest, "", 5)

@@ -187,6 +187,30 @@ def test_validation_can_be_the_test_split(prepared, whole_vocabulary):
     assert "validation and test: the official test" in loaded.source["split"]
 
 
+def test_half_of_the_official_train_can_be_all_that_is_used(prepared, whole_vocabulary):
+    loaded = data.load_dataset("imdb", vocabulary="all", length=6, validation="half")
+    assert loaded.validation_is_test
+    assert loaded.validation is loaded.test
+    parts = [reviews_of(loaded, split) for split in (loaded.train, loaded.test)]
+    assert [len(part) for part in parts] == [20, 20]
+    assert sorted(parts[0] + parts[1]) == sorted(f"train{c}{n}" for c in ("neg", "pos") for n in range(REVIEWS))
+    assert loaded.train.targets.sum() == loaded.test.targets.sum() == 10
+
+
+@pytest.mark.parametrize("padding", ["masked", "front"])
+def test_the_class_can_be_the_target_of_every_step_with_equal_weight_of_reviews(prepared, padding):
+    plain, spread = (
+        data.load_dataset("imdb", vocabulary="all", length=9, start=False, padding=padding, each_step=each)
+        for each in (False, True)
+    )
+    assert spread.task == "classification_at_each_step"
+    for before, after in ((plain.train, spread.train), (plain.test, spread.test)):
+        np.testing.assert_array_equal(after.targets, np.tile(before.targets[:, None], 9))
+        np.testing.assert_allclose(after.weights.sum(1), 1, rtol=1e-6)
+        valid = np.full(len(before.targets), 9) if before.lengths is None else before.lengths
+        np.testing.assert_array_equal((after.weights > 0).sum(1), valid)
+
+
 def test_examples_takes_the_first_of_both_shuffled_splits(prepared, whole_vocabulary):
     everything = data.load_dataset("imdb", vocabulary="all", length=6, validation="test")
     some = data.load_dataset("imdb", vocabulary="all", length=6, validation="test", examples=20)

@@ -11,7 +11,7 @@ import pytest
 
 from experiments import neuron
 from experiments.cli.main import main
-from rnnlab.cells.hodgkin_huxley import LARGEST_DT, linoid, rates
+from rnnlab.cells.hodgkin_huxley import LARGEST_DT, HodgkinHuxleyCarry, linoid, rates
 from rnnlab.cells.registry import make_cell
 from rnnlab.cells.unroll import unroll
 from rnnlab.core.errors import InputError
@@ -195,7 +195,7 @@ def finished(tmp_path_factory):
 
 
 FILES = ["config.json", "env.json", "report.html", "summary.json"]
-FIGURES = ["frequency_current.csv", "frequency_current.png", "spikes.csv", "spikes.png"]
+FIGURES = ["frequency_current.csv", "frequency_current.png", "rates.csv", "rates.png", "spikes.csv", "spikes.png"]
 
 
 def test_the_study_writes_its_answers(finished):
@@ -216,7 +216,7 @@ def test_the_study_writes_its_answers(finished):
     assert list(spikes[0]) == ["time", "V", "m", "h", "n"]
     assert float(spikes[-1]["time"]) == 50
     page = (finished / "report.html").read_text()
-    assert page.count('role="img"') == 3  # V, gates, rate
+    assert page.count('role="img"') == 5  # V, gates, rate, alpha, beta
     assert "firing rate at 10 uA/cm^2" in page
 
 
@@ -273,3 +273,21 @@ def test_the_list_says_that_it_trains_nothing(capsys):
     assert main(["list"]) == 0
     (line,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("neuron ")]
     assert line.endswith("[trains nothing]")
+
+
+def test_the_noise_of_channels_has_the_variance_of_opening_and_closing_and_shrinks_with_their_number():
+    state = HodgkinHuxleyCarry(*(jnp.full(20_000, value) for value in (-50.0, 0.3, 0.4, 0.6)))
+    (a, b), *_ = rates(-50.0)
+    m = float(state.m[0])
+    for channels in (100, 10_000):
+        after = neuron.channel_noise(state, jax.random.key(1), neuron.Settings(channels=channels))
+        expected = np.sqrt((a * (1 - m) + b * m) * 0.025 / channels)
+        assert np.std(np.asarray(after.m, np.float64)) == pytest.approx(float(expected), rel=0.03)
+        assert (after.v == state.v).all()
+
+
+def test_rate_curves_cross_where_half_of_the_gates_are_open():
+    curves = neuron.rate_curves()
+    half = next(row["V"] for row in curves if row["alpha n"] >= row["beta n"])
+    assert half == pytest.approx(-53, abs=1)  # n_inf = 1/2 between -54 and -53 mV
+    assert all(rate > 0 for row in curves for name, rate in row.items() if name != "V")

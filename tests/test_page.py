@@ -9,13 +9,13 @@ import re
 import shutil
 import subprocess
 from html.parser import HTMLParser
-from typing import NamedTuple
 
 import numpy as np
 import pytest
 import scipy.stats
 
 from experiments.cli.main import main
+from rnnlab.claims import Verdict
 from rnnlab.core.errors import InputError
 from rnnlab.report import compare, figures, run_figures, svg, tables
 from rnnlab.report import html as page
@@ -29,19 +29,6 @@ from rnnlab.storage.metrics import DIVERGED_AT, Metrics, read_metrics
 from tests.helpers.recorded_runs import ARMS, RATE, TASK, directory_of, fill, hyperparams
 
 VOID = {"meta", "input", "img", "br"}
-
-
-class Verdict(NamedTuple):
-    name: str
-    sentence: str
-    published: str
-    outcome: str
-    measured: str
-    effect: float
-    low: float
-    high: float
-    n: int
-    to_decide: str
 
 
 VERDICTS = [

@@ -69,6 +69,10 @@ def test_a_new_metric_of_a_task_reaches_summary_tables_and_figures():
     assert interval["mean"] == pytest.approx(np.mean(1 - ACCURACY[:, 2]))
     names = [row[0] for row in tables.all_metrics(files._without_nan(summary)).rows]
     assert "last validation error" in names
+    name = "best_test_error_over_epochs"
+    published = {name: {("a", summary["results"][0]["learning_rate"]): 0.25}}
+    rows = tables.all_metrics(files._without_nan(summary), published).rows
+    assert rows[[row[0] for row in rows].index(name.replace("_", " ")) + 1] == ["the same in the paper", "0.2500"]
     assert [name for name in report.table(summary).header if "error" in name] == []  # the main table stays as it is
 
 

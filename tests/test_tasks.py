@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from rnnlab.train.tasks import TASKS, MetricSums, cross_entropy_sums, is_likeliest
+from rnnlab.train.tasks import TASKS, MetricSums, cross_entropy_sums, each_step_sums, is_likeliest
 
 
 @pytest.fixture
@@ -29,6 +29,18 @@ def test_sums_are_the_formula(batch):
     np.testing.assert_allclose(sums.loss, (nats * weights).sum(), rtol=1e-5)
     assert sums.correct == (hits * weights).sum()
     assert sums.count == 6
+
+
+def test_a_class_at_each_step_is_correct_if_the_last_weighted_step_is(batch):
+    logits, _ = batch
+    targets = np.tile(np.array([[1], [5], [2]]), 4)
+    weights = np.array([[0.5, 0.5, 0, 0], [0, 0, 0, 0], [0.25] * 4])
+    logits[0, 1, 1] = logits[1, :, 5] = 50  # right at the last step of the first; in the second nothing counts
+    logits[2, :3, 2], logits[2, 3, 2] = 50, -50  # wrong at the last step only
+    sums = each_step_sums(jnp.float32(logits), jnp.asarray(targets), jnp.float32(weights))
+    nats, _ = by_hand(logits, targets)
+    np.testing.assert_allclose(sums.loss, (nats * weights).sum(), rtol=1e-5)
+    assert (float(sums.correct), float(sums.count)) == (1, 2)
 
 
 def test_predictions_of_weight_0_may_be_nan(batch):

@@ -173,3 +173,13 @@ def test_images_have_no_sequence_length():
     assert "option of data digits: unknown value 'sequence_length'; accepted: pixels, permuted" in error_of(
         data.load_dataset, "digits", sequence_length=5
     )
+
+
+def test_line_breaks_leave_a_word_unless_they_are_dropped():
+    texts = ["a<br /><br />b brave br"]
+    kept, dropped = (
+        encode_reviews(texts, [], Options("all", 8, start=False, line_breaks=each)) for each in (True, False)
+    )
+    assert set(kept.words[3:]) == {"a", "b", "br", "brave"}
+    assert set(dropped.words[3:]) == {"a", "b", "brave"}
+    assert (dropped.parts[0].inputs > 0).sum() == 3

@@ -79,7 +79,10 @@ def _published(directory: Path, config: Config) -> dict[str, Any]:
     study = experiments.study(config.experiment)
     values = getattr(study, "PUBLISHED", None) if config.data == study.CONFIG.data else None
     verdicts = _verdicts(study, config, directory)
-    return {"published": values, "curves": curves(config), "verdicts": verdicts, "config": config}
+    also = getattr(study, "ALSO_PUBLISHED", None) if values else None
+    return {
+        "published": values, "curves": curves(config), "verdicts": verdicts, "config": config, "also_published": also,
+    }  # fmt: skip
 
 
 def _verdicts(study: ModuleType, config: Config, directory: Path) -> Sequence[Any]:
@@ -94,7 +97,22 @@ def _verdicts(study: ModuleType, config: Config, directory: Path) -> Sequence[An
     summary = read_summary(directory)
     measured = groups(read_metrics(directory / "metrics.parquet"))
     planned = experiments.planned(study, config.protocol) if config.protocol else study.CONFIG
-    return claims.judge(study.claims(config), measured, config, planned, summary)
+    return claims.judge(study.claims(config), measured, config, planned, summary, _timings(directory))
+
+
+def _timings(directory: Path) -> Mapping[str, Sequence[float]]:
+    """Times of cells over that of the LSTM, round by round, from a bench in DIR/bench; {} without one."""
+    from rnnlab.storage import files
+
+    path = directory / "bench" / "bench.json"
+    if not path.exists():
+        return {}
+    ratios: dict[str, Sequence[float]] = {}
+    for system, workloads in files.read_json(path)["results"].items():
+        for by_runs in workloads.values():
+            for record in by_runs.values():
+                ratios.setdefault(system.partition("/")[2], record["rounds_ratio"])
+    return ratios
 
 
 def _results(directory: Path, config: Config) -> Any:

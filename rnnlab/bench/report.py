@@ -14,6 +14,7 @@ COLUMNS = {
     "gflops": "GFLOP/s", "of_matrix_product": "of product", "peak_mb": "peak MB", "compile_s": "compile s",
     "forward_mflops": "MFLOP forward", "time_per_flop": "time/FLOP",
 }  # fmt: skip
+ROUNDS = ("rounds_ms", "rounds_ratio")  # lists, in bench.json alone
 OPTIONAL = ("speed_vs_best_peer", "forward_mflops", "time_per_flop")  # columns that are left out where no row has them
 
 
@@ -32,7 +33,7 @@ def rows(results: Results) -> list[dict[str, Any]]:
     keys.sort(key=lambda key: (order[key[0]], int(key[1])))  # stable: systems stay in order
     made = []
     for workload, runs, system in keys:
-        record = {name: value for name, value in results[system][workload][runs].items() if name != "rounds_ms"}
+        record = {name: value for name, value in results[system][workload][runs].items() if name not in ROUNDS}
         milliseconds, best = record["ms_per_step_per_run"], best_peer(results, workload, runs)
         record["speed_vs_best_peer"] = best / milliseconds if best and milliseconds else None
         made.append({"workload": workload, "runs": int(runs), "system": system, **record})

@@ -37,7 +37,8 @@ def measure(
     ``ms_per_step_per_run``: median over rounds of the time of a training step of one run, ``low`` and ``high`` its
     quartiles, ``rounds_ms`` all values; ``steps`` per turn; ``gflops``: required operations (``step_flops``) over the
     median, and ``of_matrix_product`` its fraction of the rate of the large product in the same rounds; ``ratio``: the
-    median over that of the first case; ``peak_mb``, ``compile_s``, ``parameters``, ``forward_flops``, ``device``,
+    median over that of the first case, ``rounds_ratio`` the same
+    round by round; ``peak_mb``, ``compile_s``, ``parameters``, ``forward_flops``, ``device``,
     ``loss``. A failed case has an ``error``, and None for all other fields.
     """
     systems = [System(case) for case in cases]
@@ -106,7 +107,7 @@ FIELDS = (
 
 def _record(case: Case, record: Record, rates: Sequence[float], first_ms: Sequence[float]) -> Record:
     if "error" in record or not record["rounds_ms"]:
-        return dict.fromkeys(FIELDS) | {"rounds_ms": [], "error": record.get("error", "no rounds")}
+        return dict.fromkeys(FIELDS) | {"rounds_ms": [], "rounds_ratio": [], "error": record.get("error", "no rounds")}
     low, median, high = (float(value) for value in np.percentile(record["rounds_ms"], (25, 50, 75)))
     lstm = case.workload.cell == "lstm"
     gflops = step_flops(case.workload) / median / 1e6 if lstm else None
@@ -121,4 +122,6 @@ def _record(case: Case, record: Record, rates: Sequence[float], first_ms: Sequen
         "gflops": gflops,
         "of_matrix_product": gflops / float(np.median(rates)) if rates and gflops else None,
     }
-    return {name: fields[name] for name in FIELDS} | {"rounds_ms": record["rounds_ms"], "error": None}
+    ratios = [own / first for own, first in zip(record["rounds_ms"], first_ms, strict=False)]
+    rounds = {"rounds_ms": record["rounds_ms"], "rounds_ratio": ratios}
+    return {name: fields[name] for name in FIELDS} | rounds | {"error": None}

@@ -1,11 +1,28 @@
 """Claims of a paper as rules: groups of runs -> verdicts (holds, fails or undecided).
 
-A study lists ``Claim`` objects; their rules combine the comparisons and run values below; ``judge`` returns a
-``Verdict`` for each. Imports core, config and stats.
+A study lists ``Claim`` objects. Their rules join comparisons (`all_of`, `any_of`) of run values; ``judge`` returns a
+``Verdict`` for each. Imports core, config, train (metrics of tasks) and stats.
 """
 
-from rnnlab.claims.comparisons import Comparison, about, above, below, cheaper, higher, lower, paths_diverged, sooner
-from rnnlab.claims.judge import ALPHA, MIN_SEEDS, Claim, Evidence, Verdict, judge, text
+from rnnlab.claims.comparisons import (
+    about,
+    above,
+    below,
+    cheaper,
+    equivalent,
+    fewer_parameters,
+    higher,
+    in_most,
+    lower,
+    lower_at_every_epoch,
+    no_worse,
+    ordered,
+    paths_may_part,
+    proof,
+    sooner,
+)
+from rnnlab.claims.judge import ALPHA, MIN_SEEDS, Claim, Evidence, Verdict, family, judge, text
+from rnnlab.claims.rules import AllOf, AnyOf, Comparison, Rule, all_of, any_of
 from rnnlab.claims.run_values import (
     HELD_OUT,
     RunValue,
@@ -13,35 +30,18 @@ from rnnlab.claims.run_values import (
     at_epoch,
     best,
     drop_from_best,
+    epochs_to,
+    fluctuation,
     last,
     mean_over,
     rise_from_lowest,
+    slope,
 )
 
 __all__ = [
-    "ALPHA",
-    "HELD_OUT",
-    "MIN_SEEDS",
-    "Claim",
-    "Comparison",
-    "Evidence",
-    "RunValue",
-    "Verdict",
-    "about",
-    "above",
-    "at_best_validation",
-    "at_epoch",
-    "below",
-    "best",
-    "cheaper",
-    "drop_from_best",
-    "higher",
-    "judge",
-    "last",
-    "lower",
-    "mean_over",
-    "paths_diverged",
-    "rise_from_lowest",
-    "sooner",
-    "text",
-]
+    "ALPHA", "HELD_OUT", "MIN_SEEDS", "AllOf", "AnyOf", "Claim", "Comparison", "Evidence", "Rule", "RunValue",
+    "Verdict", "about", "above", "all_of", "any_of", "at_best_validation", "at_epoch", "below", "best", "cheaper",
+    "drop_from_best", "epochs_to", "equivalent", "family", "fewer_parameters", "fluctuation", "higher", "in_most",
+    "judge", "last", "lower", "lower_at_every_epoch", "mean_over", "no_worse", "ordered", "paths_may_part", "proof",
+    "rise_from_lowest", "slope", "sooner", "text",
+]  # fmt: skip

@@ -33,12 +33,12 @@ CORPORA = {
 }
 
 
-def load_moes_tavern(*, sequence_length: int = 20) -> Dataset:
+def load_moes_tavern(*, sequence_length: int = 20, whole: bool = False) -> Dataset:
     """Lines spoken in Moe's Tavern (The Simpsons), the text of the Cerebral LSTM paper: 305,190 characters, V = 89.
 
     Shapes and splits as in ``text.from_text``. Downloads if not prepared; InputError if that fails.
     """
-    return _load("moes_tavern", sequence_length)
+    return _load("moes_tavern", sequence_length, whole)
 
 
 def load_tiny_shakespeare(*, sequence_length: int = 32) -> Dataset:
@@ -80,6 +80,6 @@ def cached(name: str) -> cache.CachedDataset:
     )
 
 
-def _load(name: str, sequence_length: int) -> Dataset:
+def _load(name: str, sequence_length: int, whole: bool = False) -> Dataset:
     raw: bytes = cache.load(cached(name))
-    return text.from_text(name, raw.decode(), sha256(raw), sequence_length)
+    return text.from_text(name, raw.decode(), sha256(raw), sequence_length, whole=whole)

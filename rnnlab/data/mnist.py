@@ -3,7 +3,7 @@
 import gzip
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -34,7 +34,7 @@ VALIDATION_SIZE = 5_000  # of the 60,000 official training images
 Content = dict[str, tuple[bytes, bytes]]  # official split -> pixels and labels, one byte each, in the official order
 
 
-def load(*, pixels: bool = False, permuted: bool = False) -> Dataset:
+def load(*, pixels: bool = False, permuted: bool = False, validation: Literal["train", "test"] = "train") -> Dataset:
     """Inputs ``[N, 28, 28]`` uint8, one image row per step; targets ``[N]`` int32.
 
     Validation is drawn from the official training images and train is the rest; test is the official 10,000. All keep
@@ -42,25 +42,28 @@ def load(*, pixels: bool = False, permuted: bool = False) -> Dataset:
 
     ``pixels``: inputs ``[N, 784, 1]``, row by row. ``permuted``: the same random pixel order for all images, as in Le,
     Jaitly & Hinton 2015, A Simple Way to Initialize Recurrent Networks of Rectified Linear Units, with our own order;
-    InputError without ``pixels``.
+    InputError without ``pixels``. ``validation="test"``: train is all 60,000 and validation the test split.
     """
     pixel_sequence.check(pixels=pixels, permuted=permuted)
     content: Content = cache.load(cached())
     images, labels = _arrays(*content["train"])
     # RandomState: numpy guarantees its stream for ever, unlike that of default_rng.
     held_out = np.zeros(len(labels), bool)
-    held_out[np.random.RandomState(SEED).permutation(len(labels))[:VALIDATION_SIZE]] = True
-    split = f"validation: {VALIDATION_SIZE} of the official train by RandomState({SEED}); test: the official one"
+    split, test = "train: official; validation and test: the official test", Split(*_arrays(*content["test"]))
+    if validation == "train":
+        held_out[np.random.RandomState(SEED).permutation(len(labels))[:VALIDATION_SIZE]] = True
+        split = f"validation: {VALIDATION_SIZE} of the official train by RandomState({SEED}); test: the official one"
     dataset = Dataset(
         name="mnist",
         task="classification",
         input_size=28,
         output_size=10,
         train=Split(images[~held_out], labels[~held_out]),
-        validation=Split(images[held_out], labels[held_out]),
-        test=Split(*_arrays(*content["test"])),
+        validation=Split(images[held_out], labels[held_out]) if validation == "train" else test,
+        test=test,
         source={"sha256": dict(CONTENT), "split": split},
         scale=1 / 255,
+        validation_is_test=validation == "test",
     )
     return pixel_sequence.to_pixels(dataset, permuted=permuted) if pixels else dataset
 

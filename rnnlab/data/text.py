@@ -21,11 +21,12 @@ def windows(ids: np.ndarray, sequence_length: int) -> Split:
     return Split(ids[:used].reshape(-1, sequence_length), ids[1 : used + 1].reshape(-1, sequence_length))
 
 
-def from_text(name: str, text: str, digest: str, sequence_length: int) -> Dataset:
+def from_text(name: str, text: str, digest: str, sequence_length: int, *, whole: bool = False) -> Dataset:
     """Inputs and targets ``[N, sequence_length]`` int32: train on the first 90 %, then 5 % validation, then 5 % test.
 
     The vocabulary is every distinct character of the whole text, sorted. It holds no statistics, and a character that
-    occurs only in the test part has an id without costing probability elsewhere. InputError for ``sequence_length``
+    occurs only in the test part has an id without costing probability elsewhere. ``whole``: trains on all of the text;
+    validation and test are then the last 5 %, which are trained on too. InputError for ``sequence_length``
     below 1, a text of one distinct character, and a text too short for one window in every part.
     """
     check_range("sequence_length", sequence_length, 1)
@@ -40,16 +41,19 @@ def from_text(name: str, text: str, digest: str, sequence_length: int) -> Datase
         raise InputError(f"data: {name}: the only character in this text is {text[0]!r}; at least two are needed")
     ids = ids.astype(np.int32)
     held_out = len(ids) // HELD_OUT_DIVISOR
+    test = windows(ids[-held_out:], sequence_length)
+    split = "train: the whole text; validation and test: its last 5 %" if whole else "contiguous 90/5/5"
     return Dataset(
         name=name,
         task="language_modeling",
         input_size=len(characters),
         output_size=len(characters),
-        train=windows(ids[: -2 * held_out], sequence_length),
-        validation=windows(ids[-2 * held_out : -held_out], sequence_length),
-        test=windows(ids[-held_out:], sequence_length),
-        source={"sha256": digest, "characters": len(text), "split": "contiguous 90/5/5"},
+        train=windows(ids if whole else ids[: -2 * held_out], sequence_length),
+        validation=test if whole else windows(ids[-2 * held_out : -held_out], sequence_length),
+        test=test,
+        source={"sha256": digest, "characters": len(text), "split": split},
         vocabulary="".join(map(chr, characters)),
+        validation_is_test=whole,
     )
 
 

@@ -13,6 +13,7 @@ PAD, START, UNKNOWN = range(3)
 RESERVED = ("<pad>", "<start>", "<unknown>")
 MAX_LENGTH = 4_000  # tokens of a row; the longest official review has about 2,500
 FILTERED = b'!"#$%&()*+,-./:;<=>?@[\\]^_`{|}~\t\n'  # as in Keras's Tokenizer; the apostrophe stays
+LINE_BREAK = frozenset({b"br"})  # what the tokenizer leaves of "<br />"
 _TO_SPACES = bytes.maketrans(FILTERED, b" " * len(FILTERED))
 
 
@@ -27,6 +28,7 @@ class Options(NamedTuple):
     stop_words: bool = True
     start: bool = True
     unknown: Literal["id", "drop"] = "id"
+    line_breaks: bool = True
 
 
 class Rows(NamedTuple):
@@ -59,6 +61,7 @@ def encode_reviews(train: Sequence[str], others: Sequence[Sequence[str]], option
     check_range("length", options.length, 1, MAX_LENGTH)
     check_range("min_count", options.min_count, 1)
     stop_words = frozenset() if options.stop_words else _english_stop_words()
+    stop_words |= frozenset() if options.line_breaks else LINE_BREAK
     numbers: dict[bytes, int] = {}  # of every distinct word, in order of appearance
     parts = [[_word_numbers(text, numbers, stop_words) for text in texts] for texts in (train, *others)]
     flat = np.fromiter(chain.from_iterable(parts[0]), np.int64)

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from rnnlab.claims import family
 from rnnlab.report import html, tables
 from rnnlab.report import write as report
 from rnnlab.report.sections import Results, section, text
@@ -124,6 +125,8 @@ def write(runs: Sequence[OpenedRun], out: Path) -> str:
                 body += html.heading(name, 3) + html.claims(run.results.verdicts, 4)
         body += section(results, figures, 3, suffix)
         shown += ("\n" if index else "") + (f"{reason}\n" if reason else "") + text(results)
+    if chance := family([verdict for run in runs for verdict in run.results.verdicts]):
+        body += html.heading("Claims of all runs") + html.paragraph(chance)
     shown_environments = environments(runs)
     body += html.heading("Commands and environments") + html.table(shown_environments, "environments of the runs")
     if len({json.dumps(row[2:]) for row in shown_environments.rows}) > 1:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from html import escape
 from typing import Any
 
+from rnnlab.claims import Verdict, family
 from rnnlab.report.figures import COLORS
 from rnnlab.report.tables import Table
 
@@ -103,16 +104,21 @@ def preformatted(text: str) -> str:
 OUTCOMES = {"holds": "✓ holds", "fails": "✗ fails", "undecided": "? undecided"}
 
 
-def claims(verdicts: Sequence[Any], level: int = 2) -> str:
-    """A table with a row for each verdict; "" without verdicts."""
+def claims(verdicts: Sequence[Verdict], level: int = 2) -> str:
+    """A table with a row for each verdict, how each claim is read, and its comparisons; "" without verdicts."""
     if not verdicts:
         return ""
-    return heading("Claims", level) + table(claim_table(verdicts), "claims of the paper", words=True)
+    rows = [[verdict.name, verdict.reading, part] for verdict in verdicts for part in verdict.parts or [""]]
+    read = Table(["claim", "how it is read", "comparison (90 % CI)"], rows)
+    return "".join([
+        heading("Claims", level), table(claim_table(verdicts), "claims of the paper", words=True),
+        paragraph(family(verdicts)), details("Every comparison", table(read, "every comparison", words=True)),
+    ])  # fmt: skip
 
 
-def claim_table(verdicts: Sequence[Any]) -> Table:
-    """Outcome, claim, published value, measured value, effect with its 95 % CI, n, and what is needed to decide."""
-    header = ["outcome", "claim", "published", "measured", "effect", "n", "to decide"]
+def claim_table(verdicts: Sequence[Verdict]) -> Table:
+    """Outcome, claim, published value, measured value, effect with its 90 % CI, n, and what is needed to decide."""
+    header = ["outcome", "claim", "published", "measured", "effect (90 % CI)", "n", "to decide"]
     rows = []
     for verdict in verdicts:
         effect = number(verdict.effect)

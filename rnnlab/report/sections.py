@@ -26,6 +26,7 @@ class Results(NamedTuple):
     curves: Sequence[Curve] = ()  # the paper's curves
     verdicts: Sequence[claims.Verdict] = ()
     notes: Sequence[str] = ()  # caveats, shown first
+    also_published: Mapping[str, Published] | None = None  # the paper's values of further metrics, by metric
 
     def figures(self) -> dict[str, Figure | StripFigure]:
         """The figures by name."""
@@ -78,7 +79,7 @@ def section(results: Results, figures: Mapping[str, Figure | StripFigure], level
             "diverged and enter no mean; n is the number of the others."
         ),
         html.paragraph(f"{threshold[0].upper()}{threshold[1:]}.") if threshold else "",
-        html.details("All metrics", html.table(tables.all_metrics(summary), "all metrics")),
+        html.details("All metrics", html.table(tables.all_metrics(summary, results.also_published), "all metrics")),
         html.heading("Every run at the end", level), drawn.get("seeds") or html.paragraph("No run has a finite value."),
         html.paragraph("Dot: a run; tick: mean; bar: 95 % CI; ◇: the paper's value, if known. figures/seeds.csv."),
         html.details("Value of every run", html.table(_runs(results), "value of every run")),

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -77,8 +78,11 @@ def table(summary: Mapping[str, Any], published: Published | None = None) -> Tab
     return Table(header, rows)
 
 
-def all_metrics(summary: Mapping[str, Any]) -> Table:
-    """Every metric of every split and selection: a row for each, a column for each group."""
+def all_metrics(summary: Mapping[str, Any], published: Mapping[str, Published] | None = None) -> Table:
+    """Every metric of every split and selection: a row for each, a column for each group.
+
+    ``published``: the paper's values of further metrics by name, a row below each.
+    """
     results = summary["results"]
     varying = _varying(results)
     labels = [
@@ -86,7 +90,12 @@ def all_metrics(summary: Mapping[str, Any]) -> Table:
         for row in results
     ]
     names = [name for name in summary["metrics"] if any(row["metrics"][name]["n"] for row in results)]
-    rows = [[name.replace("_", " "), *(interval_text(row["metrics"][name]) for row in results)] for name in names]
+    rows = []
+    for name in names:
+        rows.append([name.replace("_", " "), *(interval_text(row["metrics"][name]) for row in results)])
+        if values := (published or {}).get(name):
+            found = [values.get((row_label(row), row.get("learning_rate", math.nan))) for row in results]
+            rows.append(["the same in the paper", *("" if value is None else f"{value:.4f}" for value in found)])
     return Table(["metric", *labels], rows)
 
 

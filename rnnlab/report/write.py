@@ -43,10 +43,12 @@ def read_summary(directory: Path) -> dict[str, Any]:
 def read_results(
     directory: Path, published: Published | None = None, curves: Sequence[Curve] = (),
     verdicts: Sequence[Verdict] = (), config: Config | None = None,
+    also_published: Mapping[str, Published] | None = None,
 ) -> Results:  # fmt: skip
     """The run in ``directory``, with the values and curves of its paper and the verdicts on its claims.
 
-    ``config`` adds the unfinished arms to the caveats. Raises InputError if a file is missing or unreadable.
+    ``also_published`` has its values of further metrics by name. ``config`` adds the unfinished arms to the caveats.
+    Raises InputError if a file is missing or unreadable.
     """
     summary = read_summary(directory)
     metrics = read_metrics(directory / "metrics.parquet")
@@ -55,7 +57,9 @@ def read_results(
         | {name: row[name] for name in row if name not in COLUMNS and row[name] is not None}
         for row in metrics.filter(pc.equal(metrics["metric"], DIVERGED_AT)).to_pylist()
     ]
-    return Results(summary, groups(metrics), diverged, published, curves, verdicts, notes(summary, config))
+    return Results(
+        summary, groups(metrics), diverged, published, curves, verdicts, notes(summary, config), also_published
+    )
 
 
 class Report(NamedTuple):
@@ -69,12 +73,13 @@ class Report(NamedTuple):
 def write_report(
     directory: Path, published: Published | None = None, curves: Sequence[Curve] = (),
     verdicts: Sequence[Verdict] = (), config: Config | None = None,
+    also_published: Mapping[str, Published] | None = None,
 ) -> Report:  # fmt: skip
     """Write figures/ (PNG and CSV) and report.html. Arguments and errors as `read_results`.
 
     The verdicts of a complete run go into summary.json; before that the file belongs to the training process.
     """
-    results = read_results(directory, published, curves, verdicts, config)
+    results = read_results(directory, published, curves, verdicts, config, also_published)
     if verdicts and results.summary["complete"]:
         document = {**results.summary, "claims": [verdict._asdict() for verdict in verdicts]}
         files.write_json(directory / "summary.json", document)

@@ -5,7 +5,7 @@ of the metrics) and train (tasks).
 """
 
 from rnnlab.stats.epoch_selection import at_best_validation, best_over_epochs, first_reached, last_epoch
-from rnnlab.stats.intervals import Interval, Proportion, finite, mean_interval, proportion_interval
+from rnnlab.stats.intervals import Interval, Proportion, finite, mean_interval, measured, proportion_interval
 from rnnlab.stats.paired import (
     MOST_SEEDS,
     Difference,
@@ -15,10 +15,11 @@ from rnnlab.stats.paired import (
     paired_power,
     seeds_needed,
 )
-from rnnlab.stats.ranks import Improvement, probability_of_improvement
+from rnnlab.stats.ranks import Improvement, mann_whitney, probability_of_improvement, seeds_of_sign_test
 
 __all__ = [
     "MOST_SEEDS", "Difference", "Improvement", "Interval", "Proportion", "at_best_validation", "best_over_epochs",
-    "differences_by_seed", "finite", "first_reached", "holm", "last_epoch", "mean_interval", "paired_difference",
-    "paired_power", "probability_of_improvement", "proportion_interval", "seeds_needed",
+    "differences_by_seed", "finite", "first_reached", "holm", "last_epoch", "mann_whitney", "mean_interval", "measured",
+    "paired_difference",
+    "paired_power", "probability_of_improvement", "proportion_interval", "seeds_needed", "seeds_of_sign_test",
 ]  # fmt: skip

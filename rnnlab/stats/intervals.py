@@ -24,6 +24,12 @@ def finite(values: np.ndarray) -> np.ndarray:
     return values[np.isfinite(values)]
 
 
+def measured(values: np.ndarray) -> np.ndarray:
+    """The ``values [n]`` that are not NaN, in float64; infinite ones (censored) stay."""
+    values = np.asarray(values, np.float64)
+    return values[~np.isnan(values)]
+
+
 def mean_interval(values: np.ndarray, level: float = 0.95) -> Interval:
     """Mean of the finite ``values [n]`` and its Student t interval at ``level``.
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from scipy import stats
+from scipy import special, stats
 
 from rnnlab.core.errors import InputError, check_number
 from rnnlab.stats.intervals import check_probability, finite, mean_interval
@@ -66,7 +66,7 @@ def paired_difference(
     deviation = float(d.std(ddof=1)) if n > 1 else math.nan
     p = math.nan
     if n > 1 and deviation > _ROUNDING * np.max(np.abs(np.concatenate([finite(a), finite(b)]))):
-        p = float(2 * stats.t.sf(abs(mean) * math.sqrt(n) / deviation, n - 1))
+        p = float(2 * special.stdtr(n - 1, -abs(mean) * math.sqrt(n) / deviation))
     return Difference(mean, low, high, n, deviation, p)
 
 

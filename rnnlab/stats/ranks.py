@@ -1,4 +1,4 @@
-"""Rank statistics: the probability that one arm beats another."""
+"""Rank and sign statistics: the probability that one arm beats another, and exact tests."""
 
 import math
 from typing import NamedTuple
@@ -50,6 +50,37 @@ def probability_of_improvement(
     if min(n, m) > 1:
         low, high = _score_interval(value, n, m, float(stats.norm.ppf((1 + level) / 2)))
     return Improvement(value, low, high, n, m)
+
+
+def mann_whitney(a: np.ndarray, b: np.ndarray) -> tuple[float, float]:
+    """Exact one-sided p-values of Mann and Whitney's test that ``a [n]`` is lower, and higher, than ``b [m]``.
+
+    The distribution of the sum of a's midranks over all ways to choose n of n + m runs, so ties, of censored runs too,
+    are exact. NaN where all values are equal or an arm has none.
+    Source: Lehmann, Nonparametrics, 1975, section 1.4; the count by the recursion over runs.
+    """
+    n, pooled = len(a), np.concatenate([a, b])
+    if min(n, len(b)) < 1 or len(np.unique(pooled)) < 2:
+        return math.nan, math.nan
+    doubled = np.rint(2 * stats.rankdata(pooled)).astype(int)  # whole numbers
+    ways = np.zeros((n + 1, doubled.sum() + 1))
+    ways[0, 0] = 1
+    for rank in doubled:
+        ways[1:, rank:] += ways[:-1, : ways.shape[1] - rank].copy()
+    observed, distribution = doubled[:n].sum(), ways[n] / ways[n].sum()
+    return float(distribution[: observed + 1].sum()), float(distribution[observed:].sum())
+
+
+def seeds_of_sign_test(fraction: float, level: float, power: float, most: int = 1000) -> float:
+    """The fewest runs at which the sign test at ``level`` finds with ``power`` that ``fraction`` is above 1/2.
+
+    Infinity if ``most`` are too few.
+    """
+    for n in range(1, most + 1):
+        critical = stats.binom.isf(level, n, 0.5) + 1  # the least count with P(count or more) <= level
+        if critical <= n and stats.binom.sf(critical - 1, n, fraction) >= power:
+            return n
+    return math.inf
 
 
 def _score_interval(value: float, n: int, m: int, z: float) -> tuple[float, float]:

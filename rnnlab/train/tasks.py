@@ -67,6 +67,17 @@ def labeling_sums(logits: Array, targets: Array, weights: Array) -> MetricSums:
     return cross_entropy_sums(logits, targets, weights)._replace(solved=jnp.sum(correct * jnp.sum(weights, axis=-1)))
 
 
+def each_step_sums(logits: Array, targets: Array, weights: Array) -> MetricSums:
+    """`cross_entropy_sums` of a class predicted at every step; correct is the last weighted step alone.
+
+    ``logits [..., T, C]``, ``targets`` and ``weights [..., T]``. A sequence counts by the sum of its weights.
+    """
+    left = jnp.cumsum((weights > 0)[..., ::-1], axis=-1)[..., ::-1]  # weighted steps from this one on
+    last = is_likeliest(logits, targets) & (weights > 0) & (left == 1)
+    correct = jnp.sum(jnp.any(last, axis=-1) * jnp.sum(weights, axis=-1))
+    return cross_entropy_sums(logits, targets, weights)._replace(correct=correct)
+
+
 def is_likeliest(logits: Array, targets: Array) -> Array:
     """Whether ``targets [...]`` are the argmax of ``logits [..., C]``: the first of equal logits; False with NaN.
 
@@ -126,6 +137,7 @@ WITHIN_TOLERANCE = Metric("solved", fraction_correct, higher_is_better=True)
 
 TASKS: dict[str, Task] = {
     "classification": Task(False, cross_entropy_sums, (LOSS, ACCURACY), "accuracy", "accuracy"),
+    "classification_at_each_step": Task(True, each_step_sums, (LOSS, ACCURACY), "accuracy", "accuracy"),
     "language_modeling": Task(True, cross_entropy_sums, (LOSS, ACCURACY, BITS_PER_CHARACTER), "bits_per_character"),
     "sequence_labeling": Task(True, labeling_sums, (LOSS, ACCURACY, SOLVED), "accuracy", "solved"),
     "sequence_to_sequence": Task(True, labeling_sums, (LOSS, ACCURACY, SOLVED), "solved"),
