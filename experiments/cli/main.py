@@ -1,7 +1,9 @@
 """The command line: ``python -m experiments``. Whatever takes time to import is imported where it is needed."""
 
 import argparse
+import io
 import os
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -10,6 +12,7 @@ from typing import NoReturn
 import experiments
 from experiments.cli import analyze, bench, report, run, sample
 from rnnlab.core.errors import InputError
+from rnnlab.core.terminal import columns, entry, escaped
 
 
 class _Parser(argparse.ArgumentParser):
@@ -19,22 +22,74 @@ class _Parser(argparse.ArgumentParser):
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command. Returns its exit code: 0, 2 for invalid input or disk errors, 130 after Ctrl-C."""
+    """Run one command. Returns its exit code.
+
+    0; 2 for invalid input and disk errors; 128 + the number of the signal that ended it: 130 after Ctrl-C, 143 after
+    SIGTERM, 141 if nobody reads the output any more.
+    """
+    _prepare_output()
+    before = None
     try:
-        options = _parser().parse_args(arguments)
-        return options.command(options)
+        before = signal.signal(signal.SIGTERM, _terminate)
+    except ValueError:
+        pass  # not the main thread: signals are the caller's affair
+    try:
+        try:
+            options = _parser().parse_args(arguments)
+            return options.command(options)
+        finally:
+            sys.stdout.flush()  # here, where an error has an answer, and not at the interpreter's exit
     except InputError as error:
-        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        _say(f"error: {' '.join(str(error).split())}")
         return 2
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nobody reads the output any more
-        return 0
+        _discard_output()
+        return 128 + signal.SIGPIPE
     except OSError as error:
-        print(f"error: {' '.join(str(error).split())}; what was saved before stays valid", file=sys.stderr)
+        _discard_output()
+        _say(f"error: {' '.join(str(error).split())}; what was saved before stays valid")
         return 2
-    except KeyboardInterrupt:
-        print("stopped; what was saved before stays valid", file=sys.stderr)
-        return 130
+    except KeyboardInterrupt as stopped:
+        _say("stopped; what was saved before stays valid")
+        return 128 + (signal.SIGTERM if isinstance(stopped, _Terminated) else signal.SIGINT)
+    finally:
+        if before is not None:
+            signal.signal(signal.SIGTERM, before)
+
+
+class _Terminated(KeyboardInterrupt):
+    """SIGTERM, which ends a command as Ctrl-C does."""
+
+
+def _terminate(number: int, frame: object) -> NoReturn:
+    raise _Terminated
+
+
+def _prepare_output() -> None:
+    """Characters that the encoding of the terminal lacks are replaced; closed streams take everything."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))
+        elif isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
+
+
+def _discard_output() -> None:
+    """Drop what cannot be written, so that the interpreter does not try again at its exit."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
+def _say(line: str) -> None:
+    """Print one line on standard error if anything can be printed there."""
+    try:
+        print(escaped(line), file=sys.stderr, flush=True)
+    except OSError:
+        _discard_output()
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -75,10 +130,9 @@ def _list(options: argparse.Namespace) -> int:
     for name in experiments.names():
         study = experiments.study(name)
         line = (study.__doc__ or "").partition("\n")[0]
-        if config := getattr(study, "CONFIG", None):
-            print(f"{name:16} {line} [{len(config.arms)} arms, {len(config.seeds)} seeds, data {config.data}]")
-        else:
-            print(f"{name:16} {line} [trains nothing]")
+        config = getattr(study, "CONFIG", None)
+        size = f"{len(config.arms)} arms, {len(config.seeds)} seeds, data {config.data}" if config else "trains nothing"
+        print(entry(name, f"{line} [{size}]", columns()))
     return 0
 
 
@@ -100,7 +154,7 @@ def _data(options: argparse.Namespace) -> int:
         raise InputError("--from: needs the data set's name; accepted: data NAME --from DIR")
     else:
         for name, line, status in data.describe():
-            print(f"{name:16} {line} [{status}]")
+            print(entry(name, f"{line} [{status}]", columns()))
     return 0
 
 

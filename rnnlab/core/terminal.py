@@ -1,8 +1,61 @@
-"""Tables as text for a terminal."""
+"""Text for a terminal: tables and lists that fit its width, control characters escaped."""
 
+import functools
+import os
+import re
+import shutil
+import sys
+import textwrap
 from collections.abc import Sequence
+from typing import TextIO
 
-WIDTH = 160  # columns of a file or a pipe
+WIDTH = 160  # columns of a table in a file or a pipe
+GAP = 2  # columns between those of a table
+
+# Control characters but for tab and line feed, line separators, and what reverses the direction of writing.
+_CONTROL = re.compile("[\0-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+
+
+def escaped(text: str) -> str:
+    r"""``text`` with its control characters as in Python's literals, as in ``\x1b``. Tabs and line breaks stay."""
+    return _CONTROL.sub(lambda match: match[0].encode("unicode_escape").decode("ascii"), text)
+
+
+def escaped_on_terminal(text: str, stream: TextIO) -> str:
+    """``escaped`` where ``stream`` is a terminal; a file or a pipe gets the text as it is."""
+    return escaped(text) if stream.isatty() else text
+
+
+def columns() -> int | None:
+    """The columns of the terminal, or the variable COLUMNS; None in a file or a pipe."""
+    if os.environ.get("COLUMNS", "").isdecimal() or sys.stdout.isatty():
+        return max(1, shutil.get_terminal_size((80, 24)).columns)
+    return None
+
+
+def entry(name: str, text: str, width: int | None) -> str:
+    """A line of a list: a name and what it is, wrapped if ``width`` is known."""
+    if width is None:
+        return f"{name:16} {text}"
+    if width < 60:
+        return f"{name}\n{_wrapped(text, width, '  ')}"
+    return _wrapped(f"{name:16} {text}", width, " " * 17, first="")
+
+
+def records(header: Sequence[str], rows: Sequence[Sequence[str]], width: int) -> str:
+    """A table that is too wide, a field a line: the first field of each row, and below it "name: value"."""
+    lines = []
+    for row in rows:
+        named = zip(header, row, strict=False)  # a row may end early
+        for index, (name, value) in enumerate(named):
+            lines.append(_wrapped(f"{name}: {value}", width, "    ", first="  " if index else ""))
+    return "".join(f"{line}\n" for line in lines)
+
+
+def _wrapped(text: str, width: int, indent: str, first: str | None = None) -> str:
+    start = indent if first is None else first
+    fill = functools.partial(textwrap.fill, initial_indent=start, subsequent_indent=indent, break_on_hyphens=False)
+    return "\n".join(fill(line, width) for line in text.split("\n"))
 
 
 def terminal_table(
@@ -11,8 +64,9 @@ def terminal_table(
 ) -> str:  # fmt: skip
     """A table that fits the terminal (160 columns in a file or a pipe); "" without rows.
 
-    ``justify`` is "left" or "right" for each column; None: the first one left, the others right. Left columns do not
-    wrap, except in the last place. ``footer`` is wrapped text below the table.
+    ``justify`` is "left" or "right" for each column; None: the first one left, the others right. Headers wrap, and
+    the last column if it is a left one; where that is not enough, each field has a line of its own. ``footer`` is
+    wrapped text below the table.
     """
     from rich.console import Console
     from rich.table import Table
@@ -20,17 +74,45 @@ def terminal_table(
     if not rows:
         return ""
     sides = list(justify) if justify is not None else ["left", *["right"] * (len(header) - 1)]
-    table = Table(box=None, header_style="bold", title=title or None, title_justify="left")
-    for index, (name, side) in enumerate(zip(header, sides, strict=True)):
-        no_wrap = side == "left" and index < len(header) - 1
-        table.add_column(name, justify="left" if side == "left" else "right", no_wrap=no_wrap)
+    header = [escaped(name) for name in header]
+    rows = [[escaped(cell) for cell in row] + [""] * (len(header) - len(row)) for row in rows]
+    width = columns() or WIDTH
+    footer = f"{_wrapped(escaped(footer), width, '')}\n" if footer else ""
+    widths = _column_widths(header, rows, sides, width - GAP * len(header))
+    if widths is None:
+        above = f"{_wrapped(escaped(title), width, '')}\n" if title else ""
+        return above + records(header, rows, width) + footer
+    table = Table(box=None, header_style="bold", title=escaped(title) or None, title_justify="left")
+    for name, side, least in zip(header, sides, widths, strict=True):
+        table.add_column(name, justify="left" if side == "left" else "right", width=least)
     for row in rows:
         table.add_row(*row)
-    console = Console(highlight=False, markup=False)
-    if not console.is_terminal:
-        console.width = WIDTH
+    console = Console(highlight=False, markup=False, width=width)
     with console.capture() as captured:
         console.print(table)
-        if footer:
-            console.print(footer)
-    return "".join(f"{line.rstrip()}\n" for line in captured.get().splitlines())
+    return "".join(f"{line.rstrip()}\n" for line in captured.get().splitlines()) + footer
+
+
+def _column_widths(
+    header: Sequence[str], rows: Sequence[Sequence[str]], sides: Sequence[str], available: int
+) -> list[int] | None:
+    """A width for each column, together at most ``available``; None if a value or a word would have to be broken."""
+    from rich.cells import cell_len
+
+    least, most = [], []
+    for index, (name, side) in enumerate(zip(header, sides, strict=True)):
+        values = [row[index] for row in rows]
+        prose = side == "left" and index == len(header) - 1
+        words = [word for text in ([name, *values] if prose else [name]) for word in text.split()]
+        unbroken = words if prose else [*words, *values]
+        least.append(max(map(cell_len, unbroken), default=0))
+        most.append(max(map(cell_len, [name, *values])))
+        if prose:
+            least[-1] = min(most[-1], max(least[-1], 30))
+    spare = available - sum(least)
+    if spare < 0:
+        return None
+    wanted = sum(most) - sum(least)
+    if wanted <= spare:
+        return most
+    return [low + (high - low) * spare // wanted for low, high in zip(least, most, strict=True)]
