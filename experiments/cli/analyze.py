@@ -9,10 +9,12 @@ from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from experiments.cli import trust
+from experiments.cli.devices import check_devices
 from experiments.cli.selection import chosen_arms, tell_left_out, which, whole
 from rnnlab.config.experiment import MOST
 from rnnlab.core.errors import InputError, choose
-from rnnlab.core.terminal import terminal_table
+from rnnlab.core.terminal import escaped, listing, terminal_table
 
 if TYPE_CHECKING:  # importing JAX is slow
     from rnnlab.analysis import Measurement
@@ -40,6 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     text = "one value of a swept hyperparameter (default: all), as in delta=1e-3"
     parser.add_argument("--set", metavar="NAME=VALUE", nargs="+", action="extend", default=[], help=text)
     parser.add_argument("--out", type=Path, metavar="DIR", help="directory of the output (default: DIR/analysis)")
+    trust.add_argument(parser)
 
 
 class Selection(NamedTuple):
@@ -61,18 +64,20 @@ def show(options: argparse.Namespace) -> int:
     analyses = list(ANALYSES) if names == [ALL] else [choose("--what", name, ANALYSES) for name in names]
     run = load_run(options.directory)
     arms, without_checkpoint = _arms(run, options)
+    trust.check_cell_files(options.directory, run.config, arms, trusted=options.trust)
+    check_devices()
     seeds = list(run.config.seeds)
     if options.seed is not None:
         seeds = [int(choose("--seed", options.seed, map(str, seeds)))]
     tables, notes = _measure(run, list(_selections(run, arms, options)), seeds, analyses, count)
     tell_left_out(without_checkpoint)
     for note in notes:
-        print(note, file=sys.stderr)
+        print(escaped(note), file=sys.stderr)
     figures = _write(tables, notes, seeds, options.out or options.directory / "analysis")
     for name in analyses:
         print(_table(name, [record for record in tables["scalars"] if record["part"] == name]), end="")
     print(f"mean ± half-width of the 95 % CI over seeds {', '.join(map(str, seeds))}; scatter plots show one seed")
-    print("   ".join(f"figure: {path}" for path in figures))
+    print(listing([f"figure: {path}" for path in figures]))
     return 0
 
 

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import NoReturn
 
 import experiments
-from experiments.cli import analyze, bench, report, run, sample
+from experiments.cli import analyze, bench, report, run, sample, trust
 from rnnlab.core.errors import InputError
-from rnnlab.core.terminal import columns, entry, escaped
+from rnnlab.core.terminal import entry, escaped
 
 
 class _Parser(argparse.ArgumentParser):
@@ -118,6 +118,7 @@ def _parser() -> argparse.ArgumentParser:
     resume = command("resume", run.resume, "continue a run that was stopped or killed")
     resume.add_argument("directory", type=Path, metavar="DIR", help="the run's directory")
     resume.add_argument("--epochs", metavar="N", help="train to this epoch instead, also a finished run")
+    trust.add_argument(resume)
     report.add_arguments(command("report", _report, "write the tables, figures and page of a run; compare runs"))
     sample.add_arguments(command("sample", sample.show, "text or answers from the trained models of a run"))
     analyze.add_arguments(command("analyze", analyze.show, "what the cells of a run do: gates, memory, Jacobians"))
@@ -132,14 +133,16 @@ def _list(options: argparse.Namespace) -> int:
         line = (study.__doc__ or "").partition("\n")[0]
         config = getattr(study, "CONFIG", None)
         size = f"{len(config.arms)} arms, {len(config.seeds)} seeds, data {config.data}" if config else "trains nothing"
-        print(entry(name, f"{line} [{size}]", columns()))
+        print(entry(name, f"{line} [{size}]"))
     return 0
 
 
 def _cells(options: argparse.Namespace) -> int:
     """The cells: parameters of a layer of 100 units that reads 28 inputs, their formula, and the paper."""
     from experiments.cli.cells import table
+    from experiments.cli.devices import check_devices
 
+    check_devices()
     print(table(options.cell, markdown=options.markdown))
     return 0
 
@@ -154,7 +157,7 @@ def _data(options: argparse.Namespace) -> int:
         raise InputError("--from: needs the data set's name; accepted: data NAME --from DIR")
     else:
         for name, line, status in data.describe():
-            print(entry(name, f"{line} [{status}]", columns()))
+            print(entry(name, f"{line} [{status}]"))
     return 0
 
 

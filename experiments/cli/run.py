@@ -11,11 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import experiments
-from experiments.cli import report, untrained
+from experiments.cli import report, trust, untrained
+from experiments.cli.devices import check_devices
 from rnnlab.config.cell_name import absolute_name, arm_name
 from rnnlab.config.experiment import Arm, Config, from_json, parse_document
 from rnnlab.config.overrides import override, select_arms
 from rnnlab.core.errors import InputError
+from rnnlab.core.terminal import escaped
 
 MOST_SEEDS = 100_000
 PROTOCOL = "protocol="
@@ -63,6 +65,7 @@ def resume(options: argparse.Namespace) -> int:
             raise InputError(f"--epochs: {longer.epochs} is less than the {config.epochs} of the run")
         longer.check()
         config = longer
+    trust.check_cell_files(options.directory, config, config.arms, trusted=options.trust)
     return _train(config, options.directory, new=False)
 
 
@@ -107,7 +110,29 @@ def configuration(options: argparse.Namespace) -> Config:
             config = override(config, assignment)
     config = _resolve_paths(config)
     config.check()
-    return config
+    chosen_window = any(assignment.startswith("sequence_length=") for assignment in options.set)
+    return _fit_window(config) if options.quick and not chosen_window else config
+
+
+def _fit_window(config: Config) -> Config:
+    """``config`` with the longest window, at most its own, of which an own text has enough; unchanged if none fits."""
+    from rnnlab.data.registry import load_dataset
+    from rnnlab.data.text import HELD_OUT_DIVISOR
+
+    if not config.data.startswith("text:"):
+        return config
+    try:
+        characters = load_dataset(config.data, sequence_length=1).source["characters"]
+    except InputError:  # told when the run is checked
+        return config
+    held_out = characters // HELD_OUT_DIVISOR
+    windows = config.batch_size * (config.steps_per_epoch or 1)
+    longest = min(config.sequence_length, held_out - 1, (characters - 2 * held_out - 1) // windows)
+    if longest in (0, config.sequence_length):
+        return config
+    line = f"--quick: sequence_length={longest} instead of {config.sequence_length}: the text has {characters:,} characters"
+    print(line, file=sys.stderr)
+    return replace(config, sequence_length=longest)
 
 
 def _quick(config: Config, changes: Mapping[str, Any]) -> Config:
@@ -167,6 +192,7 @@ def _train(config: Config, directory: Path | None, *, new: bool) -> int:
     from rnnlab.train.sweep import use_all_cores
 
     use_all_cores()
+    check_devices()
     from rnnlab.runs import run as runs
     from rnnlab.runs.progress import TerminalProgressMeter
     from rnnlab.runs.validate import validate
@@ -178,11 +204,11 @@ def _train(config: Config, directory: Path | None, *, new: bool) -> int:
     directory = directory or _new_directory(config.experiment)
     terminal = TerminalProgressMeter()
     try:
-        complete = (runs.start if new else runs.resume)(experiment, directory, terminal)
+        complete = (runs.start if new else runs.resume)(experiment, directory, terminal, stop := runs.Stop())
     finally:
         terminal.close()
     if not complete:
         command = f"python -m experiments resume {shlex.quote(str(directory))}"
-        print(f"stopped and saved; continue with: {command}", file=sys.stderr)
-        return 130
+        print(escaped(f"stopped and saved; continue with: {command}"), file=sys.stderr)
+        return 128 + stop.signal
     return report.write(directory, recorded(directory))

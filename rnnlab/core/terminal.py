@@ -7,7 +7,6 @@ import shutil
 import sys
 import textwrap
 from collections.abc import Sequence
-from typing import TextIO
 
 WIDTH = 160  # columns of a table in a file or a pipe
 GAP = 2  # columns between those of a table
@@ -21,9 +20,9 @@ def escaped(text: str) -> str:
     return _CONTROL.sub(lambda match: match[0].encode("unicode_escape").decode("ascii"), text)
 
 
-def escaped_on_terminal(text: str, stream: TextIO) -> str:
-    """``escaped`` where ``stream`` is a terminal; a file or a pipe gets the text as it is."""
-    return escaped(text) if stream.isatty() else text
+def escaped_on_terminal(text: str) -> str:
+    """``escaped`` if standard output is a terminal; a file or a pipe gets the text as it is."""
+    return escaped(text) if sys.stdout.isatty() else text
 
 
 def columns() -> int | None:
@@ -33,13 +32,20 @@ def columns() -> int | None:
     return None
 
 
-def entry(name: str, text: str, width: int | None) -> str:
-    """A line of a list: a name and what it is, wrapped if ``width`` is known."""
-    if width is None:
-        return f"{name:16} {text}"
+def entry(name: str, text: str, column: int = 16) -> str:
+    """A line of a list: a name in ``column`` columns, and what it is, wrapped to the terminal."""
+    line, width = escaped(f"{name:{column}} {text}"), columns()
+    if width is None or len(line) <= width:
+        return line
     if width < 60:
-        return f"{name}\n{_wrapped(text, width, '  ')}"
-    return _wrapped(f"{name:16} {text}", width, " " * 17, first="")
+        return f"{escaped(name)}\n{_wrapped(escaped(text), width, '  ')}"
+    return _wrapped(line, width, " " * (column + 1), first="")
+
+
+def listing(items: Sequence[str]) -> str:
+    """The items on one line, or a line each where the terminal is narrower than that."""
+    line, width = escaped("   ".join(items)), columns()
+    return line if width is None or len(line) <= width else escaped("\n".join(items))
 
 
 def records(header: Sequence[str], rows: Sequence[Sequence[str]], width: int) -> str:

@@ -6,6 +6,8 @@ from typing import Protocol
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
+from rnnlab.core.terminal import escaped
+
 
 class ProgressMeter(Protocol):
     """What a run reports: an arm begins, advances, ends; and single lines."""
@@ -77,7 +79,7 @@ class TerminalProgressMeter:
 
     def line(self, text: str) -> None:
         """Print one line above the bars."""
-        self.console.print(text, markup=False, soft_wrap=True)
+        self.console.print(escaped(text), markup=False, soft_wrap=True)
 
     def close(self) -> None:
         """Restore the terminal."""

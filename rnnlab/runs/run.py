@@ -30,24 +30,26 @@ from rnnlab.train.tasks import TASKS
 
 
 class Stop:
-    """Whether the user asked the run to stop."""
+    """Whether the user asked the run to stop, and by which signal."""
 
     requested = False
+    signal = signal.SIGINT
 
 
 @contextmanager
-def stop_on_signal() -> Iterator[Stop]:
-    """Ctrl-C and SIGTERM set a flag: the run saves and returns. A second one stops it at once."""
-    stop = Stop()
+def stop_on_signal(stop: Stop) -> Iterator[None]:
+    """Ctrl-C and SIGTERM set ``stop``: the run saves and returns. A second one stops it at once."""
 
     def request(number: int, frame: Any) -> None:
         if stop.requested:
+            if callable(handler := before[number]):
+                handler(number, frame)
             raise KeyboardInterrupt
-        stop.requested = True
+        stop.requested, stop.signal = True, signal.Signals(number)
 
     before = {number: signal.signal(number, request) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        yield stop
+        yield
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
@@ -167,14 +169,14 @@ class ArmWriter:
         checkpoint.save_epoch(self.checkpoints, params, epoch)
 
 
-def start(experiment: Experiment, directory: Path, meter: ProgressMeter) -> bool:
-    """Train every arm into a new ``directory``. True when complete, False when interrupted."""
+def start(experiment: Experiment, directory: Path, meter: ProgressMeter, stop: Stop | None = None) -> bool:
+    """Train every arm into a new ``directory``. True when complete, False when interrupted, as ``stop`` then says."""
     environment = run_environment.describe(jax.devices(), identity(experiment))
-    return _train(experiment, create(directory, environment, to_json(experiment.config)), meter)
+    return _train(experiment, create(directory, environment, to_json(experiment.config)), meter, stop)
 
 
-def resume(experiment: Experiment, directory: Path, meter: ProgressMeter) -> bool:
-    """Continue exactly from the last checkpoints in ``directory``. True when complete, False when interrupted."""
+def resume(experiment: Experiment, directory: Path, meter: ProgressMeter, stop: Stop | None = None) -> bool:
+    """Continue exactly from the last checkpoints in ``directory``; otherwise as ``start``."""
     recorded = files.read_json(directory / "env.json")
     now = run_environment.describe(jax.devices(), identity(experiment))
     if not isinstance(recorded, dict) or recorded.get("dataset") != now["dataset"]:
@@ -183,12 +185,12 @@ def resume(experiment: Experiment, directory: Path, meter: ProgressMeter) -> boo
     if different:
         meter.line(f"warning: {', '.join(different)} differ from env.json: results will be close, not bit-equal")
     files.write_whole(directory / "config.json", to_json(experiment.config).encode())  # it may have more epochs now
-    return _train(experiment, directory, meter)
+    return _train(experiment, directory, meter, stop)
 
 
-def _train(experiment: Experiment, directory: Path, meter: ProgressMeter) -> bool:
-    writer = RunWriter(experiment, directory)
-    with _alone(directory), stop_on_signal() as stop:
+def _train(experiment: Experiment, directory: Path, meter: ProgressMeter, stop: Stop | None) -> bool:
+    writer, stop = RunWriter(experiment, directory), stop or Stop()
+    with _alone(directory), stop_on_signal(stop):
         for name, spec in experiment.specs.items():
             arm = writer.begin(name)
             if arm.position.done:
