@@ -70,7 +70,9 @@ def show(options: argparse.Namespace) -> int:
     try:
         product = MatrixProduct()
     except FailedError as error:
-        raise InputError(f"bench: the matrix product fails: {error}; JAX needs a working device") from error
+        platforms = f" of JAX_PLATFORMS={os.environ['JAX_PLATFORMS']}" if "JAX_PLATFORMS" in os.environ else ""
+        needed = f"JAX needs a working device{platforms}"
+        raise InputError(f"bench: the matrix product fails: {error}; {needed}") from error
     try:
         document = _measure(plans, rounds, product, environment, directory)
     finally:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from experiments.cli import trust
 from experiments.cli.devices import check_devices
-from experiments.cli.selection import chosen_arms, tell_left_out, which, whole
+from experiments.cli.selection import ALL, chosen_arms, of_each_arm, tell_left_out, which, whole
 from rnnlab.core.terminal import entry
 
 if TYPE_CHECKING:  # importing JAX is slow
@@ -26,9 +26,10 @@ def show(run: SavedRun, options: argparse.Namespace) -> int:
     count = whole("--questions", options.questions, 1, MAX_PROMPTS)
     width = None if options.beam is None else whole("--beam", options.beam, 1, MAX_WIDTH)
     split = run.examples("test", count)
-    decoded: dict[str, Any] = {}
-    for arm in arms:
-        decoded |= _decoded(run, arm, options, arms, split, width)
+    of_arms = of_each_arm(
+        arms, lambda arm: _decoded(run, arm, options, arms, split, width), all_arms=options.arm == ALL
+    )
+    decoded = {label: answers for of_arm in of_arms.values() for label, answers in of_arm.items()}
     tell_left_out(left_out)
     length = run.dataset.prompt_length
     column = max(map(len, ["question", *decoded])) + 1

@@ -1,6 +1,7 @@
 """The command line: ``python -m experiments``. Whatever takes time to import is imported where it is needed."""
 
 import argparse
+import contextlib
 import io
 import os
 import signal
@@ -29,10 +30,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     _prepare_output()
     before = None
-    try:
+    with contextlib.suppress(ValueError):  # not the main thread: signals are the caller's affair
         before = signal.signal(signal.SIGTERM, _terminate)
-    except ValueError:
-        pass  # not the main thread: signals are the caller's affair
     try:
         try:
             options = _parser().parse_args(arguments)
@@ -70,7 +69,7 @@ def _prepare_output() -> None:
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
         if stream is None:
-            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115
         elif isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")
 

@@ -130,8 +130,8 @@ def _fit_window(config: Config) -> Config:
     longest = min(config.sequence_length, held_out - 1, (characters - 2 * held_out - 1) // windows)
     if longest in (0, config.sequence_length):
         return config
-    line = f"--quick: sequence_length={longest} instead of {config.sequence_length}: the text has {characters:,} characters"
-    print(line, file=sys.stderr)
+    instead = f"sequence_length={longest} instead of {config.sequence_length}"
+    print(f"--quick: {instead}, since the text has {characters:,} characters", file=sys.stderr)
     return replace(config, sequence_length=longest)
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from experiments.cli import decode, trust
 from experiments.cli.devices import check_devices
-from experiments.cli.selection import ALL, LAST_KEY, chosen_arms, number, tell_left_out, which, whole
+from experiments.cli.selection import ALL, LAST_KEY, chosen_arms, number, of_each_arm, tell_left_out, which, whole
 from rnnlab.core.errors import InputError
 from rnnlab.core.terminal import WIDTH, columns, escaped, escaped_on_terminal
 
@@ -77,7 +77,7 @@ def show(options: argparse.Namespace) -> int:
     arms, left_out = chosen_arms(run, options)
     trust.check_cell_files(options.directory, run.config, arms, trusted=options.trust)
     check_devices()
-    texts = {arm: _text(run, arm, options, arms) for arm in arms}
+    texts = of_each_arm(arms, lambda arm: _text(run, arm, options, arms), all_arms=options.arm == ALL)
     tell_left_out(left_out)
     print(_side_by_side(texts) if options.arm == ALL else escaped_on_terminal(next(iter(texts.values()))))
     return 0

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import argparse
 import sys
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, TypeVar
 
 from rnnlab.config.experiment import MOST
 from rnnlab.core.errors import InputError, choose, unknown
+from rnnlab.core.terminal import escaped
 
 if TYPE_CHECKING:  # importing JAX is slow
     from rnnlab.runs.saved_run import SavedRun
+
+T = TypeVar("T")
 
 ALL = "all"
 LAST_KEY = 2**32 - 1
@@ -33,6 +37,27 @@ def chosen_arms(run: SavedRun, options: argparse.Namespace) -> tuple[list[str], 
     if options.arm is None and len(names) > 1:
         raise InputError(f"--arm: the run has several arms; accepted: {', '.join([*names, ALL])}")
     return [names[0] if options.arm is None else choose("--arm", options.arm, [*names, ALL])], []
+
+
+def of_each_arm(arms: list[str], one: Callable[[str], T], *, all_arms: bool) -> dict[str, T]:
+    """``one`` of each arm. With ``all_arms``, those that raise InputError get a note, such as a diverged one.
+
+    Raises InputError if every arm does.
+    """
+    done, notes, failure = {}, [], None
+    for arm in arms:
+        try:
+            done[arm] = one(arm)
+        except InputError as error:
+            if not all_arms:
+                raise
+            failure = failure or error
+            notes.append(f"left out: {error}")
+    if failure is not None and not done:
+        raise failure
+    for note in notes:
+        print(escaped(note), file=sys.stderr)
+    return done
 
 
 def which(

@@ -23,7 +23,8 @@ def add_argument(parser: argparse.ArgumentParser) -> None:
 def check_cell_files(directory: Path, config: Config, arms: Iterable[str], *, trusted: bool) -> None:
     """Print the files that the cells of ``arms`` import. Importing runs whatever they contain.
 
-    Raises InputError for a file that is not the recorded one, and unless ``trusted`` for one outside the current folder.
+    Raises InputError for a file that is not the recorded one, and for one outside the current folder if not
+    ``trusted``.
     """
     cells = dict.fromkeys(cell for arm in arms for cell in config.arms[arm].cells)
     paths = {cell: path for cell in cells if (path := parse_name(cell).file) is not None}

@@ -42,7 +42,7 @@ def stop_on_signal(stop: Stop) -> Iterator[None]:
 
     def request(number: int, frame: Any) -> None:
         if stop.requested:
-            if callable(handler := before[number]):
+            if callable(handler := before[signal.Signals(number)]):
                 handler(number, frame)
             raise KeyboardInterrupt
         stop.requested, stop.signal = True, signal.Signals(number)
