@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import product
 from pathlib import Path
@@ -167,7 +168,9 @@ def _of_seeds(name: str, subjects: Mapping[int, Any]) -> tuple[dict[int, Measure
     measured, reason = {}, ""
     for seed, one in subjects.items():
         try:
-            measurement = ANALYSES[name](one)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", RuntimeWarning)  # NumPy's of NaN, which tables show as a dash
+                measurement = ANALYSES[name](one)
         except InputError as error:  # a cell without single steps
             reason = str(error)
         except np.linalg.LinAlgError:  # finite parameters whose state overflows

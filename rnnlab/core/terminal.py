@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 WIDTH = 160  # columns of a table in a file or a pipe
 GAP = 2  # columns between those of a table
+PROSE = 30  # least width of a column of sentences
 
 # Control characters but for tab and line feed, line separators, and what reverses the direction of writing.
 _CONTROL = re.compile("[\0-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
@@ -38,8 +39,8 @@ def entry(name: str, text: str, column: int = 16) -> str:
     if width is None or len(line) <= width:
         return line
     if width < 60:
-        return f"{escaped(name)}\n{_wrapped(escaped(text), width, '  ')}"
-    return _wrapped(line, width, " " * (column + 1), first="")
+        return f"{escaped(name)}\n{wrapped(escaped(text), width, '  ')}"
+    return wrapped(line, width, " " * (column + 1), first="")
 
 
 def listing(items: Sequence[str]) -> str:
@@ -54,11 +55,12 @@ def records(header: Sequence[str], rows: Sequence[Sequence[str]], width: int) ->
     for row in rows:
         named = zip(header, row, strict=False)  # a row may end early
         for index, (name, value) in enumerate(named):
-            lines.append(_wrapped(f"{name}: {value}", width, "    ", first="  " if index else ""))
+            lines.append(wrapped(f"{name}: {value}", width, "    ", first="  " if index else ""))
     return "".join(f"{line}\n" for line in lines)
 
 
-def _wrapped(text: str, width: int, indent: str, first: str | None = None) -> str:
+def wrapped(text: str, width: int, indent: str = "", first: str | None = None) -> str:
+    """``text`` in lines of at most ``width``, indented; ``first`` is the indent of the first."""
     start = indent if first is None else first
     fill = functools.partial(textwrap.fill, initial_indent=start, subsequent_indent=indent, break_on_hyphens=False)
     return "\n".join(fill(line, width) for line in text.split("\n"))
@@ -70,9 +72,9 @@ def terminal_table(
 ) -> str:  # fmt: skip
     """A table that fits the terminal (160 columns in a file or a pipe); "" without rows.
 
-    ``justify`` is "left" or "right" for each column; None: the first one left, the others right. Headers wrap, and
-    the last column if it is a left one; where that is not enough, each field has a line of its own. ``footer`` is
-    wrapped text below the table.
+    ``justify`` is "left" or "right" for each column; None: the first one left, the others right. Headers wrap, the last
+    column if it is a left one, and right ones if need be; where that is not enough, each field has a line of its own.
+    ``footer`` is wrapped text below the table.
     """
     from rich.console import Console
     from rich.table import Table
@@ -83,10 +85,10 @@ def terminal_table(
     header = [escaped(name) for name in header]
     rows = [[escaped(cell) for cell in row] + [""] * (len(header) - len(row)) for row in rows]
     width = columns() or WIDTH
-    footer = f"{_wrapped(escaped(footer), width, '')}\n" if footer else ""
+    footer = f"{wrapped(escaped(footer), width)}\n" if footer else ""
     widths = _column_widths(header, rows, sides, width - GAP * len(header))
     if widths is None:
-        above = f"{_wrapped(escaped(title), width, '')}\n" if title else ""
+        above = f"{wrapped(escaped(title), width)}\n" if title else ""
         return above + records(header, rows, width) + footer
     table = Table(box=None, header_style="bold", title=escaped(title) or None, title_justify="left")
     for name, side, least in zip(header, sides, widths, strict=True):
@@ -102,23 +104,30 @@ def terminal_table(
 def _column_widths(
     header: Sequence[str], rows: Sequence[Sequence[str]], sides: Sequence[str], available: int
 ) -> list[int] | None:
-    """A width for each column, together at most ``available``; None if a value or a word would have to be broken."""
+    """A width for each column, together at most ``available``; None if a word would have to be broken."""
+    for whole in (True, False):  # values on one line if possible
+        least, most = _limits(header, rows, sides, whole=whole)
+        spare, wanted = available - sum(least), sum(most) - sum(least)
+        if wanted <= spare:
+            return most
+        if spare >= 0:
+            return [low + (high - low) * spare // wanted for low, high in zip(least, most, strict=True)]
+    return None
+
+
+def _limits(
+    header: Sequence[str], rows: Sequence[Sequence[str]], sides: Sequence[str], *, whole: bool
+) -> tuple[list[int], list[int]]:
+    """The least and the greatest useful width of each column. If not ``whole``, values on the right wrap."""
     from rich.cells import cell_len
 
     least, most = [], []
     for index, (name, side) in enumerate(zip(header, sides, strict=True)):
         values = [row[index] for row in rows]
         prose = side == "left" and index == len(header) - 1
-        words = [word for text in ([name, *values] if prose else [name]) for word in text.split()]
-        unbroken = words if prose else [*words, *values]
-        least.append(max(map(cell_len, unbroken), default=0))
+        wraps = prose or (side == "right" and not whole)
+        unbroken = [*name.split(), *(word for value in values for word in (value.split() if wraps else [value]))]
         most.append(max(map(cell_len, [name, *values])))
-        if prose:
-            least[-1] = min(most[-1], max(least[-1], 30))
-    spare = available - sum(least)
-    if spare < 0:
-        return None
-    wanted = sum(most) - sum(least)
-    if wanted <= spare:
-        return most
-    return [low + (high - low) * spare // wanted for low, high in zip(least, most, strict=True)]
+        longest = max(map(cell_len, unbroken), default=0)
+        least.append(min(most[-1], max(longest, PROSE)) if prose else longest)
+    return least, most
