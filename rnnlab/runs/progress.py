@@ -9,7 +9,6 @@ from rich.table import Column
 
 from rnnlab.core.terminal import escaped
 
-
 NARROW = 80  # columns below which there is no room for a bar
 
 
