@@ -1,7 +1,6 @@
 """The command line: ``python -m experiments``. Whatever takes time to import is imported where it is needed."""
 
 import argparse
-import contextlib
 import io
 import os
 import signal
@@ -29,9 +28,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     SIGTERM, 141 if nobody reads the output any more.
     """
     _prepare_output()
-    before = None
-    with contextlib.suppress(ValueError):  # not the main thread: signals are the caller's affair
-        before = signal.signal(signal.SIGTERM, _terminate)
     try:
         try:
             options = _parser().parse_args(arguments)
@@ -50,18 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     except KeyboardInterrupt as stopped:
         _say("stopped; what was saved before stays valid")
-        return 128 + (signal.SIGTERM if isinstance(stopped, _Terminated) else signal.SIGINT)
-    finally:
-        if before is not None:
-            signal.signal(signal.SIGTERM, before)
-
-
-class _Terminated(KeyboardInterrupt):
-    """SIGTERM, which ends a command as Ctrl-C does."""
-
-
-def _terminate(number: int, frame: object) -> NoReturn:
-    raise _Terminated
+        return 128 + (stopped.args[0] if stopped.args else signal.SIGINT)
 
 
 def _prepare_output() -> None:

@@ -42,9 +42,7 @@ def stop_on_signal(stop: Stop) -> Iterator[None]:
 
     def request(number: int, frame: Any) -> None:
         if stop.requested:
-            if callable(handler := before[signal.Signals(number)]):
-                handler(number, frame)
-            raise KeyboardInterrupt
+            raise KeyboardInterrupt(number)
         stop.requested, stop.signal = True, signal.Signals(number)
 
     before = {number: signal.signal(number, request) for number in (signal.SIGINT, signal.SIGTERM)}
