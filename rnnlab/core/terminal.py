@@ -27,15 +27,19 @@ def escaped_on_terminal(text: str) -> str:
 
 
 def columns() -> int | None:
-    """The columns of the terminal, or the variable COLUMNS; None in a file or a pipe."""
-    if os.environ.get("COLUMNS", "").isdecimal() or sys.stdout.isatty():
-        return max(1, shutil.get_terminal_size((80, 24)).columns)
-    return None
+    """The columns of the terminal; in a file or a pipe None, or the variable COLUMNS if it is less than the usual 80.
+
+    GNU readline, which pytest loads, tells all child processes COLUMNS=80.
+    """
+    if sys.stdout.isatty():
+        return shutil.get_terminal_size((80, 24)).columns
+    asked = os.environ.get("COLUMNS", "")
+    return int(asked) if asked.isdecimal() and 0 < int(asked) < 80 else None
 
 
 def entry(name: str, text: str, column: int = 16) -> str:
     """A line of a list: a name in ``column`` columns, and what it is, wrapped to the terminal."""
-    line, width = escaped(f"{name:{column}} {text}"), columns()
+    line, width = f"{escaped(name):{column}} {escaped(text)}", columns()
     if width is None or len(line) <= width:
         return line
     if width < 60:
