@@ -1,5 +1,6 @@
 """The command line: what it takes, and the one line that it answers everything else with."""
 
+import io
 import os
 import shutil
 import signal
@@ -463,6 +464,14 @@ def test_a_reader_who_leaves_is_no_error(runs):
     done = subprocess.run(command, cwd=ROOT, stdout=write, stderr=subprocess.PIPE, text=True, check=False)
     os.close(write)
     assert (done.returncode, done.stderr) == (141, "")
+
+
+@pytest.mark.parametrize(("encoding", "shown"), [("ascii", "?"), ("latin-1", "±")])
+def test_a_character_that_the_terminal_lacks_is_replaced(runs, monkeypatch, encoding, shown):
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(io.BytesIO(), encoding))
+    assert main(["report", str(runs / "finished")]) == 0
+    assert f"mean {shown} half-width" in sys.stdout.buffer.getvalue().decode(encoding)
+    assert "±" in (runs / "finished" / "report.html").read_text(encoding="utf-8")
 
 
 def test_two_runs_begun_in_the_same_second_get_two_directories(tmp_path, monkeypatch):

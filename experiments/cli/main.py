@@ -7,7 +7,7 @@ import signal
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import experiments
 from experiments.cli import analyze, bench, report, run, sample, trust
@@ -19,6 +19,10 @@ class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """One line; argparse would also print the usage."""
         raise InputError(f"{message} (see: {self.prog} --help)")
+
+    def _print_message(self, message: str, file: Any = None) -> None:
+        """Print help; argparse would say nothing of a full disk or a closed pipe."""
+        print(message, end="", file=file or sys.stderr)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

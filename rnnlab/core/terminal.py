@@ -59,7 +59,7 @@ def records(header: Sequence[str], rows: Sequence[Sequence[str]], width: int) ->
     for row in rows:
         named = zip(header, row, strict=False)  # a row may end early
         for index, (name, value) in enumerate(named):
-            lines.append(wrapped(f"{name}: {value}", width, "    ", first="  " if index else ""))
+            lines.append(wrapped(f"{name}: {value}", width, "    " if index else "  ", first="  " if index else ""))
     return "".join(f"{line}\n" for line in lines)
 
 
