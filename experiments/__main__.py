@@ -2,7 +2,10 @@
 
 import sys
 
-from experiments.cli.main import main
+from experiments.cli.signals import end_on_signal
 
 if __name__ == "__main__":
+    end_on_signal()
+    from experiments.cli.main import main
+
     sys.exit(main())

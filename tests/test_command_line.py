@@ -1,5 +1,6 @@
 """The command line: what it takes, and the one line that it answers everything else with."""
 
+import io
 import os
 import shutil
 import signal
@@ -97,6 +98,7 @@ def refused(capsys, directory: Path, *arguments: str) -> str:
             patch.setattr("rnnlab.runs.run._train", began)
         code = main(list(arguments))
     out, err = capsys.readouterr()
+    err = "".join(line for line in err.splitlines(keepends=True) if not line.startswith("imports "))
     assert (code, out) == (2, ""), (code, out, err)
     assert err.startswith("error: "), err
     assert err.count("\n") == 1, err
@@ -262,7 +264,7 @@ def test_a_run_leaves_what_it_says(runs):
 
 
 def test_a_stopped_run_goes_on_to_the_same_numbers(mine, capsys):
-    assert main(["resume", str(mine / "stopped")]) == 0
+    assert main(["resume", str(mine / "stopped"), "--trust"]) == 0
     finished, stopped = ((mine / name / "metrics.parquet").read_bytes() for name in ("finished", "stopped"))
     assert finished == stopped
 
@@ -323,7 +325,7 @@ def test_a_damaged_run_is_not_resumed(mine, capsys, name, damage):
         content = (directory / name).read_bytes()
         (directory / name).write_bytes(DAMAGES[damage](content))
         assert (directory / name).read_bytes() != content
-    message = refused(capsys, mine, "resume", str(directory))
+    message = refused(capsys, mine, "resume", str(directory), "--trust")
     assert name in message or "experiment: unknown value 'slowstart'" in message
 
 
@@ -337,7 +339,7 @@ def test_a_damaged_checkpoint_of_a_finished_run_is_named(mine, capsys, damage):
     else:
         largest = max((p for p in step.rglob("*") if p.is_file()), key=lambda p: p.stat().st_size)
         largest.write_bytes(largest.read_bytes()[: largest.stat().st_size // 2])
-    assert "checkpoint" in refused(capsys, mine, "resume", str(mine / "finished"))
+    assert "checkpoint" in refused(capsys, mine, "resume", str(mine / "finished"), "--trust")
 
 
 def test_a_checkpoint_of_another_run_is_refused(mine, capsys):
@@ -346,7 +348,7 @@ def test_a_checkpoint_of_another_run_is_refused(mine, capsys):
     assert main(arguments) == 0
     shutil.rmtree(mine / "stopped" / "checkpoints")
     shutil.copytree(mine / "third" / "checkpoints", mine / "stopped" / "checkpoints")
-    assert "checkpoint" in refused(capsys, mine, "resume", str(mine / "stopped"))
+    assert "checkpoint" in refused(capsys, mine, "resume", str(mine / "stopped"), "--trust")
 
 
 @pytest.mark.parametrize("edit", [lambda text: text + "\n# a comment", lambda text: None])
@@ -355,7 +357,7 @@ def test_a_cell_that_was_edited_or_is_gone(runs, mine, capsys, edit):
     text = own.read_text()
     try:
         own.unlink() if edit(text) is None else own.write_text(edit(text))
-        message = refused(capsys, mine, "resume", str(mine / "stopped"))
+        message = refused(capsys, mine, "resume", str(mine / "stopped"), "--trust")
     finally:
         own.write_text(text)
     assert "cell" in message
@@ -388,7 +390,7 @@ def test_a_run_may_be_resumed_from_another_folder(here, capsys, monkeypatch, ass
         assert main(["run", "quickstart", "--quick", "--arms", "lstm", "--out", "run", "--set", *small]) == 130
         monkeypatch.chdir("full")
         capsys.readouterr()
-        assert main(["resume", str(here / "run")]) == 130, capsys.readouterr().err
+        assert main(["resume", str(here / "run"), "--trust"]) == 130, capsys.readouterr().err
 
 
 def test_a_study_may_be_run_with_a_cell_of_ones_own_alone(here, capsys, monkeypatch):
@@ -461,7 +463,15 @@ def test_a_reader_who_leaves_is_no_error(runs):
     command = [sys.executable, "-m", "experiments", "report", str(runs / "finished")]
     done = subprocess.run(command, cwd=ROOT, stdout=write, stderr=subprocess.PIPE, text=True, check=False)
     os.close(write)
-    assert (done.returncode, done.stderr) == (0, "")
+    assert (done.returncode, done.stderr) == (141, "")
+
+
+@pytest.mark.parametrize(("encoding", "shown"), [("ascii", "?"), ("latin-1", "±")])
+def test_a_character_that_the_terminal_lacks_is_replaced(runs, monkeypatch, encoding, shown):
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(io.BytesIO(), encoding))
+    assert main(["report", str(runs / "finished")]) == 0
+    assert f"mean {shown} half-width" in sys.stdout.buffer.getvalue().decode(encoding)
+    assert "±" in (runs / "finished" / "report.html").read_text(encoding="utf-8")
 
 
 def test_two_runs_begun_in_the_same_second_get_two_directories(tmp_path, monkeypatch):

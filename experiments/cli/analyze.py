@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import argparse
 import sys
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from experiments.cli.selection import add_moved, chosen_arms, tell_left_out, which, whole
+from experiments.cli import trust
+from experiments.cli.devices import check_devices
+from experiments.cli.selection import chosen_arms, tell_left_out, which, whole
 from rnnlab.config.experiment import MOST
 from rnnlab.core.errors import InputError, choose
-from rnnlab.core.terminal import terminal_table
+from rnnlab.core.terminal import escaped, listing, terminal_table
 
 if TYPE_CHECKING:  # importing JAX is slow
     from rnnlab.analysis import Measurement
@@ -40,7 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     text = "one value of a swept hyperparameter (default: all), as in delta=1e-3"
     parser.add_argument("--set", metavar="NAME=VALUE", nargs="+", action="extend", default=[], help=text)
     parser.add_argument("--out", type=Path, metavar="DIR", help="directory of the output (default: DIR/analysis)")
-    add_moved(parser)
+    trust.add_arguments(parser)
 
 
 class Selection(NamedTuple):
@@ -62,18 +65,20 @@ def show(options: argparse.Namespace) -> int:
     analyses = list(ANALYSES) if names == [ALL] else [choose("--what", name, ANALYSES) for name in names]
     run = load_run(options.directory, options.cell_file)
     arms, without_checkpoint = _arms(run, options)
+    trust.check_run(run, arms, options)
+    check_devices()
     seeds = list(run.config.seeds)
     if options.seed is not None:
         seeds = [int(choose("--seed", options.seed, map(str, seeds)))]
     tables, notes = _measure(run, list(_selections(run, arms, options)), seeds, analyses, count)
     tell_left_out(without_checkpoint)
     for note in notes:
-        print(note, file=sys.stderr)
+        print(escaped(note), file=sys.stderr)
     figures = _write(tables, notes, seeds, options.out or options.directory / "analysis")
     for name in analyses:
         print(_table(name, [record for record in tables["scalars"] if record["part"] == name]), end="")
     print(f"mean ± half-width of the 95 % CI over seeds {', '.join(map(str, seeds))}; scatter plots show one seed")
-    print("   ".join(f"figure: {path}" for path in figures))
+    print(listing([f"figure: {path}" for path in figures]))
     return 0
 
 
@@ -163,7 +168,9 @@ def _of_seeds(name: str, subjects: Mapping[int, Any]) -> tuple[dict[int, Measure
     measured, reason = {}, ""
     for seed, one in subjects.items():
         try:
-            measurement = ANALYSES[name](one)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", RuntimeWarning)  # NumPy's of NaN, which tables show as a dash
+                measurement = ANALYSES[name](one)
         except InputError as error:  # a cell without single steps
             reason = str(error)
         except np.linalg.LinAlgError:  # finite parameters whose state overflows

@@ -12,8 +12,10 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from experiments.cli.devices import check_flags
 from experiments.cli.selection import whole
 from rnnlab.core.errors import InputError, choose
+from rnnlab.core.terminal import escaped, listing
 
 if TYPE_CHECKING:  # importing JAX is slow
     from rnnlab.bench.cases import Plan
@@ -58,6 +60,7 @@ def show(options: argparse.Namespace) -> int:
     directory = options.out or Path("runs") / "bench" / time.strftime("%Y-%m-%d_%H%M%S")
     if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
         raise InputError(f"--out: {directory} is not an empty directory")
+    check_flags()
     plans = list(_plans(options))
     from rnnlab.bench.processes import FailedError, MatrixProduct
 
@@ -67,7 +70,9 @@ def show(options: argparse.Namespace) -> int:
     try:
         product = MatrixProduct()
     except FailedError as error:
-        raise InputError(f"bench: the matrix product fails: {error}; JAX needs a working device") from error
+        platforms = f" of JAX_PLATFORMS={os.environ['JAX_PLATFORMS']}" if "JAX_PLATFORMS" in os.environ else ""
+        needed = f"JAX needs a working device{platforms}"
+        raise InputError(f"bench: the matrix product fails: {error}; {needed}") from error
     try:
         document = _measure(plans, rounds, product, environment, directory)
     finally:
@@ -238,9 +243,9 @@ def _write_and_print(document: dict[str, Any], directory: Path, *, as_json: bool
         )
         print(f"{document['rounds']} rounds; product of two {product['n']} x {product['n']} matrices: {rate} "
               f"on {product['device']}")  # fmt: skip
-    files = "   ".join(str(directory / f"bench.{ending}") for ending in ("json", "csv", "png"))
-    print(f"written: {files}", file=sys.stderr if as_json else sys.stdout)
+    files = [f"written: {directory / f'bench.{ending}'}" for ending in ("json", "csv", "png")]
+    print(listing(files), file=sys.stderr if as_json else sys.stdout)
 
 
 def _say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
+    print(escaped(text), file=sys.stderr, flush=True)

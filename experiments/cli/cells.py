@@ -7,6 +7,7 @@ import jax
 
 from rnnlab.cells.registry import CELLS, COMBINATORS, CellEntry, cell_factory, count_parameters, make_cell
 from rnnlab.core.errors import InputError
+from rnnlab.core.terminal import columns, escaped, records, wrapped
 
 INPUTS, HIDDEN, CLASSES = 28, 100, 10  # row-wise MNIST, the sizes of Akandeh & Salem's Table 1
 
@@ -47,7 +48,7 @@ def _user_entry(name: str) -> CellEntry:
 
 def table(own: Sequence[str] = (), *, markdown: bool = False) -> str:
     """The rows as text with aligned columns, or as a Markdown table."""
-    lines = [HEADER, *rows(own)]
+    lines = [HEADER, *(tuple(map(escaped, row)) for row in rows(own))]
     if markdown:
         cells = [tuple(cell.replace("*", r"\*").replace("|", r"\|") for cell in line) for line in lines]
         cells = [(f"`{line[0]}`", *line[1:]) if index else line for index, line in enumerate(cells)]
@@ -59,6 +60,10 @@ def table(own: Sequence[str] = (), *, markdown: bool = False) -> str:
         "  ".join((*(fit(cell, width) for fit, cell, width in zip(align, line, widths, strict=False)), line[-1]))
         for line in lines
     ]
+    if (width := columns()) is not None and max(map(len, shown)) > width:
+        shown = records(HEADER, lines[1:], width).splitlines()
     combinators = ", ".join(f"{name}(CELL)" for name in COMBINATORS)
-    return "\n".join([*shown, "", f"CELL in {combinators}: any cell, combined or path/to/file.py:function too, "
-                      "as in bidirectional(cerebral(gru))"])  # fmt: skip
+    note = (
+        f"CELL in {combinators}: any cell, combined or path/to/file.py:function too, as in bidirectional(cerebral(gru))"
+    )
+    return "\n".join([*shown, "", note if width is None else wrapped(note, width)])

@@ -5,7 +5,10 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Any
 
-from experiments.cli.selection import chosen_arms, tell_left_out, which, whole
+from experiments.cli import trust
+from experiments.cli.devices import check_devices
+from experiments.cli.selection import ALL, chosen_arms, of_each_arm, tell_left_out, which, whole
+from rnnlab.core.terminal import entry
 
 if TYPE_CHECKING:  # importing JAX is slow
     from rnnlab.core.types import Split
@@ -18,25 +21,28 @@ MAX_WIDTH = 100
 def show(run: SavedRun, options: argparse.Namespace) -> int:
     """Print test prompts, their answers, and what each arm decodes: greedily, and the best of a beam."""
     arms, left_out = chosen_arms(run, options)
+    trust.check_run(run, arms, options)
+    check_devices()
     count = whole("--questions", options.questions, 1, MAX_PROMPTS)
     width = None if options.beam is None else whole("--beam", options.beam, 1, MAX_WIDTH)
     split = run.examples("test", count)
-    decoded: dict[str, Any] = {}
-    for arm in arms:
-        decoded |= _decoded(run, arm, options, arms, split, width)
+    of_arms = of_each_arm(
+        arms, lambda arm: _decoded(run, arm, options, arms, split, width), all_arms=options.arm == ALL
+    )
+    decoded = {label: answers for of_arm in of_arms.values() for label, answers in of_arm.items()}
     tell_left_out(left_out)
     length = run.dataset.prompt_length
-    column = max(map(len, ["question", *decoded]))
+    column = max(map(len, ["question", *decoded])) + 1
     for row, (inputs, targets) in enumerate(zip(split.inputs, split.targets, strict=True)):
-        print(f"{'question':{column}}  {_text(inputs[:length])}")
-        print(f"{'answer':{column}}  {_text(targets[length:])}")
+        print(entry("question", _text(inputs[:length]), column))
+        print(entry("answer", _text(targets[length:]), column))
         for label, answers in decoded.items():
             wrong = "" if answers[row].tolist() == targets[length:].tolist() else "  wrong"
-            print(f"{label:{column}}  {_text(answers[row])}{wrong}")
+            print(entry(label, f"{_text(answers[row])}{wrong}", column))
         print()
     for label, answers in decoded.items():
         right = int((answers == split.targets[:, length:]).all(axis=1).sum())
-        print(f"{label:{column}}  {right} of {len(answers)} right")
+        print(entry(label, f"{right} of {len(answers)} right", column))
     return 0
 
 

@@ -1,15 +1,18 @@
 """The command line: ``python -m experiments``. Whatever takes time to import is imported where it is needed."""
 
 import argparse
+import io
 import os
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import experiments
-from experiments.cli import analyze, bench, report, run, sample, selection
+from experiments.cli import analyze, bench, report, run, sample, trust
 from rnnlab.core.errors import InputError
+from rnnlab.core.terminal import entry, escaped
 
 
 class _Parser(argparse.ArgumentParser):
@@ -17,24 +20,64 @@ class _Parser(argparse.ArgumentParser):
         """One line; argparse would also print the usage."""
         raise InputError(f"{message} (see: {self.prog} --help)")
 
+    def _print_message(self, message: str, file: Any = None) -> None:
+        """Print help; argparse would say nothing of a full disk or a closed pipe."""
+        print(message, end="", file=file or sys.stderr)
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command. Returns its exit code: 0, 2 for invalid input or disk errors, 130 after Ctrl-C."""
+    """Run one command. Returns its exit code.
+
+    0; 2 for invalid input and disk errors; 128 + the number of the signal that ended it: 130 after Ctrl-C, 143 after
+    SIGTERM, 141 if nobody reads the output any more.
+    """
+    _prepare_output()
     try:
-        options = _parser().parse_args(arguments)
-        return options.command(options)
+        try:
+            options = _parser().parse_args(arguments)
+            return options.command(options)
+        finally:
+            sys.stdout.flush()  # here, where an error has an answer, and not at the interpreter's exit
     except InputError as error:
-        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        _say(f"error: {' '.join(str(error).split())}")
         return 2
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nobody reads the output any more
-        return 0
+        _discard_output()
+        return 128 + signal.SIGPIPE
     except OSError as error:
-        print(f"error: {' '.join(str(error).split())}; what was saved before stays valid", file=sys.stderr)
+        _discard_output()
+        _say(f"error: {' '.join(str(error).split())}; what was saved before stays valid")
         return 2
-    except KeyboardInterrupt:
-        print("stopped; what was saved before stays valid", file=sys.stderr)
-        return 130
+    except KeyboardInterrupt as stopped:
+        _say("stopped; what was saved before stays valid")
+        return 128 + (stopped.args[0] if stopped.args else signal.SIGINT)
+
+
+def _prepare_output() -> None:
+    """Characters that the encoding of the terminal lacks are replaced; closed streams take everything."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115
+        elif isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
+
+
+def _discard_output() -> None:
+    """Drop what cannot be written, so that the interpreter does not try again at its exit."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
+def _say(line: str) -> None:
+    """Print one line on standard error if anything can be printed there."""
+    try:
+        print(escaped(line), file=sys.stderr, flush=True)
+    except OSError:
+        _discard_output()
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -63,7 +106,7 @@ def _parser() -> argparse.ArgumentParser:
     resume = command("resume", run.resume, "continue a run that was stopped or killed")
     resume.add_argument("directory", type=Path, metavar="DIR", help="the run's directory")
     resume.add_argument("--epochs", metavar="N", help="train to this epoch instead, also a finished run")
-    selection.add_moved(resume)
+    trust.add_arguments(resume)
     report.add_arguments(command("report", _report, "write the tables, figures and page of a run; compare runs"))
     sample.add_arguments(command("sample", sample.show, "text or answers from the trained models of a run"))
     analyze.add_arguments(command("analyze", analyze.show, "what the cells of a run do: gates, memory, Jacobians"))
@@ -76,17 +119,18 @@ def _list(options: argparse.Namespace) -> int:
     for name in experiments.names():
         study = experiments.study(name)
         line = (study.__doc__ or "").partition("\n")[0]
-        if config := getattr(study, "CONFIG", None):
-            print(f"{name:16} {line} [{len(config.arms)} arms, {len(config.seeds)} seeds, data {config.data}]")
-        else:
-            print(f"{name:16} {line} [trains nothing]")
+        config = getattr(study, "CONFIG", None)
+        size = f"{len(config.arms)} arms, {len(config.seeds)} seeds, data {config.data}" if config else "trains nothing"
+        print(entry(name, f"{line} [{size}]"))
     return 0
 
 
 def _cells(options: argparse.Namespace) -> int:
     """The cells: parameters of a layer of 100 units that reads 28 inputs, their formula, and the paper."""
     from experiments.cli.cells import table
+    from experiments.cli.devices import check_devices
 
+    check_devices()
     print(table(options.cell, markdown=options.markdown))
     return 0
 
@@ -101,7 +145,7 @@ def _data(options: argparse.Namespace) -> int:
         raise InputError("--from: needs the data set's name; accepted: data NAME --from DIR")
     else:
         for name, line, status in data.describe():
-            print(f"{name:16} {line} [{status}]")
+            print(entry(name, f"{line} [{status}]"))
     return 0
 
 

@@ -12,6 +12,7 @@ import experiments
 from experiments.cli import untrained
 from rnnlab.config.experiment import Config
 from rnnlab.core.errors import InputError, choose
+from rnnlab.core.terminal import listing
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -49,7 +50,7 @@ def show(options: argparse.Namespace, configs: Mapping[Path, Any]) -> int:
     if compares:
         print(f"\ncomparison of {len(runs)} runs")
         print(compare.write(runs, out), end="")
-        print(f"report: {out / 'report.html'}")
+        print(listing([f"report: {out / 'report.html'}"]))
     return 0
 
 
@@ -129,8 +130,7 @@ def write(directory: Path, config: Any) -> int:
         return untrained.write(experiments.study(config.experiment), config, directory)
     report = write_report(directory, **_published(directory, config))
     print(report.text, end="")
-    figures = "   ".join(f"figure: {figure}" for figure in report.figures)
-    print(f"report: {directory / 'report.html'}   {figures}")
+    print(listing([f"report: {directory / 'report.html'}", *(f"figure: {figure}" for figure in report.figures)]))
     return 0
 
 

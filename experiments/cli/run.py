@@ -5,17 +5,19 @@ import itertools
 import shlex
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import experiments
-from experiments.cli import report, untrained
+from experiments.cli import report, trust, untrained
+from experiments.cli.devices import check_devices
 from rnnlab.config.cell_name import absolute_name, arm_name
 from rnnlab.config.experiment import Arm, Config, from_json, parse_document
 from rnnlab.config.overrides import override, select_arms
 from rnnlab.core.errors import InputError
+from rnnlab.core.terminal import escaped
 
 MOST_SEEDS = 100_000
 PROTOCOL = "protocol="
@@ -49,7 +51,7 @@ def run(options: argparse.Namespace) -> int:
     if not hasattr(study, "CONFIG"):
         settings = untrained.settings(study, options)
         return untrained.start(study, settings, options.out or _new_directory(options.name))
-    return _train(configuration(options), options.out, new=True)
+    return _train(configuration(options), options.out, new=True, options=options)
 
 
 def resume(options: argparse.Namespace) -> int:
@@ -63,7 +65,7 @@ def resume(options: argparse.Namespace) -> int:
             raise InputError(f"--epochs: {longer.epochs} is less than the {config.epochs} of the run")
         longer.check()
         config = longer
-    return _train(config, options.directory, new=False, moved=options.cell_file)
+    return _train(config, options.directory, new=False, options=options)
 
 
 def _new_directory(name: str) -> Path:
@@ -107,7 +109,29 @@ def configuration(options: argparse.Namespace) -> Config:
             config = override(config, assignment)
     config = _resolve_paths(config)
     config.check()
-    return config
+    chosen_window = any(assignment.startswith("sequence_length=") for assignment in options.set)
+    return _fit_window(config) if options.quick and not chosen_window else config
+
+
+def _fit_window(config: Config) -> Config:
+    """``config`` with the longest window, at most its own, of which an own text has enough; unchanged if none fits."""
+    from rnnlab.data.registry import load_dataset
+    from rnnlab.data.text import HELD_OUT_DIVISOR
+
+    if not config.data.startswith("text:"):
+        return config
+    try:
+        characters = load_dataset(config.data, sequence_length=1).source["characters"]
+    except InputError:  # told when the run is checked
+        return config
+    held_out = characters // HELD_OUT_DIVISOR
+    windows = config.batch_size * (config.steps_per_epoch or 1)
+    longest = min(config.sequence_length, held_out - 1, (characters - 2 * held_out - 1) // windows)
+    if longest in (0, config.sequence_length):
+        return config
+    instead = f"sequence_length={longest} instead of {config.sequence_length}"
+    print(f"--quick: {instead}, since the text has {characters:,} characters", file=sys.stderr)
+    return replace(config, sequence_length=longest)
 
 
 def _quick(config: Config, changes: Mapping[str, Any]) -> Config:
@@ -163,10 +187,11 @@ def recorded(directory: Path) -> Any:
     return from_json(text, type(study.CONFIG if hasattr(study, "CONFIG") else study.SETTINGS))
 
 
-def _train(config: Config, directory: Path | None, *, new: bool, moved: Sequence[str] = ()) -> int:
+def _train(config: Config, directory: Path | None, *, new: bool, options: argparse.Namespace) -> int:
     from rnnlab.train.sweep import use_all_cores
 
     use_all_cores()
+    check_devices()
     from rnnlab.runs import own_files
     from rnnlab.runs import run as runs
     from rnnlab.runs.progress import TerminalProgressMeter
@@ -174,20 +199,21 @@ def _train(config: Config, directory: Path | None, *, new: bool, moved: Sequence
 
     if new and directory is not None:
         runs.check_new(directory)
-    files = own_files.parse_moved(moved, config)
+    files = own_files.NONE if new else own_files.parse_moved(options.cell_file, config)
     if not new and directory is not None:  # before a user's file is imported
         own_files.check_cells(config, files, runs.read_environment(directory)["dataset"], config.arms)
         own_files.check_text(config, files)
+        trust.check_trust(directory, own_files.relocated(config, files), config.arms, options)
     experiment = validate(config, files)
     report.curves(config)  # an unreadable reference is reported before training, not after
     directory = directory or _new_directory(config.experiment)
     terminal = TerminalProgressMeter()
     try:
-        complete = (runs.start if new else runs.resume)(experiment, directory, terminal)
+        complete = (runs.start if new else runs.resume)(experiment, directory, terminal, stop := runs.Stop())
     finally:
         terminal.close()
     if not complete:
         command = f"python -m experiments resume {shlex.quote(str(directory))}"
-        print(f"stopped and saved; continue with: {command}", file=sys.stderr)
-        return 130
+        print(escaped(f"stopped and saved; continue with: {command}"), file=sys.stderr)
+        return 128 + stop.signal
     return report.write(directory, recorded(directory))

@@ -4,18 +4,29 @@ from __future__ import annotations
 
 import argparse
 import math
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from experiments.cli import decode
-from experiments.cli.selection import ALL, LAST_KEY, add_moved, chosen_arms, number, tell_left_out, which, whole
+from experiments.cli import decode, trust
+from experiments.cli.devices import check_devices
+from experiments.cli.selection import (
+    ALL,
+    LAST_KEY,
+    chosen_arms,
+    number,
+    of_each_arm,
+    tell_left_out,
+    which,
+    whole,
+)
 from rnnlab.core.errors import InputError
+from rnnlab.core.terminal import WIDTH, columns, escaped, escaped_on_terminal
 
 if TYPE_CHECKING:  # importing JAX is slow
     from rnnlab.runs.saved_run import SavedRun
 
 LONGEST = 1_000_000  # characters
+NARROWEST = 24  # columns of a text beside others
 
 OPTIONS = (
     ("--arm", "NAME", None, "an arm, or all: side by side, lines wrapped (default: the only one)"),
@@ -50,7 +61,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         parser.add_argument(name, metavar=metavar, help=text)
     text = "the value of a swept hyperparameter, if the run has several, as in learning_rate=1e-3"
     parser.add_argument("--set", metavar="NAME=VALUE", nargs="+", action="extend", default=[], help=text)
-    add_moved(parser)
+    trust.add_arguments(parser)
 
 
 def show(options: argparse.Namespace) -> int:
@@ -73,9 +84,11 @@ def show(options: argparse.Namespace) -> int:
             "sequence to sequence"
         )
     arms, left_out = chosen_arms(run, options)
-    texts = {arm: _text(run, arm, options, arms) for arm in arms}
+    trust.check_run(run, arms, options)
+    check_devices()
+    texts = of_each_arm(arms, lambda arm: _text(run, arm, options, arms), all_arms=options.arm == ALL)
     tell_left_out(left_out)
-    _print(_side_by_side(texts) if options.arm == ALL else next(iter(texts.values())))
+    print(_side_by_side(texts) if options.arm == ALL else escaped_on_terminal(next(iter(texts.values()))))
     return 0
 
 
@@ -127,23 +140,19 @@ def _temperature(text: str) -> float:
 
 
 def _side_by_side(texts: dict[str, str]) -> str:
-    """A column per arm, as in Kumar's Table 3; wider than the terminal where columns would be too narrow."""
+    """A column per arm, as in Kumar's Table 3; one after another where columns would be too narrow."""
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
-    console = Console(highlight=False)
-    console.width = max(console.width if console.is_terminal else 160, 24 * len(texts))
+    width = columns() or max(WIDTH, NARROWEST * len(texts))
+    if width < NARROWEST * len(texts):
+        return "\n\n".join(f"{arm}:\n{escaped(text)}" for arm, text in texts.items())
+    console = Console(highlight=False, width=width)
     table = Table(box=None, header_style="bold", padding=(0, 2, 0, 0))
     for arm in texts:
         table.add_column(arm, overflow="fold", width=console.width // len(texts) - 2)
-    table.add_row(*(Text(text) for text in texts.values()))
+    table.add_row(*(Text(escaped(text)) for text in texts.values()))
     with console.capture() as captured:
         console.print(table)
     return "\n".join(line.rstrip() for line in captured.get().splitlines())
-
-
-def _print(text: str) -> None:
-    """Print; a character that the terminal's encoding lacks becomes a question mark."""
-    encoding = sys.stdout.encoding or "utf-8"
-    print(text.encode(encoding, "replace").decode(encoding))

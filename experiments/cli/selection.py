@@ -4,22 +4,20 @@ from __future__ import annotations
 
 import argparse
 import sys
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, TypeVar
 
 from rnnlab.config.experiment import MOST
 from rnnlab.core.errors import InputError, choose, unknown
+from rnnlab.core.terminal import escaped
 
 if TYPE_CHECKING:  # importing JAX is slow
     from rnnlab.runs.saved_run import SavedRun
 
+T = TypeVar("T")
+
 ALL = "all"
 LAST_KEY = 2**32 - 1
-
-
-def add_moved(parser: argparse.ArgumentParser) -> None:
-    """The option that names files of the run that were moved since."""
-    text = "a cell's file, or the text, that was moved since the run started; its contents must be the same"
-    parser.add_argument("--cell-file", metavar="OLD=NEW", action="append", default=[], help=text)
 
 
 def tell_left_out(arms: list[str]) -> None:
@@ -35,28 +33,31 @@ def chosen_arms(run: SavedRun, options: argparse.Namespace) -> tuple[list[str], 
         saved = [name for name in names if run.saved(name)]
         if not saved:
             raise InputError(f"checkpoint: none in {options.directory} yet; accepted: a run with a checkpoint")
-        return _with_files(run, saved), [name for name in names if name not in saved]
+        return list(of_each_arm(saved, run.check_files, all_arms=True)), [name for name in names if name not in saved]
     if options.arm is None and len(names) > 1:
         raise InputError(f"--arm: the run has several arms; accepted: {', '.join([*names, ALL])}")
     return [names[0] if options.arm is None else choose("--arm", options.arm, [*names, ALL])], []
 
 
-def _with_files(run: SavedRun, names: list[str]) -> list[str]:
-    """The arms whose cells' files are as the run found them; says which others are left out.
+def of_each_arm(arms: list[str], one: Callable[[str], T], *, all_arms: bool) -> dict[str, T]:
+    """``one`` of each arm. With ``all_arms``, those that raise InputError get a note, such as a diverged one.
 
-    Raises InputError if there is none.
+    Raises InputError if every arm does.
     """
-    reasons = {}
-    for name in names:
+    done, notes, failure = {}, [], None
+    for arm in arms:
         try:
-            run.hyperparams(name)
+            done[arm] = one(arm)
         except InputError as error:
-            reasons[name] = error
-    if len(reasons) == len(names):
-        raise next(iter(reasons.values()))
-    for name, reason in reasons.items():
-        print(f"left out: {name}: {reason}", file=sys.stderr)
-    return [name for name in names if name not in reasons]
+            if not all_arms:
+                raise
+            failure = failure or error
+            notes.append(f"left out: {error}")
+    if failure is not None and not done:
+        raise failure
+    for note in notes:
+        print(escaped(note), file=sys.stderr)
+    return done
 
 
 def which(

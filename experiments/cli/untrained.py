@@ -11,6 +11,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from experiments.cli.devices import check_devices
 from rnnlab.config.experiment import to_json
 from rnnlab.config.overrides import override
 from rnnlab.core.errors import InputError
@@ -44,6 +45,7 @@ def settings(study: ModuleType, options: argparse.Namespace) -> Any:
 
 def start(study: ModuleType, chosen: Any, directory: Path) -> int:
     """Measure, and write everything into a new directory."""
+    check_devices()
     import jax
 
     from rnnlab.runs import run
@@ -55,7 +57,7 @@ def start(study: ModuleType, chosen: Any, directory: Path) -> int:
 
 def write(study: ModuleType, chosen: Any, directory: Path) -> int:
     """Measure again (seconds, always with the same result); write figures, page and summary; print the table."""
-    from rnnlab.core.terminal import terminal_table
+    from rnnlab.core.terminal import listing, terminal_table
     from rnnlab.report import html
     from rnnlab.report.svg import svg
     from rnnlab.report.tables import Table
@@ -74,6 +76,5 @@ def write(study: ModuleType, chosen: Any, directory: Path) -> int:
     summary = {"experiment": chosen.experiment, "complete": True, **findings.summary}
     files.write_json(directory / "summary.json", summary)
     print(terminal_table(findings.header, findings.rows, justify=["left"] * len(findings.header)), end="")
-    figures = "   ".join(f"figure: {path}" for path in paths)
-    print(f"report: {directory / 'report.html'}   {figures}")
+    print(listing([f"report: {directory / 'report.html'}", *(f"figure: {path}" for path in paths)]))
     return 0

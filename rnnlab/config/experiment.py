@@ -220,6 +220,8 @@ def base_from_json(text: str) -> tuple[Config, str]:
     document = parse_document(text)
     values, names = document["config"], [f.name for f in fields(Config)]
     _check_hash(document, _digest(values))
+    if "arms" not in values:
+        raise InputError(f"experiment: {values.get('experiment')} trains nothing; accepted: a run of one that trains")
     if missing := sorted(set(names) - set(values)):
         raise InputError(f"config.json: missing fields {', '.join(missing)}")
     return _build({name: values[name] for name in names}, Config), _digest({**values, "epochs": None})

@@ -64,7 +64,9 @@ def check_cells(config: Config, moved: Moved, dataset: Mapping[str, Any], arms: 
 
     ``dataset``: what env.json records (`rnnlab.runs.validate.identity`). Runs none of the files.
     """
-    recorded, imports = dataset.get("cells", {}), dataset.get("imports", {})
+    recorded, imports = dataset.get("cells"), dataset.get("imports", {})  # earlier versions recorded no imports
+    if not isinstance(recorded, dict) or not isinstance(imports, dict):
+        raise InputError("env.json: not readable: it does not list the files of the cells")
     for cell in (cell for arm in arms for cell in config.arms[arm].cells if is_file_cell(cell)):
         old = parse_name(cell).file
         path = Path(moved.get(str(old), str(old)))

@@ -5,6 +5,11 @@ from typing import Protocol
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
+from rich.table import Column
+
+from rnnlab.core.terminal import escaped
+
+NARROW = 80  # columns below which there is no room for a bar
 
 
 class ProgressMeter(Protocol):
@@ -53,7 +58,9 @@ class TerminalProgressMeter:
             self.line(f"{arm}: {runs} runs x {steps} steps" + (f", from step {done}" if done else ""))
             return
         if self.bars is None:
-            columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[note]}"))
+            wrap = Column(no_wrap=False)
+            name, note = (TextColumn(text, table_column=wrap) for text in ("{task.description}", "{task.fields[note]}"))
+            columns = (name, BarColumn(), note) if self.console.width >= NARROW else (name, note)
             self.bars = Progress(*columns, console=self.console, refresh_per_second=4)
             self.bars.start()
         self.bar = self.bars.add_task(f"{arm} ({runs} runs)", total=steps, completed=done, note="compiling")
@@ -77,7 +84,7 @@ class TerminalProgressMeter:
 
     def line(self, text: str) -> None:
         """Print one line above the bars."""
-        self.console.print(text, markup=False, soft_wrap=True)
+        self.console.print(escaped(text), markup=False, soft_wrap=True)
 
     def close(self) -> None:
         """Restore the terminal."""

@@ -31,24 +31,24 @@ from rnnlab.train.tasks import TASKS
 
 
 class Stop:
-    """Whether the user asked the run to stop."""
+    """Whether the user asked the run to stop, and by which signal."""
 
     requested = False
+    signal = signal.SIGINT
 
 
 @contextmanager
-def stop_on_signal() -> Iterator[Stop]:
-    """Ctrl-C and SIGTERM set a flag: the run saves and returns. A second one stops it at once."""
-    stop = Stop()
+def stop_on_signal(stop: Stop) -> Iterator[None]:
+    """Ctrl-C and SIGTERM set ``stop``: the run saves and returns. A second one stops it at once."""
 
     def request(number: int, frame: Any) -> None:
         if stop.requested:
-            raise KeyboardInterrupt
-        stop.requested = True
+            raise KeyboardInterrupt(number)
+        stop.requested, stop.signal = True, signal.Signals(number)
 
     before = {number: signal.signal(number, request) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        yield stop
+        yield
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
@@ -168,10 +168,10 @@ class ArmWriter:
         checkpoint.save_epoch(self.checkpoints, params, epoch)
 
 
-def start(experiment: Experiment, directory: Path, meter: ProgressMeter) -> bool:
-    """Train every arm into a new ``directory``. True when complete, False when interrupted."""
+def start(experiment: Experiment, directory: Path, meter: ProgressMeter, stop: Stop | None = None) -> bool:
+    """Train every arm into a new ``directory``. True when complete, False when interrupted, as ``stop`` then says."""
     environment = run_environment.describe(jax.devices(), identity(experiment))
-    return _train(experiment, create(directory, environment, to_json(experiment.config)), meter)
+    return _train(experiment, create(directory, environment, to_json(experiment.config)), meter, stop)
 
 
 def read_environment(directory: Path) -> dict[str, Any]:
@@ -182,8 +182,8 @@ def read_environment(directory: Path) -> dict[str, Any]:
     return recorded
 
 
-def resume(experiment: Experiment, directory: Path, meter: ProgressMeter) -> bool:
-    """Continue exactly from the last checkpoints in ``directory``. True when complete, False when interrupted."""
+def resume(experiment: Experiment, directory: Path, meter: ProgressMeter, stop: Stop | None = None) -> bool:
+    """Continue exactly from the last checkpoints in ``directory``; otherwise as ``start``."""
     recorded = read_environment(directory)
     then = {"imports": {}, **recorded["dataset"]}  # earlier versions recorded no imports
     check_cells(experiment.config, experiment.moved, then, experiment.config.arms)
@@ -194,12 +194,12 @@ def resume(experiment: Experiment, directory: Path, meter: ProgressMeter) -> boo
     if different:
         meter.line(f"warning: {', '.join(different)} differ from env.json: results will be close, not bit-equal")
     files.write_whole(directory / "config.json", to_json(experiment.config).encode())  # it may have more epochs now
-    return _train(experiment, directory, meter)
+    return _train(experiment, directory, meter, stop)
 
 
-def _train(experiment: Experiment, directory: Path, meter: ProgressMeter) -> bool:
-    writer = RunWriter(experiment, directory)
-    with _alone(directory), stop_on_signal() as stop:
+def _train(experiment: Experiment, directory: Path, meter: ProgressMeter, stop: Stop | None) -> bool:
+    writer, stop = RunWriter(experiment, directory), stop or Stop()
+    with _alone(directory), stop_on_signal(stop):
         for name, spec in experiment.specs.items():
             arm = writer.begin(name)
             if arm.position.done:

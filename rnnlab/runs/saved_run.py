@@ -47,9 +47,13 @@ class SavedRun:
 
         Raises InputError for an unknown arm, and where a file of its cell is gone or altered.
         """
+        self.check_files(arm)
+        return dict(hyperparam_grid(self.config, arm))
+
+    def check_files(self, arm: str) -> None:
+        """Raise InputError for an unknown arm, and where a file of its cell is gone or altered. Imports none."""
         choose("arm", arm, self.config.arms)
         check_cells(self._recorded, self._moved, self.environment["dataset"], [arm])
-        return dict(hyperparam_grid(self.config, arm))
 
     def spec(self, arm: str) -> ArmSpec:
         """The static description of the arm. Raises InputError for an unknown arm and for an altered cell file."""

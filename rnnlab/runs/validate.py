@@ -11,6 +11,7 @@ from rnnlab.config.experiment import Config
 from rnnlab.core.errors import InputError
 from rnnlab.core.types import Dataset, Params, Split
 from rnnlab.data.registry import dataset_options, load_dataset
+from rnnlab.data.text import HELD_OUT_DIVISOR
 from rnnlab.runs.hyperparam_grid import (
     Grid,
     combinations,
@@ -141,10 +142,12 @@ def _describe(config: Config, name: str, dataset: Dataset) -> ArmSpec:
     if not most:
         raise InputError(
             f"batch_size: {config.batch_size} is out of range; accepted: 1 to {examples}, the training examples"
+            + _longer_text(config, dataset, config.batch_size)
         )
     if config.steps_per_epoch is not None and config.steps_per_epoch > most:
         raise InputError(
             f"steps_per_epoch: {config.steps_per_epoch} is out of range; accepted: 1 to {most}, one pass over the data"
+            + _longer_text(config, dataset, config.batch_size * config.steps_per_epoch)
         )
     task = TASKS[dataset.task]
     if config.batch_sampling == "contiguous" and dataset.task != "language_modeling":
@@ -181,6 +184,16 @@ def _describe(config: Config, name: str, dataset: Dataset) -> ArmSpec:
         steps_per_epoch=config.steps_per_epoch or most,
         probes=config.probes,
     )
+
+
+def _longer_text(config: Config, dataset: Dataset, windows: int) -> str:
+    """How long a text would have to be for so many training windows; "" for other data."""
+    if "characters" not in dataset.source:
+        return ""
+    training = windows * config.sequence_length + 1
+    held_out = max(0, -(-(training - HELD_OUT_DIVISOR + 1) // (HELD_OUT_DIVISOR - 2)))  # of the shortest such text
+    needed = training + 2 * held_out
+    return f"; the text has {dataset.source['characters']:,} characters, this needs {needed:,}"
 
 
 def _trace(spec: ArmSpec, runs: Run, dataset: Dataset, *, whole: bool) -> None:
