@@ -71,7 +71,7 @@ def bench(directory: Path) -> str:
 
 
 def main() -> None:
-    from experiments.cli.cells import table
+    from rnnlab.cli.cells import table
 
     readme = ROOT / "README.md"
     text = fill(readme.read_text(), "cells", table(markdown=True))

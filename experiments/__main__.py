@@ -1,11 +1,8 @@
-"""``python -m experiments``."""
+"""``python -m experiments``, from a checkout."""
 
 import sys
 
-from experiments.cli.signals import end_on_signal
+from rnnlab.__main__ import start
 
 if __name__ == "__main__":
-    end_on_signal()
-    from experiments.cli.main import main
-
-    sys.exit(main())
+    sys.exit(start())

@@ -24,7 +24,7 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from experiments.cli.untrained import Findings
+from rnnlab.cli.untrained import Findings
 from rnnlab.core.errors import InputError
 
 KNOWN_CURRENT = 10.0  # uA/cm^2

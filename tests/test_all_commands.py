@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from experiments.cli import devices
-from experiments.cli.main import main
 from rnnlab.cells import user_file
+from rnnlab.cli import devices
+from rnnlab.cli.main import main
 from rnnlab.core.errors import InputError
 from rnnlab.storage import files
 
@@ -149,7 +149,7 @@ def test_an_env_file_that_records_no_cells_imports_nothing(here, folder, capsys)
 
 
 def test_a_short_text_gets_a_shorter_window_if_quick(tmp_path, capsys, monkeypatch):
-    from experiments.cli import run
+    from rnnlab.cli import run
 
     (tmp_path / "poem.txt").write_text("a rose is a rose is a rose. " * 20)  # 560 characters, 28 held out twice
     taken = []

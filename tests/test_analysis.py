@@ -10,8 +10,6 @@ import numpy as np
 import pytest
 from helpers.cases import filled, generator
 
-from experiments.cli.analyze import OPTIONS, _of_seeds
-from experiments.cli.main import main
 from rnnlab.analysis import (
     ANALYSES,
     Subject,
@@ -30,6 +28,8 @@ from rnnlab.analysis import (
 from rnnlab.analysis.figures import FIGURES
 from rnnlab.analysis.trajectories import from_vector, to_vector
 from rnnlab.cells import make_cell, stack
+from rnnlab.cli.analyze import OPTIONS, _of_seeds
+from rnnlab.cli.main import main
 from rnnlab.config.experiment import Arm, Config, to_json, training_hash
 from rnnlab.core.errors import InputError
 from rnnlab.core.types import Cell

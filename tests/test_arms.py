@@ -8,10 +8,10 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-import experiments
 from experiments import imdb_biological, quickstart
-from experiments.cli.main import _parser
-from experiments.cli.run import configuration
+from rnnlab.cli import studies
+from rnnlab.cli.main import _parser
+from rnnlab.cli.run import configuration
 from rnnlab.config.experiment import Arm, Config, from_json, to_json
 from rnnlab.config.overrides import override
 from rnnlab.core.errors import InputError
@@ -118,9 +118,9 @@ def test_quick_keeps_what_the_protocol_is_about():
     assert configured("imdb_biological", "--quick").data_options == imdb_biological.QUICK["data_options"]
 
 
-@pytest.mark.parametrize("name", experiments.trained())
+@pytest.mark.parametrize("name", studies.trained())
 def test_every_protocol_can_be_planned(name):
-    study = experiments.study(name)
+    study = studies.study(name)
     for protocol, changes in getattr(study, "PROTOCOLS", {}).items():
         assert {field.name for field in dataclasses.fields(Config)} > set(changes)
         hyperparam_grids(configured(name, "--set", f"protocol={protocol}"))

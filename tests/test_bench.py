@@ -16,12 +16,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from experiments.cli.main import main
 from rnnlab.bench import cases, peers, processes, report, rounds, workloads
 from rnnlab.bench.flops import program_flops
 from rnnlab.bench.processes import Case, FailedError, MatrixProduct
 from rnnlab.bench.rnnlab_trainer import arm_spec, forward_flops, rnnlab
 from rnnlab.bench.workloads import BATCHES, WORKLOADS, Workload, random_batches, step_flops
+from rnnlab.cli.main import main
 from rnnlab.core.types import Split
 
 ROOT = Path(__file__).resolve().parent.parent

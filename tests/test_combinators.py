@@ -19,12 +19,12 @@ from helpers.cases import (
     random_params,
 )
 
-from experiments.cli.main import main
 from rnnlab.cells import CELLS, bidirectional, cell_factory, cerebral, factory_options, make_cell, stack
 from rnnlab.cells.lstm import lstm
 from rnnlab.cells.unroll import unroll
 from rnnlab.cells.wrappers.cerebral import PathParams
 from rnnlab.cells.wrappers.recurrent_dropout import dropout_mask
+from rnnlab.cli.main import main
 from rnnlab.config.cell_name import absolute_name, arm_name, parse_name, write_name
 from rnnlab.config.experiment import Arm, Config
 from rnnlab.core.errors import InputError

@@ -11,9 +11,8 @@ from pathlib import Path
 
 import pytest
 
-import experiments
-from experiments.cli import run
-from experiments.cli.main import main
+from rnnlab.cli import run, studies
+from rnnlab.cli.main import main
 from rnnlab.config.experiment import FORMAT
 from rnnlab.runs import progress
 
@@ -410,7 +409,7 @@ def test_the_list_is_quick_and_whole():
     done = shell("list")
     assert time.monotonic() - began < 2
     assert (done.returncode, done.stderr) == (0, "")
-    assert [line.split()[0] for line in done.stdout.splitlines()] == experiments.names()
+    assert [line.split()[0] for line in done.stdout.splitlines()] == studies.names()
 
 
 def test_a_mistake_is_told_as_quickly():

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-import experiments
+from rnnlab.cli import studies
 from rnnlab.config.experiment import FORMAT, Arm, Config, config_hash, from_json, to_json
 from rnnlab.config.overrides import override, select_arms
 from rnnlab.core.errors import InputError
@@ -54,7 +54,7 @@ def refused(*assignments: str) -> str:
     return str(caught.value)
 
 
-@pytest.mark.parametrize("config", [BASE, *(experiments.study(name).CONFIG for name in experiments.trained())])
+@pytest.mark.parametrize("config", [BASE, *(studies.study(name).CONFIG for name in studies.trained())])
 def test_json_gives_the_same_config_back(config):
     again = from_json(to_json(config), type(config))
     assert again == config
@@ -62,11 +62,11 @@ def test_json_gives_the_same_config_back(config):
     assert config_hash(again) == config_hash(config)
 
 
-@pytest.mark.parametrize("name", experiments.trained())
+@pytest.mark.parametrize("name", studies.trained())
 def test_every_study_is_in_range_and_named_like_its_file(name):
-    config = experiments.study(name).CONFIG
+    config = studies.study(name).CONFIG
     config.check()
-    replace(config, **experiments.study(name).QUICK).check()
+    replace(config, **studies.study(name).QUICK).check()
     assert config.experiment == name
 
 

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 from experiments import neuron
-from experiments.cli.main import main
 from rnnlab.cells.hodgkin_huxley import LARGEST_DT, HodgkinHuxleyCarry, linoid, rates
 from rnnlab.cells.registry import make_cell
 from rnnlab.cells.unroll import unroll
+from rnnlab.cli.main import main
 from rnnlab.core.errors import InputError
 
 SETTINGS = neuron.Settings()

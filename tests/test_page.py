@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from experiments.cli.main import main
 from rnnlab.claims import Verdict
+from rnnlab.cli.main import main
 from rnnlab.core.errors import InputError
 from rnnlab.report import compare, figures, run_figures, svg, tables
 from rnnlab.report import html as page

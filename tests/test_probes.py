@@ -7,9 +7,9 @@ import pyarrow.parquet as pq
 import pytest
 from helpers.cases import filled, generator, random_inputs
 
-from experiments.cli.main import main
 from rnnlab.cells import make_cell, stack
 from rnnlab.cells.cerebral_lstm import CerebralParams
+from rnnlab.cli.main import main
 from rnnlab.core.types import Split
 from rnnlab.models.recurrent_model import make_model
 from rnnlab.report import write as report

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-import experiments
-from experiments.cli.main import main
+from rnnlab.cli import studies
+from rnnlab.cli.main import main
 from rnnlab.report.write import read_summary
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -25,7 +25,7 @@ def generator():
 
 
 def test_the_table_of_cells_is_the_generated_one(generator):
-    from experiments.cli.cells import table
+    from rnnlab.cli.cells import table
 
     assert generator.fill(README, "cells", table(markdown=True)) == README
     assert generator.fill(README, "cells", "old") != README
@@ -33,8 +33,8 @@ def test_the_table_of_cells_is_the_generated_one(generator):
 
 def test_every_study_is_listed():
     first_cells = re.findall(r"^\| `(\w+)` \|", README, re.MULTILINE)
-    assert [name for name in experiments.names() if name not in first_cells] == []
-    assert "cli" not in experiments.names()
+    assert [name for name in studies.names() if name not in first_cells] == []
+    assert "cli" not in studies.names()
 
 
 def test_bench_results_become_a_table_with_the_ratio_to_the_best_peer(generator, tmp_path):

@@ -14,7 +14,7 @@ import pytest
 from helpers.interrupted_runs import ONE, At, Killed, computed, expect, interrupt, kill, whole
 
 from experiments import quickstart
-from experiments.cli.main import main
+from rnnlab.cli.main import main
 from rnnlab.config.experiment import Arm
 from rnnlab.runs import arm_trainer, run
 from rnnlab.runs.progress import NoProgressMeter
@@ -212,7 +212,7 @@ def test_a_finished_run_continued_for_more_epochs_equals_a_longer_run(tmp_path):
 
 LIMITED = """
 import resource, sys
-from experiments.cli.main import main
+from rnnlab.cli.main import main
 resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[1]), resource.RLIM_INFINITY))
 sys.exit(main(sys.argv[2:]))
 """

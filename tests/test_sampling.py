@@ -9,8 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from experiments.cli.main import main
 from rnnlab.cells import make_cell, stack
+from rnnlab.cli.main import main
 from rnnlab.core.types import Model
 from rnnlab.models.recurrent_model import make_model
 from rnnlab.models.sampling import generate
@@ -118,7 +118,7 @@ def folder(tmp_path_factory):
     small = ["hidden_size=8", "batch_size=8", "steps_per_epoch=9", "keep_params_every=4"]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(TerminalProgressMeter, "end", lambda *arguments: None)
-        patch.setattr("experiments.cli.report.write", lambda directory, config: 0)
+        patch.setattr("rnnlab.cli.report.write", lambda directory, config: 0)
         common = ["run", "quickstart", "--quick", "--arms", "lstm", "--out"]
         assert main([*common, f"{folder}/run", "--data", f"text:{folder}/text.txt", "--seeds", "3:5", "--epochs", "8",
                      "--set", "arms.lstm.layers=2", "arms.lstm.cell=rnn", "sequence_length=9",

@@ -14,11 +14,11 @@ from helpers import transcriptions as paper
 from helpers.cases import generator
 
 import experiments.seq2seq as study
-from experiments.cli.main import _parser, main
-from experiments.cli.run import configuration
 from rnnlab.cells import count_parameters, make_cell, stack
 from rnnlab.cells.unroll import unroll
 from rnnlab.cells.wrappers.recurrent_dropout import dropout_mask
+from rnnlab.cli.main import _parser, main
+from rnnlab.cli.run import configuration
 from rnnlab.config.experiment import Arm, from_json, to_json
 from rnnlab.core.errors import InputError
 from rnnlab.data import registry as data
@@ -477,7 +477,7 @@ def trained(tmp_path_factory):
                  "learning_rate=2e-2"]  # fmt: skip
     asked = []
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("experiments.cli.report.write", lambda directory, config: 0)
+        patch.setattr("rnnlab.cli.report.write", lambda directory, config: 0)
         epoch = arm_trainer._ArmTrainer._epoch
 
         def stopped(training, *rest):

@@ -7,10 +7,10 @@ import jax
 import numpy as np
 import pytest
 
-import experiments
 from experiments import cerebral_init, charlm_cerebral, imdb_lstm, long_lag
-from experiments.cli.main import main
 from rnnlab.cells.registry import count_parameters
+from rnnlab.cli import studies
+from rnnlab.cli.main import main
 from rnnlab.core.errors import InputError
 from rnnlab.core.types import Dataset, Split
 from rnnlab.data.registry import load_dataset
@@ -30,9 +30,9 @@ def parameters(config, arm: str, dataset: Dataset = LETTERS) -> int:
     return count_parameters(jax.eval_shape(model.init, jax.random.key(0)))
 
 
-@pytest.mark.parametrize("name", experiments.trained())
+@pytest.mark.parametrize("name", studies.trained())
 def test_every_protocol_can_be_planned(name):
-    study = experiments.study(name)
+    study = studies.study(name)
     for protocol, changes in getattr(study, "PROTOCOLS", {None: {}}).items():
         config = replace(study.CONFIG, **changes)
         assert list(hyperparam_grids(config)) == list(config.arms)
@@ -42,7 +42,7 @@ def test_every_protocol_can_be_planned(name):
 
 @pytest.mark.parametrize("name", ["algorithmic", "long_lag"])
 def test_the_generated_data_of_every_protocol_serve_its_goal_and_probes(name):
-    study = experiments.study(name)
+    study = studies.study(name)
     for protocol, changes in study.PROTOCOLS.items():
         config = replace(study.CONFIG, **{**changes, "protocol": protocol, "batch_size": 4, "steps_per_epoch": None})
         experiment = validate(replace(config, data_options={**config.data_options, "examples": 8, "held_out": 4}))
@@ -84,7 +84,7 @@ CONTROLS = [
 
 @pytest.mark.parametrize(("name", "protocol", "control", "arm"), CONTROLS)
 def test_a_control_has_as_many_parameters(name, protocol, control, arm):
-    config = experiments.planned(experiments.study(name), protocol)
+    config = studies.planned(studies.study(name), protocol)
     if name == "seq2seq":
         dataset = load_dataset("reversal", **config.data_options)
     elif name == "long_lag":
@@ -104,7 +104,7 @@ def test_tf1_has_the_tutorial_s_parameters():
 
 
 def test_the_arms_of_the_initialization_study():
-    for config in (experiments.planned(cerebral_init, protocol) for protocol in cerebral_init.PROTOCOLS):
+    for config in (studies.planned(cerebral_init, protocol) for protocol in cerebral_init.PROTOCOLS):
         assert list(config.arms) == ["identical", "identical-odd", "noise", "independent", "lstm_doubled", "printed"]
         assert config.arms["noise"].options["noise_std"] == (1e-8, 1e-7, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1)
         assert config.arms["identical-odd"].hidden_size == config.hidden_size + 1

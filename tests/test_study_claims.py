@@ -5,12 +5,12 @@ import json
 import numpy as np
 import pytest
 
-import experiments
-from experiments.cli.main import _parser, main
-from experiments.cli.report import _timings
-from experiments.cli.run import configuration
 from rnnlab import claims
 from rnnlab.claims import judge
+from rnnlab.cli import studies
+from rnnlab.cli.main import _parser, main
+from rnnlab.cli.report import _timings
+from rnnlab.cli.run import configuration
 from rnnlab.config.experiment import Config, to_json
 from rnnlab.runs.hyperparam_grid import hyperparam_grids
 from rnnlab.stats.summary import Group, Headline
@@ -22,7 +22,7 @@ LOSS = ("train", "loss")
 
 # Each function gives the metrics that its paper reports, after a fraction x of training.
 
-WITH_CLAIMS = [name for name in experiments.trained() if hasattr(experiments.study(name), "claims")]
+WITH_CLAIMS = [name for name in studies.trained() if hasattr(studies.study(name), "claims")]
 
 
 def slim(arm, rate, x):
@@ -148,15 +148,15 @@ def records_of(name: str, config: Config, seeds: int = 8, other: bool = False) -
 
 
 def judged(name: str, config: Config, planned: Config, found, summary, timings=None) -> dict[str, claims.Verdict]:
-    verdicts = judge(experiments.study(name).claims(config), found, config, planned, summary, timings)
+    verdicts = judge(studies.study(name).claims(config), found, config, planned, summary, timings)
     return {verdict.name: verdict for verdict in verdicts}
 
 
 @pytest.mark.parametrize("name", WITH_CLAIMS)
 def test_claims_hold_on_curves_like_the_paper_s_and_fail_with_arms_exchanged(name):
-    study, seen = experiments.study(name), set()
+    study, seen = studies.study(name), set()
     for protocol in getattr(study, "PROTOCOLS", {"": {}}):
-        config = experiments.planned(study, protocol) if protocol else study.CONFIG
+        config = studies.planned(study, protocol) if protocol else study.CONFIG
         holds = judged(name, config, config, *records_of(name, config))
         swapped = judged(name, config, config, *records_of(name, config, other=True))
         for claim in study.claims(config):
@@ -173,11 +173,11 @@ def test_claims_hold_on_curves_like_the_paper_s_and_fail_with_arms_exchanged(nam
 
 @pytest.mark.parametrize("name", WITH_CLAIMS)
 def test_empty_and_quick_runs_leave_every_claim_undecided(name):
-    study = experiments.study(name)
+    study = studies.study(name)
     for protocol in getattr(study, "PROTOCOLS", {"": {}}):
         chosen = ["--set", f"protocol={protocol}"] if protocol else []
         quick = configuration(_parser().parse_args(["run", name, "--quick", *chosen]))
-        planned = experiments.planned(study, protocol) if protocol else study.CONFIG
+        planned = studies.planned(study, protocol) if protocol else study.CONFIG
         assert hyperparam_grids(quick)
         few = records_of(name, quick, seeds=2)
         many = records_of(name, planned)  # however clear its records are
@@ -191,7 +191,7 @@ def test_empty_and_quick_runs_leave_every_claim_undecided(name):
 
 @pytest.mark.parametrize("complete", [True, False])
 def test_verdicts_are_printed_and_stored_in_the_summary_of_a_complete_run(tmp_path, capsys, complete):
-    config = experiments.study("imdb_cerebral").CONFIG
+    config = studies.study("imdb_cerebral").CONFIG
     (found, *_), table = records_of("imdb_cerebral", config), Metrics("imdb_cerebral", ["learning_rate"])
     for one in found:
         for (split, metric), curves in one.values.items():
@@ -218,7 +218,7 @@ def test_verdicts_are_printed_and_stored_in_the_summary_of_a_complete_run(tmp_pa
 
 def test_a_study_without_claims_prints_no_table():
     assert claims.text([]) == ""
-    assert not hasattr(experiments.study("quickstart"), "claims")
+    assert not hasattr(studies.study("quickstart"), "claims")
 
 
 def test_times_are_read_from_a_bench_in_the_run_s_directory(tmp_path):

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 import scipy.stats
 
-from experiments.cli.main import main
+from rnnlab.cli.main import main
 from rnnlab.config.experiment import to_json
 from rnnlab.core.errors import InputError
 from rnnlab.report import run_figures, tables

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from rnnlab.core.errors import InputError
+from rnnlab.core.program import program
 from rnnlab.data.files import check_files, data_dir, first_line, unreachable_reason
 
 VERSION = "1.0.0"
@@ -34,7 +35,7 @@ class CachedDataset(NamedTuple):
     @property
     def command(self) -> str:
         """The command that prepares it."""
-        return f"python -m experiments data {self.name}"
+        return f"{program()} data {self.name}"
 
 
 def is_prepared(dataset: CachedDataset) -> bool:

@@ -17,6 +17,7 @@ import numpy as np
 from rnnlab.cells.registry import count_parameters
 from rnnlab.config.experiment import to_json, training_hash
 from rnnlab.core.errors import InputError
+from rnnlab.core.program import program
 from rnnlab.runs.arm_trainer import train_arm
 from rnnlab.runs.own_files import check_cells
 from rnnlab.runs.progress import ProgressMeter
@@ -59,7 +60,7 @@ def check_new(directory: Path) -> None:
     if (directory / "config.json").exists():
         raise InputError(
             f"--out: {directory} holds a run; choose another directory, or continue it: "
-            f"python -m experiments resume {shlex.quote(str(directory))}"
+            f"{program()} resume {shlex.quote(str(directory))}"
         )
     if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
         raise InputError(f"--out: {directory} is not empty; choose a new or an empty directory")

@@ -10,9 +10,9 @@ from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from experiments.cli import trust
-from experiments.cli.devices import check_devices
-from experiments.cli.selection import chosen_arms, tell_left_out, which, whole
+from rnnlab.cli import trust
+from rnnlab.cli.devices import check_devices
+from rnnlab.cli.selection import chosen_arms, tell_left_out, which, whole
 from rnnlab.config.experiment import MOST
 from rnnlab.core.errors import InputError, choose
 from rnnlab.core.terminal import escaped, listing, terminal_table

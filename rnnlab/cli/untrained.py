@@ -11,7 +11,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from experiments.cli.devices import check_devices
+from rnnlab.cli.devices import check_devices
 from rnnlab.config.experiment import to_json
 from rnnlab.config.overrides import override
 from rnnlab.core.errors import InputError

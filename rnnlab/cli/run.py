@@ -10,13 +10,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import experiments
-from experiments.cli import report, trust, untrained
-from experiments.cli.devices import check_devices
+from rnnlab.cli import report, studies, trust, untrained
+from rnnlab.cli.devices import check_devices
 from rnnlab.config.cell_name import absolute_name, arm_name
 from rnnlab.config.experiment import Arm, Config, from_json, parse_document
 from rnnlab.config.overrides import override, select_arms
 from rnnlab.core.errors import InputError
+from rnnlab.core.program import program
 from rnnlab.core.terminal import escaped
 
 MOST_SEEDS = 100_000
@@ -47,7 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Train every arm of an experiment, all seeds and hyperparameters at once, and write its report."""
-    study = experiments.study(options.name)
+    study = studies.study(options.name)
     if not hasattr(study, "CONFIG"):
         settings = untrained.settings(study, options)
         return untrained.start(study, settings, options.out or _new_directory(options.name))
@@ -83,11 +83,11 @@ def _new_directory(name: str) -> Path:
 
 def configuration(options: argparse.Namespace) -> Config:
     """The study's configuration with the changes of the command line, from the coarsest to the finest."""
-    study = experiments.study(options.name)
+    study = studies.study(options.name)
     config: Config = study.CONFIG
     chosen = [value for value in options.set if value.startswith(PROTOCOL)]
     for name in (value.removeprefix(PROTOCOL) for value in chosen):
-        config = experiments.planned(study, name)
+        config = studies.planned(study, name)
     if options.quick:
         config = _quick(config, study.QUICK)
     for cell in options.cell:
@@ -183,7 +183,7 @@ def recorded(directory: Path) -> Any:
     if not directory.is_dir():
         raise InputError(f"{directory}: no such directory")
     text = files.read_text(directory / "config.json")
-    study = experiments.study(str(parse_document(text)["config"].get("experiment")))
+    study = studies.study(str(parse_document(text)["config"].get("experiment")))
     return from_json(text, type(study.CONFIG if hasattr(study, "CONFIG") else study.SETTINGS))
 
 
@@ -213,7 +213,7 @@ def _train(config: Config, directory: Path | None, *, new: bool, options: argpar
     finally:
         terminal.close()
     if not complete:
-        command = f"python -m experiments resume {shlex.quote(str(directory))}"
+        command = f"{program()} resume {shlex.quote(str(directory))}"
         print(escaped(f"stopped and saved; continue with: {command}"), file=sys.stderr)
         return 128 + stop.signal
     return report.write(directory, recorded(directory))

@@ -7,9 +7,9 @@ import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from experiments.cli import decode, trust
-from experiments.cli.devices import check_devices
-from experiments.cli.selection import (
+from rnnlab.cli import decode, trust
+from rnnlab.cli.devices import check_devices
+from rnnlab.cli.selection import (
     ALL,
     LAST_KEY,
     chosen_arms,

@@ -12,8 +12,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from experiments.cli.devices import check_flags
-from experiments.cli.selection import whole
+from rnnlab.cli.devices import check_flags
+from rnnlab.cli.selection import whole
 from rnnlab.core.errors import InputError, choose
 from rnnlab.core.terminal import escaped, listing
 

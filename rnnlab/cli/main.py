@@ -1,4 +1,4 @@
-"""The command line: ``python -m experiments``. Whatever takes time to import is imported where it is needed."""
+"""The command line. Whatever takes time to import is imported where it is needed."""
 
 import argparse
 import io
@@ -9,9 +9,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-import experiments
-from experiments.cli import analyze, bench, report, run, sample, trust
+from rnnlab.cli import analyze, bench, report, run, sample, studies, trust
 from rnnlab.core.errors import InputError
+from rnnlab.core.program import program
 from rnnlab.core.terminal import entry, escaped
 
 
@@ -81,9 +81,7 @@ def _say(line: str) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(
-        prog="python -m experiments", description="rnnlab: train recurrent cells from many seeds in parallel."
-    )
+    parser = _Parser(prog=program(), description="rnnlab: train recurrent cells from many seeds in parallel.")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
 
     def command(name: str, function: Callable[[argparse.Namespace], int], help: str) -> argparse.ArgumentParser:
@@ -116,8 +114,8 @@ def _parser() -> argparse.ArgumentParser:
 
 def _list(options: argparse.Namespace) -> int:
     """The experiments, a line each."""
-    for name in experiments.names():
-        study = experiments.study(name)
+    for name in studies.names():
+        study = studies.study(name)
         line = (study.__doc__ or "").partition("\n")[0]
         config = getattr(study, "CONFIG", None)
         size = f"{len(config.arms)} arms, {len(config.seeds)} seeds, data {config.data}" if config else "trains nothing"
@@ -127,8 +125,8 @@ def _list(options: argparse.Namespace) -> int:
 
 def _cells(options: argparse.Namespace) -> int:
     """The cells: parameters of a layer of 100 units that reads 28 inputs, their formula, and the paper."""
-    from experiments.cli.cells import table
-    from experiments.cli.devices import check_devices
+    from rnnlab.cli.cells import table
+    from rnnlab.cli.devices import check_devices
 
     check_devices()
     print(table(options.cell, markdown=options.markdown))

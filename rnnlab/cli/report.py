@@ -8,8 +8,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import experiments
-from experiments.cli import untrained
+from rnnlab.cli import studies, untrained
 from rnnlab.config.experiment import Config
 from rnnlab.core.errors import InputError, choose
 from rnnlab.core.terminal import listing
@@ -68,7 +67,7 @@ def _export(options: argparse.Namespace, configs: Mapping[Path, Any]) -> int:
         runs = [compare.read(directory, _results(directory, configs[directory])) for directory in trained]
         sys.stdout.write(compare.exported(options.export, runs))
         return 0
-    findings = [experiments.study(config.experiment).measure(config) for config in configs.values()]
+    findings = [studies.study(config.experiment).measure(config) for config in configs.values()]
     shown = [tables.Table(each.header, each.rows) for each in findings]
     rows = [dict(zip(table.header, row, strict=True)) for table in shown for row in table.rows]
     sys.stdout.write(tables.export(options.export, shown, rows))
@@ -77,7 +76,7 @@ def _export(options: argparse.Namespace, configs: Mapping[Path, Any]) -> int:
 
 def _published(directory: Path, config: Config) -> dict[str, Any]:
     """The paper's values and curves, if the run has its data, and the verdicts of the run on its claims."""
-    study = experiments.study(config.experiment)
+    study = studies.study(config.experiment)
     values = getattr(study, "PUBLISHED", None) if config.data == study.CONFIG.data else None
     verdicts = _verdicts(study, config, directory)
     also = getattr(study, "ALSO_PUBLISHED", None) if values else None
@@ -97,7 +96,7 @@ def _verdicts(study: ModuleType, config: Config, directory: Path) -> Sequence[An
 
     summary = read_summary(directory)
     measured = groups(read_metrics(directory / "metrics.parquet"))
-    planned = experiments.planned(study, config.protocol) if config.protocol else study.CONFIG
+    planned = studies.planned(study, config.protocol) if config.protocol else study.CONFIG
     return claims.judge(study.claims(config), measured, config, planned, summary, _timings(directory))
 
 
@@ -127,7 +126,7 @@ def write(directory: Path, config: Any) -> int:
     from rnnlab.report.write import write_report
 
     if not isinstance(config, Config):
-        return untrained.write(experiments.study(config.experiment), config, directory)
+        return untrained.write(studies.study(config.experiment), config, directory)
     report = write_report(directory, **_published(directory, config))
     print(report.text, end="")
     print(listing([f"report: {directory / 'report.html'}", *(f"figure: {figure}" for figure in report.figures)]))
@@ -136,6 +135,6 @@ def write(directory: Path, config: Any) -> int:
 
 def curves(config: Config) -> Sequence[Any]:
     """The paper's curves for the arms of this run; none with other data. Raises InputError for an unreadable file."""
-    study = experiments.study(config.experiment)
+    study = studies.study(config.experiment)
     published = study.published_curves(config) if hasattr(study, "published_curves") else ()
     return published if config.data == study.CONFIG.data else ()

@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Any
 
-from experiments.cli import trust
-from experiments.cli.devices import check_devices
-from experiments.cli.selection import ALL, chosen_arms, of_each_arm, tell_left_out, which, whole
+from rnnlab.cli import trust
+from rnnlab.cli.devices import check_devices
+from rnnlab.cli.selection import ALL, chosen_arms, of_each_arm, tell_left_out, which, whole
 from rnnlab.core.terminal import entry
 
 if TYPE_CHECKING:  # importing JAX is slow
