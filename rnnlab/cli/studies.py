@@ -7,7 +7,6 @@ from functools import cache
 from pathlib import Path
 from types import ModuleType
 
-import rnnlab
 from rnnlab.config.experiment import Config
 from rnnlab.core.errors import choose, unknown
 
@@ -38,5 +37,5 @@ def planned(study: ModuleType, protocol: str) -> Config:
 
 @cache
 def _package() -> ModuleType:
-    checkout = Path(rnnlab.__file__).resolve().parents[1] / "experiments" / "__init__.py"
+    checkout = Path(__file__).resolve().parents[2] / "experiments" / "__init__.py"
     return importlib.import_module("experiments" if checkout.exists() else "rnnlab.studies")
