@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -86,7 +87,10 @@ def test_a_terminal_gets_the_sampled_text_escaped_and_a_pipe_as_it_is(monkeypatc
 def test_a_signal_ends_a_command_with_one_line(tmp_path, command, number):
     os.mkfifo(tmp_path / "config.json")
     program = [sys.executable, "-m", "experiments", command, str(tmp_path)]
-    process = subprocess.Popen(program, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    heard = partial(signal.signal, signal.SIGINT, signal.default_int_handler)  # background jobs of a shell ignore it
+    process = subprocess.Popen(
+        program, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=heard
+    )
     with (tmp_path / "config.json").open("w"):  # open once the command reads
         process.send_signal(number)
         assert process.communicate(timeout=30) == ("", "stopped; what was saved before stays valid\n")
