@@ -214,3 +214,24 @@ def test_the_switch_takes_the_plain_scan():
 def test_generated_steps_have_the_plain_scans_values_and_derivatives(float64, first):
     for seed in range(first, first + 10):
         check(drawn_case(seed))
+
+
+def readout(params, h, x):
+    h = jnp.tanh(x + h @ params[0])
+    return h, jax.nn.logsumexp(h @ params[1], -1)
+
+
+def attention(params, h, x):
+    h = jnp.tanh(x + jax.nn.softmax((h @ params[0]) @ params[1].T) @ params[1])
+    return h, h
+
+
+@pytest.mark.parametrize(("step", "weight"), [(readout, (16, 500)), (attention, (25, 16))])
+def test_a_gradient_takes_at_most_half_as_much_memory_again_as_the_plain_scans(step, weight):
+    params, h, xs = (jnp.ones((16, 16)), jnp.ones(weight)), jnp.ones((8, 16)), jnp.ones((20, 8, 16))
+
+    def bytes_of(over_time):
+        gradient = jax.jit(jax.grad(partial(loss, over_time, step), (0, 1, 2)))
+        return gradient.lower(params, h, xs).compile().memory_analysis().temp_size_in_bytes
+
+    assert bytes_of(scan) <= 1.5 * bytes_of(plain_scan)

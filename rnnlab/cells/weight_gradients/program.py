@@ -122,6 +122,8 @@ _MOVABLE = frozenset(
         "xor",
     ]
 )
+# A product that widens a vector of the carry more, such as a readout over a vocabulary, would store more than it saves.
+MOST_WIDENED = 16
 _MOVABLE_WITH_INNER = frozenset({"cond", "custom_linear_solve", "jit", "pjit", "scan", "while"})
 
 
@@ -184,7 +186,7 @@ def read_program(closed: ClosedJaxpr, params: int, carries: int) -> Program:
     ends = variables(jaxpr.outvars)
     needed = [*(v for equation in inside for v in variables(equation.invars)), *ends]
     given = list(dict.fromkeys(v for v in needed if v in known))
-    deferred = _deferred(inside, known)
+    deferred = _deferred(inside, known, of_x)
     other_uses = set(ends)
     for equation in inside:
         waits = deferred.get(result_of(equation))
@@ -202,7 +204,7 @@ def _is_movable(equation: Equation, *, inner: bool) -> bool:
     return name in _MOVABLE
 
 
-def _deferred(equations: Sequence[Equation], known: set[Variable]) -> dict[Variable, int]:
+def _deferred(equations: Sequence[Equation], known: set[Variable], of_x: set[Variable]) -> dict[Variable, int]:
     """Products with a weight, rows of a table, products with a vector; and what is added to these, whose gradient is
     the same array."""
     waiting: dict[Variable, int] = {}
@@ -216,7 +218,8 @@ def _deferred(equations: Sequence[Equation], known: set[Variable]) -> dict[Varia
             (place,) = places
             other = equation.invars[1 - place]
             wanted = {
-                "dot_general": not (_has_many_rows(other) and _size([result]) > 4 * _size([equation.invars[place]])),
+                "dot_general": not (_has_many_rows(other) and _size([result]) > 4 * _size([equation.invars[place]]))
+                and (is_in(other, of_x) or _size([result]) <= MOST_WIDENED * _size([other])),
                 "gather": place == 0,
                 "mul": 1 < _size(equation.invars[place:][:1]) < _size([result]),
                 "add": name == "add" and is_in(other, sums),
