@@ -405,7 +405,7 @@ def test_combined_cells_from_the_command_line_to_a_saved_run(file, tmp_path, cap
     ]  # fmt: skip
     recorded = json.loads((directory / "env.json").read_text())["dataset"]["cells"]
     assert list(recorded) == [cells[1]]
-    assert main(["resume", str(directory)]) == 0
+    assert main(["resume", str(directory), "--trust"]) == 0
     assert main(["report", str(directory)]) == 0
     saved = load_run(directory)
     inputs = random_inputs(generator("saved"), 2, 8, 8)
@@ -416,5 +416,5 @@ def test_combined_cells_from_the_command_line_to_a_saved_run(file, tmp_path, cap
         assert np.isfinite(logits).all()
     file.write_text(OWN + "# edited\n")
     refused(lambda: load_run(directory).model("bidirectional-mine", gain=1), "changed since the run started")
-    assert main(["resume", str(directory)]) == 2
+    assert main(["resume", str(directory), "--trust"]) == 2
     assert "a cell's file" in capsys.readouterr().err

@@ -303,7 +303,7 @@ def test_a_real_kill_and_a_polite_one(tmp_path, monkeypatch):
     wait_for_a_save(process, directory)
     process.terminate()
     out, err = process.communicate(timeout=60)
-    assert process.returncode == 130, err
+    assert process.returncode == 128 + signal.SIGTERM, err
     assert "Traceback" not in err
     assert f"python -m experiments resume '{directory}'" in err  # as a shell takes it
     assert out == ""
