@@ -111,6 +111,7 @@ REFUSED = [
     (lambda: cerebral(stack([bidirectional(INNER)])), ("whole sequence",)),
     (lambda: cerebral(INNER, paths="identicall"), ("paths", "'identical'")),
     (lambda: cerebral(INNER, paths="noise", noise_std=-1.0), ("noise_std",)),
+    (lambda: cerebral(INNER, noise_std=0.1), ("noise_std", "paths=independent", "paths=noise")),
     (lambda: make_cell("cerebral(biological_lstm)", 3, delt=0.5), ("did you mean 'delta'",)),
     (lambda: layers(connections="dence"), ("connections", "did you mean 'dense'")),
     (lambda: layers(dropout=1.0), ("dropout", "below 1")),

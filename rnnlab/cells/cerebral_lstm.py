@@ -7,8 +7,8 @@ import jax.numpy as jnp
 
 from rnnlab.cells.initializers import get_initializer
 from rnnlab.cells.ops import activation as make_activation
-from rnnlab.cells.ops import dot, gate_activation, keeps_f, leaves_named, zeros
-from rnnlab.core.errors import InputError, check_number, choose
+from rnnlab.cells.ops import check_paths, dot, gate_activation, keeps_f, leaves_named, zeros
+from rnnlab.core.errors import InputError, choose
 from rnnlab.core.types import Array, Cell, Key
 
 
@@ -79,8 +79,7 @@ def cerebral_lstm(
     Departures: the package perturbs paths that happen to be drawn alike; here only ``paths="noise"`` does.
     """
     act, squash = make_activation(activation), gate_activation(gate)
-    choose("paths", paths, ("independent", "identical", "noise", "tied"))
-    check_number("noise_std", noise_std)
+    check_paths(paths, noise_std)
     printed = choose("variant", variant, ("code", "printed")) == "printed"
     if (w_init == "author") != (u_init == "author"):
         raise InputError(

@@ -7,7 +7,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from rnnlab.core.errors import InputError, choose
+from rnnlab.core.errors import InputError, check_number, choose, is_static
 from rnnlab.core.types import Array, Cell, Key, Params, Step
 
 ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
@@ -115,3 +115,11 @@ def takes_options_of(inner: Callable[..., Any], *, but: tuple[str, ...] = ()) ->
         return factory
 
     return decorate
+
+
+def check_paths(paths: str, noise_std: float) -> None:
+    """Raise InputError unless ``paths`` is a way to draw two paths and ``noise_std`` is a number that has an effect."""
+    choose("paths", paths, ("independent", "identical", "noise", "tied"))
+    check_number("noise_std", noise_std)
+    if paths != "noise" and not (is_static(noise_std) and noise_std == 0):
+        raise InputError(f"noise_std: has no effect with paths={paths}; accepted: paths=noise")

@@ -5,9 +5,9 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from rnnlab.cells.ops import no_decay_of, step_of
+from rnnlab.cells.ops import check_paths, no_decay_of, step_of
 from rnnlab.cells.wrappers.combinator import Parts, cell_of
-from rnnlab.core.errors import InputError, check_number, choose
+from rnnlab.core.errors import InputError
 from rnnlab.core.types import Array, Carry, Cell, Key, Params
 
 
@@ -42,8 +42,7 @@ def cerebral(parts: Parts, *, paths: str = "independent", noise_std: float = 0.0
     Departures: the mean for cells without c; initial values are the cell's own, not the package's.
     """
     part = cell_of("cerebral", parts)
-    choose("paths", paths, ("independent", "identical", "noise", "tied"))
-    check_number("noise_std", noise_std)
+    check_paths(paths, noise_std)
     cell = part(0)
     scale = 2 if _has_c(cell) else 1  # of the paths' mean
 
