@@ -73,19 +73,19 @@ class _UserCode(NamedTuple):
                 return call(*inputs, **options)
         except InputError:
             raise
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise self.error(f"{function} fails{self._line(error)}: {self._reason(error)}") from error
 
     def error(self, message: str) -> InputError:
         return InputError(f"cell: {self.name}: {message}")
 
-    def _line(self, error: Exception) -> str:
+    def _line(self, error: BaseException) -> str:
         """Where in the user's files the error arose."""
         files = {str(file): file.name for file in self.file.hashes}
         lines = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename in files]
         return f" at {files[lines[-1].filename]}, line {lines[-1].lineno}" if lines else ""
 
-    def _reason(self, error: Exception) -> str:
+    def _reason(self, error: BaseException) -> str:
         if not isinstance(error, _READ_IN_PYTHON):
             return one_line(error)
         swept = f"; {', '.join(self.swept)} has several values, which makes it an array" if self.swept else ""
@@ -150,16 +150,37 @@ def _checked(cell: Cell, code: _UserCode) -> Cell:
     def gates(params: Params, carry: Carry, x: Array) -> Any:
         assert cell.gates is not None
         values = code.run("gates", cell.gates, join(params), join(carry), x)
+        if cell.layers is None and not hasattr(values, "_asdict"):
+            raise code.error(f"gates returns {_leaves(values)}; accepted: a NamedTuple of float32 arrays")
         return _arrays(code, "gates: gate", values, PARAMS[:1])
 
     def paths(params: Params) -> list[Array]:
         assert cell.paths is not None
         vectors = code.run("paths", cell.paths, join(params))
+        sizes = {path.shape if _is_array(path) and path.ndim == 1 else None for path in vectors or [None]}
+        if len(sizes) > 1 or None in sizes:
+            raise code.error(f"paths returns {_leaves(vectors)}; accepted: a list with a vector for each path, of one size")
         return [jnp.concatenate([path.real, path.imag]) if is_complex(path) else path for path in vectors]
+
+    def last_output(hs: Array, lengths: Array | None) -> Array:
+        assert cell.last_output is not None
+        output = code.run("last_output", cell.last_output, hs, lengths)
+        if getattr(output, "shape", None) != hs.shape[1:] or not _is_one_of(output.dtype, PARAMS[:1]):
+            raise code.error(f"last_output returns {_shown(output)}; accepted: float32[{_sizes(hs.shape[1:])}]")
+        return output
+
+    def retention(gates: Any) -> Any:
+        assert cell.retention is not None
+        factors = code.run("retention", cell.retention, gates)
+        if not isinstance(factors, dict):
+            raise code.error(f"retention returns {_shown(factors)}; accepted: a dictionary of float32 arrays by gate")
+        return _arrays(code, "retention: gate", factors, PARAMS[:1])
 
     def no_decay(params: Params) -> Any:
         assert cell.no_decay is not None
         spared = code.run("no_decay", cell.no_decay, join(params))
+        if wrong := [leaf for leaf in jax.tree.leaves(spared) if not isinstance(leaf, (bool, np.bool))]:
+            raise code.error(f"no_decay returns {_shown(wrong[0])} for a parameter; accepted: a bool for each parameter")
         try:
             return jax.tree.broadcast(spared, params)
         except ValueError as error:
@@ -173,7 +194,9 @@ def _checked(cell: Cell, code: _UserCode) -> Cell:
         scan=cell.scan and scan,
         gates=cell.gates and gates,
         layers=cell.layers and tuple(_checked(layer, code) for layer in cell.layers),
+        last_output=cell.last_output and last_output,
         paths=cell.paths and paths,
+        retention=cell.retention and retention,
         no_decay=cell.no_decay and no_decay,
     )
 
