@@ -181,6 +181,7 @@ FLOAT64 = (
 )
 
 
+@pytest.mark.slow
 def test_float64_is_refused_without_blaming_the_cell(here):
     (here / "own.py").write_text(BASE + "mine = base\n")
     environment = {name: value for name, value in os.environ.items() if name != "XLA_FLAGS"}
