@@ -14,9 +14,13 @@ import pytest
 
 from experiments.cli.main import main
 from rnnlab.cells import make_cell
+from rnnlab.cells.complex_pairs import ComplexPair
+from rnnlab.cells.lstm import LSTMCarry
 from rnnlab.cells.ops import vectors
 from rnnlab.cells.registry import count_parameters
+from rnnlab.cells.wrappers.recurrent_dropout import drop_recurrent
 from rnnlab.config.experiment import Arm, Config
+from rnnlab.core.types import Cell
 from rnnlab.report.write import read_summary
 from rnnlab.runs import progress
 from rnnlab.runs.validate import validate
@@ -146,6 +150,15 @@ def test_the_distance_of_complex_paths_is_that_of_the_numbers_behind_them(folder
     (path,) = cell.paths(cell.init(jax.random.key(0), 2))
     b = make_cell("own.py:parts", H).init(jax.random.key(0), 2)["b"]
     np.testing.assert_array_equal(path, jnp.concatenate(b))
+
+
+def test_recurrent_dropout_drops_both_parts_of_a_complex_state():
+    h = jnp.ones((4, 8))
+    carry = LSTMCarry(c=h, h=ComplexPair(h, 2 * h))
+    seer = Cell(lambda key, inputs: {}, lambda params, batch: carry, lambda params, carry, x: (carry, x), 8)
+    seen, _ = drop_recurrent(seer, jax.random.key(0), 0.5, carry).step({}, carry, h)
+    assert set(np.unique(seen.h.real)) == {0.0, 2.0}
+    np.testing.assert_array_equal(seen.h.imag, 2 * seen.h.real)
 
 
 COMMAND = ["run", "quickstart", "--quick", "--data", "text:poem.txt", *(f"--cell=own.py:{arm}" for arm in ARMS)]

@@ -65,7 +65,9 @@ def state_leaves(carry: Carry) -> dict[str, Array]:
     """
     leaves = {}
     for path, leaf in jax.tree_util.tree_leaves_with_path(carry):
-        names = [str(key.idx + 1 if hasattr(key, "idx") else getattr(key, "name", getattr(key, "key", ""))) for key in path]
+        names = [
+            str(key.idx + 1 if hasattr(key, "idx") else getattr(key, "name", getattr(key, "key", ""))) for key in path
+        ]
         if jnp.issubdtype(leaf.dtype, jnp.floating) and not COUNTERS.intersection(names[-1:]):
             leaves[".".join(names) or "state"] = leaf
     if not leaves:
