@@ -129,7 +129,7 @@ def measure_paths(one: Subject) -> Measurement:
     scalars: dict[str, float] = {}
     lines = {}
     for layer, distance in path_distances(*one.args).items():
-        prefix = "" if hasattr(one.params, "_fields") else f"{layer}."
+        prefix = "" if one.cell.layers is None else f"{layer}."
         scalars |= {f"{prefix}parameters": distance.parameters, f"{prefix}relative": distance.relative}
         if distance.state is not None:
             scalars[f"{prefix}rms state"] = float(np.sqrt(np.nanmean(distance.state**2)))

@@ -13,7 +13,7 @@ class PathDistance(NamedTuple):
 
     parameters: float  # Euclidean norm of the difference of the parameters
     relative: float  # divided by the root mean square of the two norms: 0 equal, about 1.41 unrelated
-    state: np.ndarray | None  # [T], RMS difference of c over valid examples and units; None without c
+    state: np.ndarray | None  # [T], RMS difference of c over valid examples and units; None without one per path
 
 
 def path_distances(cell: Cell, params: Params, xs: Array, lengths: Array | None = None) -> dict[str, PathDistance]:
@@ -34,10 +34,10 @@ def path_distances(cell: Cell, params: Params, xs: Array, lengths: Array | None 
         upper, lower = (np.asarray(path, np.float64) for path in paths)
         distance = float(np.linalg.norm(upper - lower))
         typical = float(np.sqrt((upper @ upper + lower @ lower) / 2))
-        carry = run.after[n - 1] if stacked else run.after
+        c = getattr(run.after[n - 1] if stacked else run.after, "c", None)
         state = None
-        if "c" in carry._fields:
-            both = to_numpy(carry.c)  # [T, B, 2, ...]
+        if c is not None and c.ndim > 3 and c.shape[2] == 2:  # [T, B, 2, ...]
+            both = to_numpy(c)
             squares = ((both[:, :, 0] - both[:, :, 1]) ** 2).reshape(*valid.shape, -1).mean(-1)
             rows = zip(squares, valid, strict=True)
             state = np.array([np.sqrt(row[ok].mean()) if ok.any() else np.nan for row, ok in rows])

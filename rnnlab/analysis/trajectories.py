@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from rnnlab.cells.ops import step_of
+from rnnlab.core.errors import InputError
 from rnnlab.core.types import Array, Carry, Cell, Params
 
 COUNTERS = {"t"}  # carry fields that index noise keys; not part of the state
@@ -58,12 +59,19 @@ def valid_steps(xs: Array, lengths: Array | None) -> Array:
 
 
 def state_leaves(carry: Carry) -> dict[str, Array]:
-    """The state in a carry by name: floating leaves except counters; in a stack as ``1.c``, layers from 1."""
+    """The state in a carry by name: floating leaves except counters; in a stack as ``1.c``, layers from 1.
+
+    Raises InputError for a carry without state.
+    """
     leaves = {}
     for path, leaf in jax.tree_util.tree_leaves_with_path(carry):
-        names = [str(key.idx + 1) if hasattr(key, "idx") else str(getattr(key, "name", key)) for key in path]
+        names = [
+            str(key.idx + 1 if hasattr(key, "idx") else getattr(key, "name", getattr(key, "key", ""))) for key in path
+        ]
         if jnp.issubdtype(leaf.dtype, jnp.floating) and not COUNTERS.intersection(names[-1:]):
             leaves[".".join(names) or "state"] = leaf
+    if not leaves:
+        raise InputError("cell: its carry has no floating leaf; accepted: cells with a state")
     return leaves
 
 

@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from rnnlab.cells.array_text import is_array, leaves_text, place, shown, sizes_text
 from rnnlab.cells.complex_pairs import is_complex, join, split
 from rnnlab.cells.user_file import UserFile, load_factory, one_line
 from rnnlab.core.errors import InputError
@@ -73,19 +74,19 @@ class _UserCode(NamedTuple):
                 return call(*inputs, **options)
         except InputError:
             raise
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise self.error(f"{function} fails{self._line(error)}: {self._reason(error)}") from error
 
     def error(self, message: str) -> InputError:
         return InputError(f"cell: {self.name}: {message}")
 
-    def _line(self, error: Exception) -> str:
+    def _line(self, error: BaseException) -> str:
         """Where in the user's files the error arose."""
         files = {str(file): file.name for file in self.file.hashes}
         lines = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename in files]
         return f" at {files[lines[-1].filename]}, line {lines[-1].lineno}" if lines else ""
 
-    def _reason(self, error: Exception) -> str:
+    def _reason(self, error: BaseException) -> str:
         if not isinstance(error, _READ_IN_PYTHON):
             return one_line(error)
         swept = f"; {', '.join(self.swept)} has several values, which makes it an array" if self.swept else ""
@@ -111,7 +112,7 @@ def _checked(cell: Cell, code: _UserCode) -> Cell:
         for path, leaf in jax.tree_util.tree_leaves_with_path(carry):
             if leaf.shape[: len(batch)] != tuple(batch):
                 shape = ", ".join([*map(str, batch), "..."])
-                raise code.error(f"{what}{_at(path)} is {_shown(leaf)}; accepted: the batch axes first, [{shape}]")
+                raise code.error(f"{what}{place(path)} is {shown(leaf)}; accepted: the batch axes first, [{shape}]")
         return split(carry)
 
     def step(params: Params, carry: Carry, x: Array) -> tuple[Carry, Array]:
@@ -129,37 +130,62 @@ def _checked(cell: Cell, code: _UserCode) -> Cell:
 
     def _step_result(function: str, before: Carry, result: Any, batch: tuple[int, ...]) -> tuple[Carry, Array]:
         if not isinstance(result, tuple) or len(result) != 2:
-            shown = f"a tuple of {len(result)}" if isinstance(result, tuple) else _shown(result)
-            raise code.error(f"{function} returns {shown}; accepted: a pair (carry, output)")
+            what = f"a tuple of {len(result)}" if isinstance(result, tuple) else shown(result)
+            raise code.error(f"{function} returns {what}; accepted: a pair (carry, output)")
         after, h = result
         structures: list[Any] = [jax.tree.structure(tree) for tree in (before, after)]
         if structures[0] != structures[1]:
-            raise code.error(f"{function} returns the carry {_leaves(after)}; accepted: {_leaves(before)}, as given")
+            raise code.error(
+                f"{function} returns the carry {leaves_text(after)}; accepted: {leaves_text(before)}, as given"
+            )
         after = _arrays(code, f"{function}: carry", after, None)
         for (path, old), new in zip(jax.tree_util.tree_leaves_with_path(before), jax.tree.leaves(after), strict=True):
             if (old.shape, old.dtype) != (new.shape, new.dtype):
                 raise code.error(
-                    f"{function}: carry{_at(path)} becomes {_shown(new)}; accepted: {_shown(old)}, as given"
+                    f"{function}: carry{place(path)} becomes {shown(new)}; accepted: {shown(old)}, as given"
                 )
         wanted = (*batch, cell.hidden_size)
         if getattr(h, "shape", None) != wanted or not _is_one_of(h.dtype, PARAMS[:1]):
-            raise code.error(f"{function}: the output is {_shown(h)}; accepted: float32[{_sizes(wanted)}], the batch "
-                             f"axes and the cell's hidden_size, {cell.hidden_size}")  # fmt: skip
+            raise code.error(f"{function}: the output is {shown(h)}; accepted: float32[{sizes_text(wanted)}], the "
+                             f"batch axes and the cell's hidden_size, {cell.hidden_size}")  # fmt: skip
         return split(after), h
 
     def gates(params: Params, carry: Carry, x: Array) -> Any:
         assert cell.gates is not None
         values = code.run("gates", cell.gates, join(params), join(carry), x)
+        if cell.layers is None and not hasattr(values, "_asdict"):
+            raise code.error(f"gates returns {leaves_text(values)}; accepted: a NamedTuple of float32 arrays")
         return _arrays(code, "gates: gate", values, PARAMS[:1])
 
     def paths(params: Params) -> list[Array]:
         assert cell.paths is not None
         vectors = code.run("paths", cell.paths, join(params))
+        sizes = {path.shape if is_array(path) and path.ndim == 1 else None for path in vectors or [None]}
+        if len(sizes) > 1 or None in sizes:
+            raise code.error(
+                f"paths returns {leaves_text(vectors)}; accepted: a list with a vector for each path, of one size"
+            )
         return [jnp.concatenate([path.real, path.imag]) if is_complex(path) else path for path in vectors]
+
+    def last_output(hs: Array, lengths: Array | None) -> Array:
+        assert cell.last_output is not None
+        output = code.run("last_output", cell.last_output, hs, lengths)
+        if getattr(output, "shape", None) != hs.shape[1:] or not _is_one_of(output.dtype, PARAMS[:1]):
+            raise code.error(f"last_output returns {shown(output)}; accepted: float32[{sizes_text(hs.shape[1:])}]")
+        return output
+
+    def retention(gates: Any) -> Any:
+        assert cell.retention is not None
+        factors = code.run("retention", cell.retention, gates)
+        if not isinstance(factors, dict):
+            raise code.error(f"retention returns {shown(factors)}; accepted: a dictionary of float32 arrays by gate")
+        return _arrays(code, "retention: gate", factors, PARAMS[:1])
 
     def no_decay(params: Params) -> Any:
         assert cell.no_decay is not None
         spared = code.run("no_decay", cell.no_decay, join(params))
+        if wrong := [leaf for leaf in jax.tree.leaves(spared) if not isinstance(leaf, (bool, np.bool))]:
+            raise code.error(f"no_decay returns {shown(wrong[0])} for a parameter; accepted: a bool for each parameter")
         try:
             return jax.tree.broadcast(spared, params)
         except ValueError as error:
@@ -173,7 +199,9 @@ def _checked(cell: Cell, code: _UserCode) -> Cell:
         scan=cell.scan and scan,
         gates=cell.gates and gates,
         layers=cell.layers and tuple(_checked(layer, code) for layer in cell.layers),
+        last_output=cell.last_output and last_output,
         paths=cell.paths and paths,
+        retention=cell.retention and retention,
         no_decay=cell.no_decay and no_decay,
     )
 
@@ -208,41 +236,14 @@ def _arrays(code: _UserCode, what: str, tree: Any, dtypes: tuple[Any, ...] | Non
         if isinstance(leaf, (np.ndarray, np.generic)) and leaf.dtype.kind in "biufc":
             leaf = jnp.asarray(leaf)  # float32 of NumPy's float64
         if not isinstance(leaf, jax.Array) or not (dtypes is None or _is_one_of(leaf.dtype, dtypes)):
-            raise code.error(f"{what}{_at(path)} is {_shown(leaf)}; accepted: an array{accepted}")
+            raise code.error(f"{what}{place(path)} is {shown(leaf)}; accepted: an array{accepted}")
         if leaf.size == 0:
-            raise code.error(f"{what}{_at(path)} is {_shown(leaf)}, of size zero; accepted: sizes from 1")
+            raise code.error(f"{what}{place(path)} is {shown(leaf)}, of size zero; accepted: sizes from 1")
         return leaf
 
     return jax.tree_util.tree_map_with_path(array, tree)
 
 
-def _leaves(tree: Any) -> str:
-    """The type of a tree, and its leaves with their shapes."""
-    leaves = [f"{_at(path)} {_shown(leaf)}".strip() for path, leaf in jax.tree_util.tree_leaves_with_path(tree)]
-    return f"{type(tree).__name__} of {', '.join(leaves) or 'no leaves'}" if not _is_array(tree) else _shown(tree)
-
-
-def _is_array(leaf: Any) -> bool:
-    return hasattr(leaf, "shape") and hasattr(leaf, "dtype")
-
-
 def _is_one_of(dtype: Any, dtypes: tuple[Any, ...]) -> bool:
     """Whether ``dtype`` is one of ``dtypes``, or twice as wide, as arrays are under x64."""
     return any(dtype in (np.dtype(each), _DOUBLE.get(np.dtype(each))) for each in dtypes)
-
-
-def _at(path: Any) -> str:
-    """The place of a leaf in its tree, after a space and in quotes; nothing if the tree is the leaf."""
-    return f" {jax.tree_util.keystr(path, simple=True, separator='.')!r}" if path else ""
-
-
-def _shown(leaf: Any) -> str:
-    """``float32[32,5]`` for an array; a short text for anything else."""
-    if _is_array(leaf):
-        return f"{leaf.dtype}[{_sizes(leaf.shape)}]"
-    text = repr(leaf)
-    return f"{text if len(text) <= 40 else text[:37] + '...'} ({type(leaf).__name__})"
-
-
-def _sizes(shape: tuple[int, ...]) -> str:
-    return ",".join(map(str, shape))

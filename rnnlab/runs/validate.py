@@ -23,7 +23,7 @@ from rnnlab.runs.own_files import NONE, Moved, relocated
 from rnnlab.train.arm_spec import DROPOUT, ArmSpec, DataShape, build_cell, build_model, build_optimizer
 from rnnlab.train.batches import batch_indices
 from rnnlab.train.probes import check_probes
-from rnnlab.train.single_run import evaluate, init_state, train_steps
+from rnnlab.train.single_run import evaluate, init_state, probe, train_steps
 from rnnlab.train.state import Run, TrainState
 from rnnlab.train.sweep import run_grid
 from rnnlab.train.tasks import TASKS, MetricSums
@@ -208,6 +208,7 @@ def _trace(spec: ArmSpec, runs: Run, dataset: Dataset, *, whole: bool) -> None:
         indices = batch_indices(spec, run.seed, 1, training.targets.shape[0])
         state = train_steps(spec, run, state, indices, training, 0, 1)
         _trace_declared(spec, run, state.params, training)
+        probe(spec, run, state.params, validation)
         return evaluate(spec, run, state.params, validation)
 
     jax.eval_shape(life, run, dataset.train, dataset.validation)
@@ -223,4 +224,6 @@ def _trace_declared(spec: ArmSpec, run: Run, params: Params, split: Split) -> No
         cell.paths(params.cell)
     if cell.gates is not None:
         x = model.embed(params, split.inputs[: spec.batch_size])[0]
-        cell.gates(params.cell, cell.initial_carry(params.cell, (spec.batch_size,)), x)
+        gates = cell.gates(params.cell, cell.initial_carry(params.cell, (spec.batch_size,)), x)
+        if cell.retention is not None:
+            cell.retention(gates)

@@ -15,7 +15,7 @@ def paths(model: Model, task: Task, params: Params, batch: Split) -> dict[str, A
     """The distance between the two paths of a cell that declares ``paths``; {} for other cells and for one path.
 
     ``param_distance``: Euclidean norm of the difference of their parameters. ``state_distance``: root mean square over
-    batch, time and units of the difference of their cell states c, if the cell has them. ``gradient_cosine``: between
+    batch, time and units of the difference of their cell states c, if each path has one. ``gradient_cosine``: between
     the gradients of the batch's mean loss with respect to the parameters of each path.
     """
     if model.paths is None or len(by_path := model.paths(params.cell)) != 2:
@@ -33,9 +33,9 @@ def paths(model: Model, task: Task, params: Params, batch: Split) -> dict[str, A
         "param_distance": jnp.linalg.norm(upper - lower),
         "gradient_cosine": jnp.dot(upper_gradient, lower_gradient) / norms,
     }
-    carry = model.carry_history(params, batch.inputs)
-    if "c" in carry._fields:  # [T, B, 2, ...]
-        measured["state_distance"] = jnp.sqrt(jnp.mean((carry.c[:, :, 0] - carry.c[:, :, 1]) ** 2))
+    c = getattr(model.carry_history(params, batch.inputs), "c", None)
+    if c is not None and c.ndim > 3 and c.shape[2] == 2:  # [T, B, 2, ...]
+        measured["state_distance"] = jnp.sqrt(jnp.mean((c[:, :, 0] - c[:, :, 1]) ** 2))
     return measured
 
 

@@ -29,11 +29,15 @@ def drop_recurrent(cell: Cell, key: Key, rate: Array | float, carry: Carry) -> C
     layers, tree = jax.tree.flatten(carry, is_leaf=_has_memory)
     if not all(_has_memory(layer) for layer in layers):
         raise InputError("recurrent_dropout: the cell's carry has no h and c; accepted: cells of the LSTM family")
-    drawn = [dropout_mask(jax.random.fold_in(key, index), layer.h.shape, rate) for index, layer in enumerate(layers)]
+    shapes = [jax.tree.leaves(layer.h)[0].shape for layer in layers]  # a complex h is a pair
+    drawn = [dropout_mask(jax.random.fold_in(key, index), shape, rate) for index, shape in enumerate(shapes)]
     masks = jax.tree.unflatten(tree, drawn)
 
+    def masked(part: Any, mask: Array) -> Any:
+        return part._replace(h=jax.tree.map(lambda h: h * mask, part.h))
+
     def step(params: Params, carry: Carry, x: Array) -> tuple[Carry, Array]:
-        seen = jax.tree.map(lambda part, mask: part._replace(h=part.h * mask), carry, masks, is_leaf=_has_memory)
+        seen = jax.tree.map(masked, carry, masks, is_leaf=_has_memory)
         return cell_step(params, seen, x)
 
     return cell._replace(step=step, scan=None, gates=None)
