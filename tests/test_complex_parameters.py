@@ -12,13 +12,13 @@ import optax
 import pyarrow.parquet as pq
 import pytest
 
-from experiments.cli.main import main
 from rnnlab.cells import make_cell
 from rnnlab.cells.complex_pairs import ComplexPair
 from rnnlab.cells.lstm import LSTMCarry
 from rnnlab.cells.ops import vectors
 from rnnlab.cells.registry import count_parameters
 from rnnlab.cells.wrappers.recurrent_dropout import drop_recurrent
+from rnnlab.cli.main import main
 from rnnlab.config.experiment import Arm, Config
 from rnnlab.core.types import Cell
 from rnnlab.report.write import read_summary
@@ -172,7 +172,7 @@ SMALL = [
 def finished(folder):
     """A run of the cells, by the command."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("experiments.cli.devices.check_flags", lambda: None)  # they are tried in another process
+        patch.setattr("rnnlab.cli.devices.check_flags", lambda: None)  # they are tried in another process
         assert main([*COMMAND, "--arms", ",".join(ARMS), "--out", "finished", *SMALL]) == 0
         yield folder / "finished"
 

@@ -10,11 +10,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from experiments.cli.main import main
 from rnnlab.analysis.path_distance import path_distances
 from rnnlab.analysis.trajectories import state_leaves
 from rnnlab.cells import make_cell
 from rnnlab.cells.complex_pairs import ComplexPair
+from rnnlab.cli.main import main
 from rnnlab.config.experiment import Arm, Config
 from rnnlab.core.errors import InputError
 from rnnlab.data.registry import load_dataset
@@ -72,7 +72,7 @@ def here(tmp_path, monkeypatch):
     """An empty folder, the current one."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "dont_write_bytecode", True)
-    monkeypatch.setattr("experiments.cli.devices.check_flags", lambda: None)  # they are tried in another process
+    monkeypatch.setattr("rnnlab.cli.devices.check_flags", lambda: None)  # they are tried in another process
     return tmp_path
 
 

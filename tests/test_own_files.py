@@ -7,9 +7,9 @@ import jax
 import numpy as np
 import pytest
 
-from experiments.cli.main import main
 from rnnlab.cells import make_cell, user_file
 from rnnlab.cells.user_file import imported_hashes
+from rnnlab.cli.main import main
 from rnnlab.runs.saved_run import load_run
 
 CELL = """
@@ -53,7 +53,7 @@ def made(folder, monkeypatch):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(text)
     monkeypatch.setattr(sys, "dont_write_bytecode", True)
-    monkeypatch.setattr("experiments.cli.devices.check_flags", lambda: None)  # they are tried in another process
+    monkeypatch.setattr("rnnlab.cli.devices.check_flags", lambda: None)  # they are tried in another process
     monkeypatch.chdir(folder / "elsewhere")
     code = main(RUN)
     monkeypatch.chdir(folder)
