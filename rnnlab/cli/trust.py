@@ -19,7 +19,7 @@ if TYPE_CHECKING:  # importing JAX is slow
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options ``--cell-file`` and ``--trust``."""
-    text = "a cell's file, or the text, that was moved since the run started; its contents must be the same"
+    text = "a cell's file, or that of the data, that was moved since the run started; its contents must be the same"
     parser.add_argument("--cell-file", metavar="OLD=NEW", action="append", default=[], help=text)
     parser.add_argument(
         "--trust", action="store_true",

@@ -13,7 +13,7 @@ from rnnlab.core.errors import InputError, choose, unknown
 from rnnlab.core.types import Array, Cell, Dataset, Model, Params, Split
 from rnnlab.data.registry import load_dataset
 from rnnlab.runs.hyperparam_grid import hyperparam_grid
-from rnnlab.runs.own_files import NONE, Moved, check_cells, check_text, parse_moved, relocated
+from rnnlab.runs.own_files import NONE, Moved, check_cells, check_data, parse_moved, relocated
 from rnnlab.runs.validate import abstract_state, arm_spec, data_options
 from rnnlab.storage import checkpoint, files
 from rnnlab.train.arm_spec import ArmSpec, build_cell, build_model
@@ -133,7 +133,7 @@ class SavedRun:
         Raises InputError if the data set is not the one that the run recorded.
         """
         choose("split", split, ("train", "validation", "test"))
-        check_text(self._recorded, self._moved)
+        check_data(self._recorded, self._moved, self.environment["dataset"])
         dataset = load_dataset(self.config.data, **data_options(self.config))
         if json.loads(json.dumps(dict(dataset.source))) != self.environment["dataset"]["source"]:
             raise InputError(f"{self.directory}: the data {self.config.data} changed since the run started")
