@@ -41,12 +41,13 @@ class Task(NamedTuple):
     """A task. ``metrics`` begins with the loss, which selects epochs and has lower as better."""
 
     per_step: bool  # the readout predicts at every step, not only at the last valid one
-    # logits [..., C]; targets [...], or [..., C] with ``by_output``; weights [...]
+    # logits [..., C]; targets [...], or [..., C] with vector_targets; weights [...]
     sums: Callable[[Array, Array, Array], MetricSums]  # (logits, targets, weights) -> sums
     metrics: tuple[Metric, ...]
     primary_metric: str  # the metric of the results table
     success_metric: str | None = None  # the metric, a fraction, of success_threshold
     vector_targets: bool = False  # a target is K real values, not one value or class
+    beside: tuple[str, ...] = ()  # further metrics of the results table
 
     def compute(self, sums: MetricSums, target_scale: Sequence[float] = ()) -> dict[str, np.ndarray]:
         """Every metric by name. ``target_scale [K]``: what the targets were divided by; rmse and mae are undone."""
@@ -222,8 +223,15 @@ RMSE = Metric("rmse", rmse, higher_is_better=False)
 MAE = Metric("mae", mae, higher_is_better=False)
 R2 = Metric("r2", r2, higher_is_better=True)
 
-BY_CLASS = (LOSS, ACCURACY, BALANCED_ACCURACY, MACRO_F1)
-OF_VALUES = (LOSS, RMSE, MAE, R2)
+
+def _of_classes(*, per_step: bool) -> Task:
+    metrics, beside = (LOSS, ACCURACY, BALANCED_ACCURACY, MACRO_F1), ("balanced_accuracy", "macro_f1")
+    return Task(per_step, class_sums, metrics, "accuracy", "accuracy", beside=beside)
+
+
+def _of_values(*, per_step: bool) -> Task:
+    return Task(per_step, value_sums, (LOSS, RMSE, MAE, R2), "rmse", vector_targets=True, beside=("mae", "r2"))
+
 
 TASKS: dict[str, Task] = {
     "classification": Task(False, cross_entropy_sums, (LOSS, ACCURACY), "accuracy", "accuracy"),
@@ -232,12 +240,12 @@ TASKS: dict[str, Task] = {
     "sequence_labeling": Task(True, labeling_sums, (LOSS, ACCURACY, SOLVED), "accuracy", "solved"),
     "sequence_to_sequence": Task(True, labeling_sums, (LOSS, ACCURACY, SOLVED), "solved"),
     "regression": Task(False, squared_error_sums, (LOSS, WITHIN_TOLERANCE), "loss", "solved"),
-    # Of arrays: see rnnlab.data.arrays.
-    "multiclass_classification": Task(False, class_sums, BY_CLASS, "accuracy", "accuracy"),
-    "tagging": Task(True, class_sums, BY_CLASS, "accuracy", "accuracy"),
-    "multivariate_regression": Task(False, value_sums, OF_VALUES, "rmse", vector_targets=True),
-    "regression_at_each_step": Task(True, value_sums, OF_VALUES, "rmse", vector_targets=True),
-    "forecasting": Task(True, value_sums, OF_VALUES, "rmse", vector_targets=True),
+    # Of a user's arrays (rnnlab.data.arrays) and series:
+    "multiclass_classification": _of_classes(per_step=False),
+    "tagging": _of_classes(per_step=True),
+    "multivariate_regression": _of_values(per_step=False),
+    "regression_at_each_step": _of_values(per_step=True),
+    "forecasting": _of_values(per_step=True),
 }
 
 
