@@ -7,6 +7,7 @@ KINDS = {  # prefix -> what it names, and its description
     "text": ("text:PATH", "any UTF-8 text file, character by character"),
     "arrays": ("arrays:FILE.npz", "inputs and targets of your own, an example each"),
     "series": ("series:FILE.npz", "a series of your own to forecast"),
+    "": ("FILE.py:FUNCTION", "a function of your own that returns arrays"),
 }
 
 
@@ -26,7 +27,7 @@ class OwnData(NamedTuple):
 def own_data(name: str) -> OwnData | None:
     """The parts of the name of a user's data, whose file need not exist; None for a row of the registry."""
     kind, colon, path = name.partition(":")
-    if colon and kind in KINDS:
+    if colon and kind and kind in KINDS:
         return OwnData(kind, path)
     path, colon, function = name.rpartition(":")
     return OwnData("", path, function) if colon and path.endswith(".py") else None

@@ -11,12 +11,13 @@ from rnnlab.core.errors import InputError, unknown
 from rnnlab.core.types import Dataset
 from rnnlab.data import algorithmic, cache, corpora, digits, imdb, long_lag, mnist, npz, series, text
 from rnnlab.data.options import check_options, options_of
+from rnnlab.data.own_loader import own_loader
 
 OWN: dict[str, Callable[..., Dataset]] = {  # kind -> the loader of a name
     "text": text.load_file,
     "arrays": npz.load_arrays,
     "series": npz.load_series,
-}
+}  # own_loader for the others
 
 
 class DatasetEntry(NamedTuple):
@@ -103,7 +104,9 @@ def prepare(name: str, source: Path | None) -> str:
 
 def _loader(name: str) -> Callable[..., Dataset]:
     own = own_data(name)
-    return _entry(name).load if own is None else functools.partial(OWN[own.kind], name)
+    if own is None:
+        return _entry(name).load
+    return functools.partial(OWN[own.kind], name) if own.kind else own_loader(name)
 
 
 def _entry(name: str) -> DatasetEntry:

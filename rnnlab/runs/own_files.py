@@ -6,11 +6,11 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from rnnlab.cells.user_file import sha256
 from rnnlab.config.cell_name import is_file_cell, parse_name, write_name
 from rnnlab.config.data_name import own_data
 from rnnlab.config.experiment import Config
 from rnnlab.core.errors import InputError, unknown
+from rnnlab.core.user_file import sha256
 
 OPTION = "--cell-file"
 Moved = Mapping[str, str]  # the path of a file as config.json names it -> its path now
@@ -78,7 +78,7 @@ def check_cells(config: Config, moved: Moved, dataset: Mapping[str, Any], arms: 
 def check_data(config: Config, moved: Moved, dataset: Mapping[str, Any]) -> None:
     """Raise InputError if the file of the user's data is gone or changed since the run started.
 
-    ``dataset``: what env.json records. A text is compared when it is loaded.
+    ``dataset``: what env.json records. A text is compared when it is loaded. Runs none of the files.
     """
     if (own := own_data(config.data)) is None:
         return
@@ -87,7 +87,10 @@ def check_data(config: Config, moved: Moved, dataset: Mapping[str, Any]) -> None
     if not path.exists():
         raise InputError(f"data: no file {own.path}; accepted: {accepted}")
     if own.kind != "text":
-        _check(path, dataset.get("source", {}).get("file"), accepted, "data")
+        source = dataset.get("source", {})
+        _check(path, source.get("file"), accepted, "data")
+        for relative, digest in source.get("imports", {}).items():
+            _check(path.parent / relative, digest, f"the file that {path.name} imported then", "data")
 
 
 def _check(file: Path, digest: str | None, accepted: str, field: str = "cell") -> None:
