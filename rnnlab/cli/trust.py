@@ -24,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--cell-file", metavar="OLD=NEW", action="append", default=[], help=text)
     parser.add_argument(
         "--trust", action="store_true",
-        help="import the files of own cells and data that config.json names, even if they are not below the current folder",
+        help="import the files of own cells and data that config.json names, even if not below the current folder",
     )  # fmt: skip
 
 
@@ -50,7 +50,7 @@ def check_trust(directory: Path, config: Config, arms: Iterable[str], options: a
         known = path.resolve() in named or path.resolve().is_relative_to(Path.cwd().resolve())
         if not options.trust and not known:
             raise InputError(
-                f"{field}: {directory / 'config.json'} names {path}, which is not below the current folder and would be "
-                "imported; if you trust that file, add --trust"
+                f"{field}: {directory / 'config.json'} names {path}, which is not below the current folder and would "
+                "be imported; if you trust that file, add --trust"
             )
         print(escaped(f"imports {path}, named by {directory / 'config.json'}"), file=sys.stderr)

@@ -67,9 +67,7 @@ def _dataset(name: str, made: Any) -> Dataset:
 def _split(where: str, split: Any) -> Split:
     """The split with NumPy arrays; InputError unless they have as many examples, and one or more."""
     if not isinstance(split, Split) or split.inputs is None or split.targets is None:
-        raise InputError(
-            f"{where}: a {type(split).__name__} without examples; accepted: a Split with inputs and targets"
-        )
+        raise InputError(f"{where}: {type(split).__name__} without arrays; accepted: a Split with inputs and targets")
     arrays = Split(*(None if array is None else np.asarray(array) for array in split))
     counts = {field: array.shape[:1] for field, array in arrays._asdict().items() if array is not None}
     if len(set(counts.values())) > 1 or counts["inputs"] in ((), (0,)):

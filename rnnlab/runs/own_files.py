@@ -87,7 +87,9 @@ def check_data(config: Config, moved: Moved, dataset: Mapping[str, Any]) -> None
     if not path.exists():
         raise InputError(f"data: no file {own.path}; accepted: {accepted}")
     if own.kind != "text":
-        source = dataset.get("source", {})
+        source = dataset.get("source")
+        if not isinstance(source, dict) or not isinstance(source.get("imports", {}), dict):
+            raise InputError("env.json: not readable: it does not list the files of the data")
         _check(path, source.get("file"), accepted, "data")
         for relative, digest in source.get("imports", {}).items():
             _check(path.parent / relative, digest, f"the file that {path.name} imported then", "data")

@@ -195,7 +195,7 @@ def _dataset(directory: Path, environment: Any) -> Dataset:
         )
         return Dataset(
             recorded["name"], recorded["task"], int(recorded["input_size"]), int(recorded["output_size"]),
-            train, validation, test, source=source, scale=float(recorded["scale"]), vocabulary=vocabulary,
+            train, validation, test, source=dict(source), scale=float(recorded["scale"]), vocabulary=vocabulary,
             prompt_length=int(recorded["prompt_length"]),
         )  # fmt: skip
     except (KeyError, TypeError, AttributeError, ValueError) as error:
