@@ -37,13 +37,13 @@ def test_a_target_is_horizon_steps_later_and_is_forecast_once_from_its_own_part_
 
 def test_statistics_are_those_of_the_training_part_and_persistence_is_the_error_of_the_present_value():
     series = np.stack([np.sin(PLACES), np.cos(PLACES) * 50 + 7], axis=1)
-    dataset = Dataset.from_series(series, sequence_length=10, horizon=4)
+    dataset = Dataset.from_series(series, sequence_length=13, horizon=4, context=3)
     train, test = series[:140], series[170:]
     np.testing.assert_allclose(dataset.source["standardized"]["inputs"]["mean"], train.mean(axis=0), rtol=1e-6)
     np.testing.assert_allclose(dataset.target_scale, train.std(axis=0), rtol=1e-6)
-    error = np.sqrt(((test[4:] - test[:-4]) ** 2).mean(axis=0)).mean()
+    error = np.sqrt(((test[7:27] - test[3:23]) ** 2).mean(axis=0)).mean()  # of the two windows: 0 to 12, 10 to 22
     assert dataset.source["persistence_rmse"]["test"] == pytest.approx(error)
-    np.testing.assert_allclose(dataset.train.inputs[0], standardize_inputs(dataset.source, series[:10]), rtol=1e-6)
+    np.testing.assert_allclose(dataset.train.inputs[0], standardize_inputs(dataset.source, series[:13]), rtol=1e-6)
     raw = from_series(series, sequence_length=10, standardize=False)
     np.testing.assert_allclose(raw.train.inputs[0], series[:10], rtol=1e-6)
 

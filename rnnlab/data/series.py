@@ -26,8 +26,8 @@ def from_series(
     The first ``context`` steps of a window have weight 0: the model only reads them. Windows begin every T - context
     steps, so that every later target is forecast once. The series is cut in time into train, validation and test, and
     no window or target reaches across a cut. Targets, and with ``standardize`` inputs, get mean 0 and standard
-    deviation 1 by statistics of the training part. ``source["persistence_rmse"]``: the error of answering with the
-    present value. Raises InputError.
+    deviation 1 by statistics of the training part. ``source["persistence_rmse"]``: the error, on the
+    same targets, of answering with the present value. Raises InputError.
 
     >>> from_series(np.sin(np.arange(400.0)), sequence_length=20).train.targets.shape
     (13, 20, 1)
@@ -52,13 +52,21 @@ def from_series(
     if standardize:
         found["inputs"] = found["targets"]
 
+    def rows_of(part: np.ndarray) -> np.ndarray:
+        starts = np.arange(0, len(part) - horizon - sequence_length + 1, sequence_length - context)
+        return starts[:, None] + np.arange(sequence_length)
+
     def windows(part: np.ndarray) -> Split:
+        rows = rows_of(part)
         inputs = standardized(part, found["inputs"]) if standardize else part.astype(np.float32)
         targets = standardized(part, found["targets"])
-        starts = np.arange(0, len(part) - horizon - sequence_length + 1, sequence_length - context)
-        rows = starts[:, None] + np.arange(sequence_length)
         weights = np.broadcast_to(np.arange(sequence_length) >= context, rows.shape).astype(np.float32)
         return Split(inputs[rows], targets[rows + horizon], weights=weights)
+
+    def persistence(part: np.ndarray) -> float:
+        rows = rows_of(part)[:, context:].ravel()
+        error = part[rows + horizon] - part[rows]
+        return float(f"{np.sqrt((error**2).mean(axis=0)).mean():.9g}")
 
     splits = {split: windows(part) for split, part in parts.items()}
     return Dataset(
@@ -73,14 +81,9 @@ def from_series(
             "sha256": digest(splits),
             "split": f"in time, {' / '.join(f'{len(part)}' for part in parts.values())} steps",
             SOURCE: found,
-            "persistence_rmse": {split: _persistence(parts[split], horizon) for split in SPLITS},
+            "persistence_rmse": {split: persistence(part) for split, part in parts.items()},
         },
     )
-
-
-def _persistence(part: np.ndarray, horizon: int) -> float:
-    """Root mean squared error of answering with the present value, the mean over outputs; nine digits."""
-    return float(f"{np.sqrt(((part[horizon:] - part[:-horizon]) ** 2).mean(axis=0)).mean():.9g}")
 
 
 def load_membrane(*, sequence_length: int = 100, horizon: int = 10, context: int = 50) -> Dataset:
