@@ -1,5 +1,6 @@
 """Data sets of a user's arrays: splits, standardization, lengths, weights, and a line for every kind of mistake."""
 
+import doctest
 import json
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 from helpers.data import error_of
 
 from rnnlab import data
+from rnnlab.data import arrays, series
 from rnnlab.data.arrays import from_arrays
 from rnnlab.data.dataset import Dataset
 from rnnlab.data.standardize import restore_targets, standardize_inputs
@@ -113,6 +115,11 @@ def test_without_a_validation_split_it_is_taken_from_the_training_examples():
     np.testing.assert_array_equal(dataset.test.targets, CLASSES[30:])
 
 
+@pytest.mark.parametrize("module", [arrays, series])
+def test_the_examples_in_docstrings_are_true(module):
+    assert doctest.testmod(module) == (0, 1)
+
+
 def holed(value, place):
     array = XS.copy()
     array[place] = value
@@ -166,10 +173,10 @@ BAD = {  # what is wrong: (arrays, what the line says)
 
 @pytest.mark.parametrize("bad", BAD)
 def test_wrong_arrays_are_refused_in_one_line_from_python_and_from_a_file(bad, tmp_path):
-    arrays, said = BAD[bad]
-    line = error_of(from_arrays, **arrays)
+    given, said = BAD[bad]
+    line = error_of(from_arrays, **given)
     assert said in line
-    np.savez(tmp_path / "own.npz", **{name: array for name, array in arrays.items() if array is not None})
+    np.savez(tmp_path / "own.npz", **{name: array for name, array in given.items() if array is not None})
     of_file = error_of(data.load_dataset, f"arrays:{tmp_path}/own.npz")
     if "objects" in bad:
         assert "inputs: an array of Python objects, which is never unpickled" in of_file
