@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from rnnlab.cells import user_file
 from rnnlab.cli import devices
 from rnnlab.cli.main import main
+from rnnlab.core import user_file
 from rnnlab.core.errors import InputError
 from rnnlab.storage import files
 

@@ -4,6 +4,8 @@ import importlib.util
 import json
 import re
 import shlex
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -75,6 +77,21 @@ def test_the_custom_cell_works_as_printed(tmp_path, monkeypatch):
         ("leaky", 0.3),
         ("leaky", 1.0),
     ]
+
+
+@pytest.mark.slow
+def test_the_commands_on_own_data_work_as_printed(tmp_path, monkeypatch):
+    section = README.partition("## Your own data")[2].partition("\n## ")[0]
+    source, commands = (re.search(rf"```{kind}\n(.*?)```", section, re.DOTALL)[1] for kind in ("python", "sh"))
+    (tmp_path / "my_data.py").write_text(source)
+    monkeypatch.chdir(tmp_path)
+    first, *runs = [shlex.split(line, comments=True) for line in commands.splitlines()]
+    subprocess.run([sys.executable, *first[1:]], check=True)
+    assert len(runs) == 4
+    for number, words in enumerate(runs):
+        assert main([*words[3:], "--epochs", "2", "--seeds", "2", "--out", f"run{number}"]) == 0
+        for row in read_summary(tmp_path / f"run{number}")["results"]:
+            assert all(row["metrics"][f"test_{name}_at_best_validation"]["n"] == 2 for name in ("rmse", "mae", "r2"))
 
 
 @pytest.mark.slow

@@ -172,7 +172,13 @@ def test_success_is_a_metric_of_the_task_and_a_fraction(name):
     """Five examples with six steps, of which one example and five steps are right: every metric differs."""
     task = TASKS[name]
     found = task.compute(
-        MetricSums(loss=np.array([7.0]), correct=np.array([5.0]), count=np.array([30.0]), solved=np.array(6))
+        MetricSums(
+            loss=np.array([7.0]),
+            correct=np.array([5.0]),
+            count=np.array([30.0]),
+            solved=np.array(6),
+            by_class=np.ones((1, 3, 2)),
+        )
     )
     assert float(found[task.success_metric][0]) == pytest.approx(6 / 30 if name == "sequence_labeling" else 5 / 30)
 

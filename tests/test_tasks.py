@@ -5,7 +5,15 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from rnnlab.train.tasks import TASKS, MetricSums, cross_entropy_sums, each_step_sums, is_likeliest
+from rnnlab.train.tasks import (
+    TASKS,
+    MetricSums,
+    class_sums,
+    cross_entropy_sums,
+    each_step_sums,
+    is_likeliest,
+    value_sums,
+)
 
 
 @pytest.fixture
@@ -76,7 +84,7 @@ def test_metrics_of_nothing_are_nan():
 
 @pytest.mark.parametrize("task", TASKS.values(), ids=TASKS)
 def test_a_task_names_its_own_metrics_and_begins_with_the_loss(task):
-    names = list(task.compute(MetricSums(*np.ones((4, 1)))))
+    names = list(task.compute(MetricSums(*np.ones((4, 1)), by_class=np.ones((1, 3, 2)), by_output=np.ones((1, 4, 2)))))
     assert names == [metric.name for metric in task.metrics]
     assert (names[0], task.metrics[0].higher_is_better) == ("loss", False)
     assert {task.primary_metric, task.success_metric or "loss"} <= set(names)
@@ -88,3 +96,75 @@ def test_the_likeliest_is_the_first_of_equal_logits_and_never_nan():
         found = is_likeliest(logits, np.full(500, label))
         np.testing.assert_array_equal(found, logits.argmax(-1) == label)
     assert not is_likeliest(np.full((3, 2), np.nan, np.float32), np.array([0, 1, 0])).any()
+
+
+def in_batches(sums, logits, targets, weights):
+    """The sums of each run ``[R]`` over batches of unequal size, as a sweep has them: vmapped over runs."""
+    parts = [
+        jax.vmap(sums, in_axes=(0, None, None))(logits[:, rows], targets[rows], weights[rows])
+        for rows in (slice(0, 7), slice(7, 8), slice(8, None))
+    ]
+    return jax.tree.map(lambda *leaves: np.asarray(sum(leaves)), *parts)
+
+
+@pytest.fixture
+def draw():
+    return np.random.default_rng(12)
+
+
+def test_class_metrics_are_those_of_scikit_learn_for_rare_and_absent_classes_with_weights_over_batches_and_runs(draw):
+    from sklearn import metrics
+
+    logits = np.round(draw.normal(size=(2, 60, 5))).astype(np.float32)  # with ties
+    logits[..., 4] = -9  # class 4 is neither predicted nor a target, class 3 only predicted
+    targets = draw.choice(3, 60, p=[0.8, 0.15, 0.05]).astype(np.int32)
+    weights = draw.choice([0.0, 0.5, 2.0], 60).astype(np.float32)
+    ours = TASKS["multiclass_classification"].compute(in_batches(class_sums, logits, targets, weights))
+    for run, predicted in enumerate(logits.argmax(-1)):
+        with pytest.warns(UserWarning, match="not in y_true"):
+            balanced = metrics.balanced_accuracy_score(targets, predicted, sample_weight=weights)
+        kept = weights > 0  # a class that only occurs with weight 0 does not occur
+        f1 = metrics.f1_score(targets[kept], predicted[kept], average="macro", sample_weight=weights[kept])
+        accuracy = metrics.accuracy_score(targets, predicted, sample_weight=weights)
+        row = [ours[name][run] for name in ("balanced_accuracy", "macro_f1", "accuracy")]
+        np.testing.assert_allclose(row, [balanced, f1, accuracy], rtol=1e-6)
+
+
+def test_a_class_that_is_always_answered_has_the_accuracy_of_its_share_but_the_balanced_accuracy_of_chance():
+    targets = np.array([0] * 95 + [1] * 5)
+    sums = class_sums(jnp.tile(jnp.array([1.0, 0.0]), (100, 1)), targets, jnp.ones(100))
+    values = TASKS["multiclass_classification"].compute(sums)
+    assert [round(float(values[name]), 4) for name in ("accuracy", "balanced_accuracy")] == [0.95, 0.5]
+
+
+def test_regression_metrics_are_those_of_scikit_learn_in_the_targets_unit_over_batches_and_runs(draw):
+    from sklearn import metrics
+
+    mean, std = np.array([100.0, -3.0, 0.5]), np.array([20.0, 0.1, 1.0])
+    raw = mean + std * draw.normal(size=(60, 3))
+    outputs = draw.normal(size=(2, 60, 3)).astype(np.float32)
+    weights = draw.choice([0.0, 0.5, 2.0], 60).astype(np.float32)
+    sums = in_batches(value_sums, outputs, ((raw - mean) / std).astype(np.float32), weights)
+    ours = TASKS["multivariate_regression"].compute(sums, tuple(std))
+    for run, predicted in enumerate(mean + std * outputs):
+        expected = [
+            metrics.root_mean_squared_error(raw, predicted, sample_weight=weights),
+            metrics.mean_absolute_error(raw, predicted, sample_weight=weights),
+            metrics.r2_score(raw, predicted, sample_weight=weights),
+        ]
+        np.testing.assert_allclose([ours[name][run] for name in ("rmse", "mae", "r2")], expected, rtol=1e-5)
+        loss = np.average(((raw - predicted) / std) ** 2, axis=0, weights=weights).mean()
+        np.testing.assert_allclose(ours["loss"][run], loss, rtol=1e-5)
+
+
+def test_r2_is_nan_where_the_targets_do_not_vary(draw):
+    sums = value_sums(draw.normal(size=(9, 1)), np.full((9, 1), 0.3, np.float32), np.ones(9, np.float32))
+    assert np.isnan(TASKS["multivariate_regression"].compute(sums)["r2"])
+
+
+@pytest.mark.parametrize("sums", [class_sums, value_sums])
+def test_nan_outputs_of_weight_0_change_no_sum_of_classes_or_values(sums, draw):
+    logits, weights = draw.normal(size=(6, 4)).astype(np.float32), np.array([1, 0, 1, 1, 0, 1], np.float32)
+    targets = draw.integers(0, 4, 6) if sums is class_sums else draw.normal(size=(6, 4)).astype(np.float32)
+    spoiled = np.where(weights[:, None] > 0, logits, np.nan)
+    jax.tree.map(np.testing.assert_array_equal, sums(spoiled, targets, weights), sums(logits, targets, weights))

@@ -67,7 +67,7 @@ def subject(
     if not all(bool(jnp.isfinite(leaf).all()) for leaf in jax.tree.leaves(params)):
         raise InputError(f"epoch: {epoch} of arm {arm}, seed {seed}: its parameters are not finite, the run diverged")
     assert embed is not None
-    classes = batch.targets if run.dataset.task == "classification" else None
+    classes = batch.targets if run.dataset.task in ("classification", "multiclass_classification") else None
     return Subject(cell, params.cell, embed(params, jnp.asarray(batch.inputs)), batch.lengths, classes)
 
 

@@ -15,9 +15,10 @@ import numpy as np
 
 from rnnlab.cells.array_text import is_array, leaves_text, place, shown, sizes_text
 from rnnlab.cells.complex_pairs import is_complex, join, split
-from rnnlab.cells.user_file import UserFile, load_factory, one_line
+from rnnlab.cells.user_file import load_factory
 from rnnlab.core.errors import InputError
 from rnnlab.core.types import Array, Carry, Cell, Key, Params
+from rnnlab.core.user_file import UserFile, one_line
 
 PARAMS = (jnp.float32, jnp.complex64)
 CARRIES = (*PARAMS, jnp.int32, jnp.uint32, jnp.bool)

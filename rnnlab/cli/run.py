@@ -13,6 +13,7 @@ from typing import Any
 from rnnlab.cli import report, studies, trust, untrained
 from rnnlab.cli.devices import check_devices
 from rnnlab.config.cell_name import absolute_name, arm_name
+from rnnlab.config.data_name import absolute_data
 from rnnlab.config.experiment import Arm, Config, from_json, parse_document
 from rnnlab.config.overrides import override, select_arms
 from rnnlab.core.errors import InputError
@@ -30,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--seeds", metavar="N or A:B", help="the first N seeds, or seeds A to B-1")
     add("--arms", metavar="A,B,...", help="these arms only, in this order")
     add("--epochs", metavar="N", help="passes over the training split, or over steps_per_epoch steps")
-    add("--data", metavar="NAME", help="another data set that `data` lists, or text:PATH")
+    add("--data", metavar="NAME", help="another data set, or data of your own, as `data` lists them")
     add(
         "--cell", metavar="CELL", action="append", default=[],
         help="one more arm: a cell that `cells` lists, path/to/file.py:function, or either in wrappers, as in "
@@ -153,15 +154,13 @@ def _with_data(config: Config, name: str) -> Config:
 
 def _resolve_paths(config: Config) -> Config:
     """``config`` with absolute paths, so that a run can be resumed from any folder."""
-    kind, _, path = config.data.partition(":")
-    data = f"text:{Path(path).expanduser().resolve()}" if kind == "text" and path else config.data
     arms = {
         name: replace(arm, cell=absolute_name(arm.cell), decoder=arm.decoder and absolute_name(arm.decoder))
         for name, arm in config.arms.items()
     }
     reference = getattr(config, "reference", "")
     absolute: Any = {"reference": str(Path(reference).expanduser().resolve())} if reference else {}
-    return replace(config, data=data, arms=arms, **absolute)
+    return replace(config, data=absolute_data(config.data), arms=arms, **absolute)
 
 
 def _seeds(text: str) -> tuple[int, ...]:
@@ -201,8 +200,9 @@ def _train(config: Config, directory: Path | None, *, new: bool, options: argpar
         runs.check_new(directory)
     files = own_files.NONE if new else own_files.parse_moved(options.cell_file, config)
     if not new and directory is not None:  # before a user's file is imported
-        own_files.check_cells(config, files, runs.read_environment(directory)["dataset"], config.arms)
-        own_files.check_text(config, files)
+        recorded_data = runs.read_environment(directory)["dataset"]
+        own_files.check_cells(config, files, recorded_data, config.arms)
+        own_files.check_data(config, files, recorded_data)
         trust.check_trust(directory, own_files.relocated(config, files), config.arms, options)
     experiment = validate(config, files)
     report.curves(config)  # an unreadable reference is reported before training, not after

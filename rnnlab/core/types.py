@@ -49,9 +49,9 @@ class Split(NamedTuple):
     """One split of a data set, on the host or on the device."""
 
     inputs: AnyArray  # [N, T, D] uint8 or float32 features, or [N, T] int32 ids
-    targets: AnyArray  # [N] int32 classes, [N, T] int32 ids, or [N] float32 values
+    targets: AnyArray  # [N] or [N, T] int32 classes or ids; [N], [N, K] or [N, T, K] float32 values
     lengths: AnyArray | None = None  # [N] int32 valid steps; None: all T
-    weights: AnyArray | None = None  # [N, T] float32 loss weights, 0 where there is no target; None: all 1
+    weights: AnyArray | None = None  # [N] or [N, T] float32, 0 where there is no target; None: all 1 (not for K values)
 
 
 class Dataset(NamedTuple):
@@ -60,7 +60,7 @@ class Dataset(NamedTuple):
     name: str
     task: str  # a key of rnnlab.train.tasks.TASKS
     input_size: int  # D, or V if the inputs are ids
-    output_size: int  # C, V, or 1 for regression
+    output_size: int  # C, V, or K for regression
     train: Split
     validation: Split
     test: Split
@@ -74,6 +74,11 @@ class Dataset(NamedTuple):
     def has_token_inputs(self) -> bool:
         """Whether the inputs are ids, which can be embedded, rather than features."""
         return self.vocabulary is not None or getattr(self.train.inputs, "ndim", 3) == 2
+
+    @property
+    def target_scale(self) -> tuple[float, ...]:
+        """What the real-valued targets were divided by ``[K]``, for metrics in their unit; () if by nothing."""
+        return tuple(self.source.get("standardized", {}).get("targets", {}).get("std", ()))
 
 
 class Model(NamedTuple):

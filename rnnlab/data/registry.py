@@ -1,4 +1,4 @@
-"""The data sets: ``load_dataset(name, **options)`` for a row of ``DATASETS`` or ``text:PATH``."""
+"""The data sets: ``load_dataset(name, **options)`` for a row of ``DATASETS`` or data of the user's own."""
 
 import functools
 import inspect
@@ -6,12 +6,18 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from rnnlab.config.data_name import KINDS, own_data
 from rnnlab.core.errors import InputError, unknown
 from rnnlab.core.types import Dataset
-from rnnlab.data import algorithmic, cache, corpora, digits, imdb, long_lag, mnist, text
+from rnnlab.data import algorithmic, cache, corpora, digits, imdb, long_lag, mnist, npz, series, text
 from rnnlab.data.options import check_options, options_of
+from rnnlab.data.own_loader import own_loader
 
-OWN_TEXT = "text:PATH"
+OWN: dict[str, Callable[..., Dataset]] = {  # kind -> the loader of a name
+    "text": text.load_file,
+    "arrays": npz.load_arrays,
+    "series": npz.load_series,
+}  # own_loader for the others
 
 
 class DatasetEntry(NamedTuple):
@@ -28,6 +34,9 @@ DATASETS: dict[str, DatasetEntry] = {
     "copying": DatasetEntry("ten symbols to repeat after a lag (generated)", long_lag.load_copying),
     "digits": DatasetEntry("1,797 handwritten digits, 8x8, row by row (scikit-learn)", digits.load),
     "imdb": DatasetEntry("50,000 film reviews, positive or negative, word by word", imdb.load, imdb.cached),
+    "membrane": DatasetEntry(
+        "a neuron's membrane potential to forecast, 12,000 steps (Matplotlib)", series.load_membrane
+    ),
     "memorization": DatasetEntry("symbols to repeat (generated)", algorithmic.load_memorization),
     "mnist": DatasetEntry("70,000 handwritten digits, 28x28, row by row", mnist.load, mnist.cached),
     "moes_tavern": DatasetEntry(
@@ -59,7 +68,7 @@ def describe() -> list[tuple[str, str, str]]:
         else:
             status = "prepared" if cache.is_prepared(entry.cached()) else "not prepared"
         rows.append((name, entry.description, status))
-    return [*rows, (OWN_TEXT, "any UTF-8 text file, character by character", "prepared")]
+    return [*rows, *((form, description, "prepared") for form, description in KINDS.values())]
 
 
 def dataset_options(name: str) -> Mapping[str, inspect.Parameter]:
@@ -84,7 +93,7 @@ def prepare(name: str, source: Path | None) -> str:
     InputError for an unknown name, missing or altered files, no network, and for a ``source`` that the data set does
     not need. OSError of the disk passes through.
     """
-    entry = None if name.startswith("text:") else _entry(name)
+    entry = None if own_data(name) else _entry(name)
     if entry is not None and entry.cached is not None:
         return cache.prepare(entry.cached(), source)
     if source is not None:
@@ -94,10 +103,13 @@ def prepare(name: str, source: Path | None) -> str:
 
 
 def _loader(name: str) -> Callable[..., Dataset]:
-    return functools.partial(text.load_file, name) if name.startswith("text:") else _entry(name).load
+    own = own_data(name)
+    if own is None:
+        return _entry(name).load
+    return functools.partial(OWN[own.kind], name) if own.kind else own_loader(name)
 
 
 def _entry(name: str) -> DatasetEntry:
     if name not in DATASETS:
-        raise unknown("data", name, [*DATASETS, OWN_TEXT])
+        raise unknown("data", name, [*DATASETS, *(form for form, _ in KINDS.values())])
     return DATASETS[name]

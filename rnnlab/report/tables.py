@@ -52,10 +52,11 @@ def headline_of(summary: Mapping[str, Any]) -> Headline:
 
 
 def table(summary: Mapping[str, Any], published: Published | None = None) -> Table:
-    """The results: a row for each group, mean ± half-width of the 95 % CI of the headline and of the best on test."""
+    """The results: a row for each group, mean ± half-width of the 95 % CI of the headline, of the best on test
+    and of what the task shows beside them."""
     results, headline = summary["results"], headline_of(summary)
     varying = _varying(results)
-    metrics = [headline.name, headline._replace(selection="best").name]
+    metrics = [headline.name, headline._replace(selection="best").name, *summary.get("beside", [])]
     first = ["run", "arm"] if any("run" in row for row in results) else ["arm"]
     header = [*first, *varying, *(name.replace("_", " ") for name in metrics)]
     header += ["paper"] if published else []

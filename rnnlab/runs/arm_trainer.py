@@ -131,7 +131,8 @@ class _ArmTrainer:
         sums |= {split: sweep.evaluate(state.params, split) for split in self.held_out}
         diverged_at = sweep.to_host(state.diverged_at)
         finite = diverged_at < 0
-        metrics = {split: TASKS[self.spec.data.task].compute(_rows(value, finite)) for split, value in sums.items()}
+        task, scale = TASKS[self.spec.data.task], self.spec.data.target_scale
+        metrics = {split: task.compute(_rows(value, finite), scale) for split, value in sums.items()}
         validation = metrics[self.held_out[0]]
         validation[GAP] = validation["loss"] - metrics["train"]["loss"]
         for split, values in metrics.items():

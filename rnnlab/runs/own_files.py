@@ -1,4 +1,4 @@
-"""The user's files that a run's config names, its cells' files and its text: moved ones, and whether any changed."""
+"""The user's files that a run's config names, its cells' files and its data: moved ones, and whether any changed."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
@@ -6,13 +6,13 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from rnnlab.cells.user_file import sha256
 from rnnlab.config.cell_name import is_file_cell, parse_name, write_name
+from rnnlab.config.data_name import own_data
 from rnnlab.config.experiment import Config
 from rnnlab.core.errors import InputError, unknown
+from rnnlab.core.user_file import sha256
 
 OPTION = "--cell-file"
-TEXT = "text:"
 Moved = Mapping[str, str]  # the path of a file as config.json names it -> its path now
 NONE: Moved = MappingProxyType({})
 
@@ -48,10 +48,10 @@ def relocated(config: Config, moved: Moved) -> Config:
         path, _, function = name.cell.rpartition(":")
         return write_name(name._replace(cell=f"{moved.get(path, path)}:{function}"))
 
-    text = config.data.removeprefix(TEXT)
+    own = own_data(config.data)
     return replace(
         config,
-        data=TEXT + moved.get(text, text) if config.data.startswith(TEXT) else config.data,
+        data=own._replace(path=moved.get(own.path, own.path)).name if own else config.data,
         arms={
             name: replace(arm, cell=now(arm.cell), decoder=arm.decoder and now(arm.decoder))
             for name, arm in config.arms.items()
@@ -75,21 +75,35 @@ def check_cells(config: Config, moved: Moved, dataset: Mapping[str, Any], arms: 
             _check(path.parent / relative, digest, f"the file that {path.name} imported then")
 
 
-def check_text(config: Config, moved: Moved) -> None:
-    """Raise InputError if the text of ``config`` is gone."""
-    old = config.data.removeprefix(TEXT)
-    if config.data.startswith(TEXT) and not Path(moved.get(old, old)).exists():
-        raise InputError(f"data: no file {old}; accepted: if it was moved, {OPTION} {old}=NEW")
+def check_data(config: Config, moved: Moved, dataset: Mapping[str, Any]) -> None:
+    """Raise InputError if the file of the user's data is gone or changed since the run started.
+
+    ``dataset``: what env.json records. A text is compared when it is loaded. Runs none of the files.
+    """
+    if (own := own_data(config.data)) is None:
+        return
+    path = Path(moved.get(own.path, own.path))
+    accepted = f"if it was moved, {OPTION} {own.path}=NEW"
+    if not path.exists():
+        raise InputError(f"data: no file {own.path}; accepted: {accepted}")
+    if own.kind != "text":
+        source = dataset.get("source")
+        if not isinstance(source, dict) or not isinstance(source.get("imports", {}), dict):
+            raise InputError("env.json: not readable: it does not list the files of the data")
+        _check(path, source.get("file"), accepted, "data")
+        for relative, digest in source.get("imports", {}).items():
+            _check(path.parent / relative, digest, f"the file that {path.name} imported then", "data")
 
 
-def _check(file: Path, digest: str | None, accepted: str) -> None:
+def _check(file: Path, digest: str | None, accepted: str, field: str = "cell") -> None:
     now = sha256(file)
     if now is None:
-        raise InputError(f"cell: no file {file}; accepted: {accepted}")
+        raise InputError(f"{field}: no file {file}; accepted: {accepted}")
     if now != digest:
-        raise InputError(f"cell: {file} changed since the run started; accepted: a cell's file as it was then")
+        raise InputError(f"{field}: {file} changed since the run started; accepted: the file as it was then")
 
 
 def _named(config: Config) -> list[str]:
     files = [str(parse_name(cell).file) for arm in config.arms.values() for cell in arm.cells if is_file_cell(cell)]
-    return list(dict.fromkeys([*files, *([config.data.removeprefix(TEXT)] if config.data.startswith(TEXT) else [])]))
+    own = own_data(config.data)
+    return list(dict.fromkeys([*files, *([own.path] if own else [])]))

@@ -13,7 +13,7 @@ from rnnlab.core.errors import InputError, choose, unknown
 from rnnlab.core.types import Array, Cell, Dataset, Model, Params, Split
 from rnnlab.data.registry import load_dataset
 from rnnlab.runs.hyperparam_grid import hyperparam_grid
-from rnnlab.runs.own_files import NONE, Moved, check_cells, check_text, parse_moved, relocated
+from rnnlab.runs.own_files import NONE, Moved, check_cells, check_data, parse_moved, relocated
 from rnnlab.runs.validate import abstract_state, arm_spec, data_options
 from rnnlab.storage import checkpoint, files
 from rnnlab.train.arm_spec import ArmSpec, build_cell, build_model
@@ -133,7 +133,7 @@ class SavedRun:
         Raises InputError if the data set is not the one that the run recorded.
         """
         choose("split", split, ("train", "validation", "test"))
-        check_text(self._recorded, self._moved)
+        check_data(self._recorded, self._moved, self.environment["dataset"])
         dataset = load_dataset(self.config.data, **data_options(self.config))
         if json.loads(json.dumps(dict(dataset.source))) != self.environment["dataset"]["source"]:
             raise InputError(f"{self.directory}: the data {self.config.data} changed since the run started")
@@ -195,7 +195,7 @@ def _dataset(directory: Path, environment: Any) -> Dataset:
         )
         return Dataset(
             recorded["name"], recorded["task"], int(recorded["input_size"]), int(recorded["output_size"]),
-            train, validation, test, source=source, scale=float(recorded["scale"]), vocabulary=vocabulary,
+            train, validation, test, source=dict(source), scale=float(recorded["scale"]), vocabulary=vocabulary,
             prompt_length=int(recorded["prompt_length"]),
         )  # fmt: skip
     except (KeyError, TypeError, AttributeError, ValueError) as error:

@@ -5,11 +5,12 @@ from typing import Any, NamedTuple
 
 import jax
 
-from rnnlab.cells.user_file import imported_hashes, one_line, sha256
+from rnnlab.cells.user_file import imported_hashes
 from rnnlab.config.cell_name import is_file_cell, parse_name
 from rnnlab.config.experiment import Config
-from rnnlab.core.errors import InputError
+from rnnlab.core.errors import InputError, choose
 from rnnlab.core.types import Dataset, Params, Split
+from rnnlab.core.user_file import one_line, sha256
 from rnnlab.data.registry import dataset_options, load_dataset
 from rnnlab.data.text import HELD_OUT_DIVISOR
 from rnnlab.runs.hyperparam_grid import (
@@ -149,7 +150,7 @@ def _describe(config: Config, name: str, dataset: Dataset) -> ArmSpec:
             f"steps_per_epoch: {config.steps_per_epoch} is out of range; accepted: 1 to {most}, one pass over the data"
             + _longer_text(config, dataset, config.batch_size * config.steps_per_epoch)
         )
-    task = TASKS[dataset.task]
+    task = TASKS[choose("task", dataset.task, TASKS)]
     if config.batch_sampling == "contiguous" and dataset.task != "language_modeling":
         raise InputError(
             f"batch_sampling: contiguous batches need a text, {dataset.name} is none; accepted: shuffled, drawn"

@@ -154,16 +154,19 @@ def summarize(
 ) -> dict[str, Any]:  # fmt: skip
     """The document of summary.json: a row for each group with the interval of every `headlines` of ``task``.
 
+    "beside" names those that the results table shows beside the headline, if the task has any.
     ``arms`` describes each arm (parameters, seconds). With a ``success_threshold`` each row has ``solved`` and
     ``steps_to_solve``.
     """
     described = headlines(task, validation_is_test=validation_is_test)
+    beside = [described[0]._replace(metric=metric).name for metric in task.beside]
     threshold = {"metric": task.success_metric, "threshold": success_threshold} if success_threshold else None
     return {
         "experiment": experiment,
         "complete": complete,
         "headline": described[0].name,
         "metrics": {headline.name: headline._asdict() for headline in described},
+        **({"beside": beside} if beside else {}),
         "success_threshold": threshold,
         "arms": {name: dict(description) for name, description in arms.items()},
         "results": [_row(group, described, threshold) for group in groups(table)],

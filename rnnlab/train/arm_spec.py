@@ -36,13 +36,14 @@ class DataShape:
     scale: float = 1.0
     has_token_inputs: bool = False
     prompt_length: int = 0
+    target_scale: tuple[float, ...] = ()
 
     @classmethod
     def of(cls, dataset: Dataset) -> "DataShape":
         """The shape of ``dataset``."""
         return cls(
             dataset.name, dataset.task, dataset.input_size, dataset.output_size, dataset.scale,
-            dataset.has_token_inputs, dataset.prompt_length,
+            dataset.has_token_inputs, dataset.prompt_length, dataset.target_scale,
         )  # fmt: skip
 
 
@@ -111,7 +112,7 @@ def build_model(spec: ArmSpec, hyperparams: Mapping[str, Array], key: Key | None
         return _build_seq2seq(spec, hyperparams, key, dropout)
     data, cell = spec.data, build_cell(spec, hyperparams, key)
     embedding_size = spec.embedding_size if data.has_token_inputs else None
-    if cell.step is None and (data.prompt_length or data.task == "language_modeling"):
+    if cell.step is None and (data.prompt_length or data.task in ("language_modeling", "forecasting")):
         raise InputError(
             f"cell: {spec.cell} is bidirectional and would see its targets in {data.task} (data {data.name}); "
             "accepted: cells of one direction"

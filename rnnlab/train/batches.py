@@ -54,5 +54,8 @@ def take(split: Split, rows: Array) -> Split:
 
 
 def target_weights(batch: Split) -> Array:
-    """The weight of each target, float32 in the shape of ``batch.targets``; 1 unless the batch says otherwise."""
+    """The weight of each target, float32 in the shape of ``batch.targets``; 1 unless the batch says otherwise.
+
+    Data sets whose targets are vectors ``[..., K]`` have weights ``[...]``.
+    """
     return jnp.ones(batch.targets.shape, jnp.float32) if batch.weights is None else batch.weights

@@ -84,7 +84,8 @@ def evaluate(spec: ArmSpec, run: Run, params: Params, split: Split) -> MetricSum
         rows = index + jnp.arange(batch) * steps if streams else index * batch + jnp.arange(batch)
         part = take(split, jnp.minimum(rows, examples - 1))
         valid = (rows < examples).astype(jnp.float32)
-        weights = target_weights(part) * valid.reshape(-1, *[1] * (part.targets.ndim - 1))
+        weights = target_weights(part)
+        weights = weights * valid.reshape(-1, *[1] * (weights.ndim - 1))
         after, logits = model.apply(params, part.inputs, part.lengths, carry)
         return jax.tree.map(jnp.add, sums, task.sums(logits, part.targets, weights)), after if streams else None
 
@@ -115,9 +116,9 @@ def _zero_sums(spec: ArmSpec) -> MetricSums:
     """Zero for every sum of the task."""
     one = jnp.zeros((1, 1), jnp.int32)
     task = TASKS[spec.data.task]
-    return jax.tree.map(
-        lambda _: jnp.float32(0), jax.eval_shape(task.sums, one[..., None].astype(jnp.float32), one, one)
-    )
+    logits = jnp.zeros((1, 1, spec.data.output_size), jnp.float32)
+    sums = jax.eval_shape(task.sums, logits, logits if task.vector_targets else one, one)
+    return jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, jnp.float32), sums)
 
 
 def _fresh_at(start: Array, carry: Carry, initial: Callable[[], Carry]) -> Carry:
