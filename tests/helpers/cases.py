@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
+from helpers import newer_transcriptions as newer
 from helpers import transcriptions as paper
 from rnnlab.cells import make_cell, stack
 from rnnlab.core.types import Cell
@@ -250,6 +251,27 @@ CASES = [
         variant="printed",
         **OTHER,
     ),
+    row("min_gru", lambda d, h: 2 * (d * h + h), newer.min_gru()),
+    row("min_gru linear", lambda d, h: 2 * (d * h + h), newer.min_gru(log=False), variant="linear"),
+    variation("min_lstm", lambda d, h: 3 * (d * h + h), newer.min_lstm()),
+    variation("min_lstm linear", lambda d, h: 3 * (d * h + h), newer.min_lstm(log=False), variant="linear"),
+    row("lru", lambda d, h: 3 * h + 2 * d * h + 2 * h * h + d * h, newer.lru()),
+    variation(
+        "lru gated, 6 states",
+        lambda d, h: 3 * 6 + 2 * d * 6 + 2 * 6 * h + d * h + h * h + h,
+        newer.lru(with_gate=True),
+        state_size=6,
+        output="gated",
+    ),
+    variation("s5", lambda d, h: 3 * h + 2 * d * h + 2 * h * h + d * h + h * h + h, newer.s5()),
+    variation(
+        "s5 linear, 6 states",
+        lambda d, h: 3 * 6 + 2 * d * 6 + 2 * 6 * h + d * h,
+        newer.s5(with_gate=False),
+        state_size=6,
+        output="linear",
+    ),
+    variation("rg_lru", lambda d, h: d * h + 2 * h * h + 4 * h, newer.rg_lru()),
     variation("grid_lstm_nd", lambda d, h: 2 * h + 3 * 4 * (3 * h * h + h), paper.grid_lstm_nd),
     Case(
         "stack of lstm and gru",
