@@ -26,7 +26,7 @@ RECURRENT = [name for name in DRAWN if "u_init" in factory_options(CELLS[name].f
 
 def test_cells_without_an_initializer():
     assert set(CELLS) - set(DRAWN) == {"hodgkin_huxley", "lru", "s5"}  # these two draw as their papers do
-    assert set(DRAWN) - set(RECURRENT) == {"qrnn", "min_gru", "min_lstm", "rg_lru"}
+    assert set(DRAWN) - set(RECURRENT) == {"qrnn", "min_gru", "min_lstm", "rg_lru", "mlstm"}
 
 
 def draw(name, seed=0, shape=(N_IN, GATES, HIDDEN)):
@@ -141,6 +141,8 @@ FORGET_BIASES = {  # cell -> default; the row of f is the second, i the first
     "grid_lstm_2d": 1.0,
     "grid_lstm_nd": 1.0,
     "min_lstm": 0.0,
+    "slstm": 1.0,
+    "mlstm": 3.0,
 }
 
 
@@ -171,8 +173,9 @@ def test_biases_start_at_zero_but_the_forget_and_input_gates(name):
         assert biases
         f = 0 if name == "qrnn" else 1  # after i, which a QRNN lacks
         if name in FORGET_BIASES:
-            assert (biases["b"][..., f, :] == np.float32(forget)).all()
-            biases["b"][..., f, :] = 0
+            of_gates = biases["b_gates" if name == "mlstm" else "b"]
+            assert (of_gates[..., f, :] == np.float32(forget)).all()
+            of_gates[..., f, :] = 0
         if name in INPUT_BIASES:
             assert (biases["b"][..., 0, :] == np.float32(entry)).all()
             biases["b"][..., 0, :] = 0

@@ -82,6 +82,7 @@ AT_REST = {
     "n": 0.1 / (np.e - 1) / (0.1 / (np.e - 1) + 0.125),
 }
 
+XLSTM_START = {"c": 0.0, "n": 0.0, "m": -1e30, "h": 0.0}
 OTHER = {"activation": "sigmoid", "gate": "hard_sigmoid"}
 SLIM = {  # parameters
     1: lambda d, h: full(d, h) + 3 * (h * h + h),
@@ -272,6 +273,24 @@ CASES = [
         output="linear",
     ),
     variation("rg_lru", lambda d, h: d * h + 2 * h * h + 4 * h, newer.rg_lru()),
+    row("slstm", lambda d, h: 4 * full(d, h), newer.slstm(), start=XLSTM_START),
+    variation(
+        "slstm exponential forget gate, 2 heads",
+        lambda d, h: 4 * (d * h + h * h // 2 + h),
+        newer.slstm(heads=2, forget="exp"),
+        forget="exp",
+        heads=2,
+        start=XLSTM_START,
+    ),
+    variation("mlstm", lambda d, h: 4 * (d * h + h) + 2 * (d + 1), newer.mlstm(), start=XLSTM_START),
+    row(
+        "mlstm exponential forget gate, 2 heads",
+        lambda d, h: 4 * (d * h + h) + 4 * (d + 1),
+        newer.mlstm(heads=2, forget="exp"),
+        forget="exp",
+        heads=2,
+        start=XLSTM_START,
+    ),
     variation("grid_lstm_nd", lambda d, h: 2 * h + 3 * 4 * (3 * h * h + h), paper.grid_lstm_nd),
     Case(
         "stack of lstm and gru",
@@ -369,6 +388,8 @@ def filled(draw, tree, deviation=0.7, dtype=np.float32):
 
     def fill(path, leaf):
         name = getattr(path[-1], "name", "")
+        if name == "n" and not neuron:  # the normalizer of an xLSTM: a sum of exponentials
+            return draw.uniform(1, 2, leaf.shape).astype(dtype)
         if name == "t":
             return draw.randint(1, 50, leaf.shape).astype(dtype)
         if neuron and name == "v":  # a grid has a matrix of this name

@@ -96,3 +96,55 @@ def rg_lru(c=8.0):
         return {"h": h}, h, {"r": r, "i": i, "f": a}
 
     return step
+
+
+def slstm(heads=1, forget="sigmoid"):
+    """Beck et al., eq. 8-17, with the stabilizer of eq. 15-17."""
+
+    def step(params, carry, x):
+        size = len(carry.h) // heads
+        w, b = named(params.w, "ifzo"), named(params.b, "ifzo")
+        u = {letter: np.zeros((len(carry.h),) * 2) for letter in "ifzo"}
+        for head in range(heads):
+            rows = slice(head * size, (head + 1) * size)
+            for letter, block in named(params.u[head], "ifzo").items():
+                u[letter][rows, rows] = block
+        a = {letter: x @ w[letter] + carry.h @ u[letter] + b[letter] for letter in "ifzo"}
+        log_f = np.log(logistic(a["f"])) if forget == "sigmoid" else a["f"]
+        m = np.maximum(log_f + carry.m, a["i"])
+        i, f = np.exp(a["i"] - m), np.exp(log_f + carry.m - m)
+        z, o = np.tanh(a["z"]), logistic(a["o"])
+        c, n = f * carry.c + i * z, f * carry.n + i
+        h = o * c / n
+        return {"c": c, "n": n, "m": m, "h": h}, h, {"i": i, "f": f, "candidate": z, "o": o}
+
+    return step
+
+
+def mlstm(heads=1, forget="sigmoid"):
+    """Beck et al., eq. 19-27, stabilized, a head at a time."""
+
+    def step(params, carry, x):
+        w, b = named(params.w, "qkvo"), named(params.b, "qkvo")
+        q, k, v, o = (x @ w[letter] + b[letter] for letter in "qkvo")
+        o = logistic(o)
+        size = len(q) // heads
+        after, gates, h = {"c": [], "n": [], "m": []}, {"i": [], "f": []}, []
+        for head in range(heads):
+            its = slice(head * size, (head + 1) * size)
+            i_raw, f_raw = (x @ params.w_gates[:, g, head] + params.b_gates[g, head] for g in (0, 1))
+            log_f = np.log(logistic(f_raw)) if forget == "sigmoid" else f_raw
+            m = max(log_f + carry.m[head], i_raw)
+            i, f = np.exp(i_raw - m), np.exp(log_f + carry.m[head] - m)
+            key = k[its] / np.sqrt(size)
+            c, n = f * carry.c[head] + i * np.outer(key, v[its]), f * carry.n[head] + i * key
+            h.append(q[its] @ c / max(abs(q[its] @ n), np.exp(-m)))
+            for place, value in zip(
+                (after["c"], after["n"], after["m"], gates["i"], gates["f"]), (c, n, m, i, f), strict=True
+            ):
+                place.append(value)
+        h = o * np.concatenate(h)
+        gates = {name: np.array(values) for name, values in gates.items()} | {"o": o}
+        return {name: np.array(values) for name, values in after.items()}, h, gates
+
+    return step
