@@ -21,12 +21,12 @@ UNIFORM = {
 NORMAL = {"glorot_normal": np.sqrt(2 / (60 + 40)), "lecun_normal": 1 / np.sqrt(60)}
 ORTHOGONAL = {"orthogonal", "keras_orthogonal"}
 DRAWN = [name for name in CELLS if "w_init" in factory_options(CELLS[name].factory)]  # a neuron's weights are not
-RECURRENT = [name for name in DRAWN if "u_init" in factory_options(CELLS[name].factory)]  # a QRNN's window is one block
+RECURRENT = [name for name in DRAWN if "u_init" in factory_options(CELLS[name].factory)]  # no matrix of h elsewhere
 
 
 def test_cells_without_an_initializer():
-    assert set(CELLS) - set(DRAWN) == {"hodgkin_huxley"}
-    assert set(DRAWN) - set(RECURRENT) == {"qrnn"}
+    assert set(CELLS) - set(DRAWN) == {"hodgkin_huxley", "lru", "s5"}  # these two draw as their papers do
+    assert set(DRAWN) - set(RECURRENT) == {"qrnn", "min_gru", "min_lstm", "rg_lru", "mlstm"}
 
 
 def draw(name, seed=0, shape=(N_IN, GATES, HIDDEN)):
@@ -140,12 +140,15 @@ FORGET_BIASES = {  # cell -> default; the row of f is the second, i the first
     "grid_lstm": 1.0,
     "grid_lstm_2d": 1.0,
     "grid_lstm_nd": 1.0,
+    "min_lstm": 0.0,
+    "slstm": 1.0,
+    "mlstm": 3.0,
 }
 
 
 def cheap(name):
     """Options that spare an orthogonal draw, which takes a second to compile."""
-    return {} if name in ("cerebral_lstm", "qrnn") else {"u_init": "glorot_uniform"}
+    return {"u_init": "glorot_uniform"} if name in RECURRENT and name != "cerebral_lstm" else {}
 
 
 INPUT_BIASES = {"lstm", "lstm_1997", "cerebral_lstm"}  # 0 by default
@@ -170,8 +173,9 @@ def test_biases_start_at_zero_but_the_forget_and_input_gates(name):
         assert biases
         f = 0 if name == "qrnn" else 1  # after i, which a QRNN lacks
         if name in FORGET_BIASES:
-            assert (biases["b"][..., f, :] == np.float32(forget)).all()
-            biases["b"][..., f, :] = 0
+            of_gates = biases["b_gates" if name == "mlstm" else "b"]
+            assert (of_gates[..., f, :] == np.float32(forget)).all()
+            of_gates[..., f, :] = 0
         if name in INPUT_BIASES:
             assert (biases["b"][..., 0, :] == np.float32(entry)).all()
             biases["b"][..., 0, :] = 0

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from rnnlab.cells.initializers import get_initializer
+from rnnlab.cells.linear_recurrence import over_pieces
 from rnnlab.cells.ops import activation as make_activation
 from rnnlab.cells.ops import dot, gate_activation, keeps_f, leaves_named, per_example_draw, zeros
 from rnnlab.cells.unroll import unroll
@@ -165,16 +166,9 @@ def qrnn(
         return after, cs if decided.o is None else decided.o * cs
 
     def forward(params: QRNNParams, carry: QRNNCarry, xs: Array) -> tuple[QRNNCarry, Array]:
-        whole = len(xs) - len(xs) % CHUNK
-        if resolved_scan() == "parallel" or not whole:
+        if resolved_scan() == "parallel":
             return at_once(params, carry, xs)
-        chunks = xs[:whole].reshape(-1, CHUNK, *xs.shape[1:])
-        carry, hs = jax.lax.scan(lambda carry, chunk: at_once(params, carry, chunk), carry, chunks)
-        hs = hs.reshape(whole, *hs.shape[2:])
-        if whole == len(xs):
-            return carry, hs
-        carry, rest = at_once(params, carry, xs[whole:])
-        return carry, jnp.concatenate([hs, rest])
+        return over_pieces(lambda carry, piece: at_once(params, carry, piece), carry, xs, CHUNK)
 
     by_step = Cell(init, initial_carry, step, hidden_size, gates=gates, retention=keeps_f, no_decay=leaves_named("b"))
 

@@ -12,11 +12,17 @@ from rnnlab.cells.grid_lstm import grid_lstm
 from rnnlab.cells.grid_lstm_nd import grid_lstm_2d, grid_lstm_nd
 from rnnlab.cells.gru import gru
 from rnnlab.cells.hodgkin_huxley import hodgkin_huxley
+from rnnlab.cells.lru import lru
 from rnnlab.cells.lstm import lstm, lstm_1997
+from rnnlab.cells.min_rnn import min_gru, min_lstm
+from rnnlab.cells.mlstm import mlstm
 from rnnlab.cells.peephole_lstm import peephole_lstm
 from rnnlab.cells.qrnn import qrnn
+from rnnlab.cells.rg_lru import rg_lru
 from rnnlab.cells.rnn import rnn
+from rnnlab.cells.s5 import s5
 from rnnlab.cells.slim_lstm import lstm1, lstm2, lstm3, lstm4, lstm5
+from rnnlab.cells.slstm import slstm
 from rnnlab.cells.user_cell import user_factory
 from rnnlab.cells.wrappers.bidirectional import bidirectional
 from rnnlab.cells.wrappers.cerebral import cerebral
@@ -37,6 +43,8 @@ class CellEntry(NamedTuple):
 
 AKANDEH = "Akandeh & Salem, Simplified LSTM RNNs, part I, 2017"
 RAHMAN = "Rahman, Mohammed & Azad, A new LSTM model by introducing biological cell state, 2016"
+FENG = "Feng, Tung, Ahmed, Bengio & Hajimirsadeghi, Were RNNs all we needed?, 2024"
+XLSTM = "Beck, Pöppel, Spanring et al., xLSTM: extended long short-term memory, 2024"
 GRID = "Kalchbrenner, Danihelka & Graves, Grid long short-term memory, 2015, section 3"
 
 CELLS: dict[str, CellEntry] = {
@@ -106,6 +114,25 @@ CELLS: dict[str, CellEntry] = {
         "2*P*H + 4*N*L*(N*H*H + H), P = D / places, N = sizes in shape + 2, L = layers, 1 when tied; "
         "feed-forward P*H + (4*N - 3)*L*(N*H*H + H)",
     ),
+    "min_gru": CellEntry(min_gru, f"{FENG}, section 3.1, appendix B", "2*(D*H + H)"),
+    "min_lstm": CellEntry(min_lstm, f"{FENG}, section 3.2, appendix B", "3*(D*H + H)"),
+    "lru": CellEntry(
+        lru,
+        "Orvieto, Smith, Gu et al., Resurrecting recurrent neural networks for long sequences, 2023, section 3",
+        "3*N + 2*D*N + 2*N*H + D*H, N = state_size or H; + H*H + H gated",
+    ),
+    "s5": CellEntry(
+        s5,
+        "Smith, Warrington & Linderman, Simplified state space layers for sequence modeling, 2023, section 3",
+        "3*N + 2*D*N + 2*N*H + D*H + H*H + H, N = state_size or H; - H*H - H with the linear output",
+    ),
+    "rg_lru": CellEntry(
+        rg_lru,
+        "De, Smith, Fernando et al., Griffin: mixing gated linear recurrences with local attention, 2024, eq. 1-4",
+        "D*H + 2*H*H + 4*H",
+    ),
+    "slstm": CellEntry(slstm, f"{XLSTM}, eq. 8-17", "4*(D*H + H*H/heads + H)"),
+    "mlstm": CellEntry(mlstm, f"{XLSTM}, eq. 19-27", "4*(D*H + H) + 2*heads*(D + 1)"),
 }
 
 COMBINATORS: dict[str, CellEntry] = {

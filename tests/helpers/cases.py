@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
+from helpers import newer_transcriptions as newer
 from helpers import transcriptions as paper
 from rnnlab.cells import make_cell, stack
 from rnnlab.core.types import Cell
@@ -81,6 +82,7 @@ AT_REST = {
     "n": 0.1 / (np.e - 1) / (0.1 / (np.e - 1) + 0.125),
 }
 
+XLSTM_START = {"c": 0.0, "n": 0.0, "m": -1e30, "h": 0.0}
 OTHER = {"activation": "sigmoid", "gate": "hard_sigmoid"}
 SLIM = {  # parameters
     1: lambda d, h: full(d, h) + 3 * (h * h + h),
@@ -250,6 +252,45 @@ CASES = [
         variant="printed",
         **OTHER,
     ),
+    row("min_gru", lambda d, h: 2 * (d * h + h), newer.min_gru()),
+    row("min_gru linear", lambda d, h: 2 * (d * h + h), newer.min_gru(log=False), variant="linear"),
+    variation("min_lstm", lambda d, h: 3 * (d * h + h), newer.min_lstm()),
+    variation("min_lstm linear", lambda d, h: 3 * (d * h + h), newer.min_lstm(log=False), variant="linear"),
+    row("lru", lambda d, h: 3 * h + 2 * d * h + 2 * h * h + d * h, newer.lru()),
+    variation(
+        "lru gated, 6 states",
+        lambda d, h: 3 * 6 + 2 * d * 6 + 2 * 6 * h + d * h + h * h + h,
+        newer.lru(with_gate=True),
+        state_size=6,
+        output="gated",
+    ),
+    variation("s5", lambda d, h: 3 * h + 2 * d * h + 2 * h * h + d * h + h * h + h, newer.s5()),
+    variation(
+        "s5 linear, 6 states",
+        lambda d, h: 3 * 6 + 2 * d * 6 + 2 * 6 * h + d * h,
+        newer.s5(with_gate=False),
+        state_size=6,
+        output="linear",
+    ),
+    variation("rg_lru", lambda d, h: d * h + 2 * h * h + 4 * h, newer.rg_lru()),
+    row("slstm", lambda d, h: 4 * full(d, h), newer.slstm(), start=XLSTM_START),
+    variation(
+        "slstm exponential forget gate, 2 heads",
+        lambda d, h: 4 * (d * h + h * h // 2 + h),
+        newer.slstm(heads=2, forget="exp"),
+        forget="exp",
+        heads=2,
+        start=XLSTM_START,
+    ),
+    variation("mlstm", lambda d, h: 4 * (d * h + h) + 2 * (d + 1), newer.mlstm(), start=XLSTM_START),
+    row(
+        "mlstm exponential forget gate, 2 heads",
+        lambda d, h: 4 * (d * h + h) + 4 * (d + 1),
+        newer.mlstm(heads=2, forget="exp"),
+        forget="exp",
+        heads=2,
+        start=XLSTM_START,
+    ),
     variation("grid_lstm_nd", lambda d, h: 2 * h + 3 * 4 * (3 * h * h + h), paper.grid_lstm_nd),
     Case(
         "stack of lstm and gru",
@@ -347,6 +388,8 @@ def filled(draw, tree, deviation=0.7, dtype=np.float32):
 
     def fill(path, leaf):
         name = getattr(path[-1], "name", "")
+        if name == "n" and not neuron:  # the normalizer of an xLSTM: a sum of exponentials
+            return draw.uniform(1, 2, leaf.shape).astype(dtype)
         if name == "t":
             return draw.randint(1, 50, leaf.shape).astype(dtype)
         if neuron and name == "v":  # a grid has a matrix of this name
