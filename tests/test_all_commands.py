@@ -73,8 +73,8 @@ COMMANDS = [  # and the runs for which it has an answer of one line
     (["report", "--out", "comparison"], {"hardly begun": "before the end of an epoch", "empty": NO_RUN}),
     (["sample", "--arm", "all", "--length", "3"], {**BEGUN, "all diverged": NO_BEST}),
     (["sample", "--arm", "all", "--length", "3", "--epoch", "last"], BEGUN),
-    (ANALYZE, BEGUN),
-    ([*ANALYZE, "--epoch", "best"], {**BEGUN, "all diverged": NO_BEST}),
+    pytest.param(ANALYZE, BEGUN, marks=pytest.mark.slow),
+    pytest.param([*ANALYZE, "--epoch", "best"], {**BEGUN, "all diverged": NO_BEST}, marks=pytest.mark.slow),
     (["resume"], {"empty": NO_RUN}),
     (["resume", "--epochs", "3"], {"empty": NO_RUN}),
 ]
@@ -82,7 +82,7 @@ COMMANDS = [  # and the runs for which it has an answer of one line
 
 @pytest.mark.filterwarnings("error::RuntimeWarning")
 @pytest.mark.parametrize("run", [*RUNS, *BEGUN])
-@pytest.mark.parametrize(("command", "refused"), COMMANDS, ids=[" ".join(command) for command, _ in COMMANDS])
+@pytest.mark.parametrize(("command", "refused"), COMMANDS)
 def test_every_command_answers_on_every_run(here, capsys, command, refused, run):
     trust = ["--trust"] if command[0] != "report" else []
     code = main([command[0], run, *command[1:], *trust])

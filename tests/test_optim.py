@@ -184,6 +184,8 @@ def test_without_gradient_weights_shrink_and_biases_stay():
         np.testing.assert_allclose(new, old if stays else old * 0.9**2, rtol=1e-6, err_msg=str(path))
 
 
+BIASES = {"b", "b_n", "b_c", "b_v", "b_state", "b_x", "b_gates"}
+RATES = {"nu_log", "theta_log", "gamma_log", "lambda_re_log", "lambda_im", "dt_log", "decay"}  # of linear recurrences
 OWN = make_cell("rnn", 4)._replace(
     init=lambda key, inputs: {"w": jnp.ones((inputs, 4)), "beta": jnp.ones((2, 4)), "gain": jnp.ones(4)},
     initial_carry=lambda params, batch: LSTMCarry(jnp.zeros(4), jnp.zeros(4)),
@@ -194,7 +196,7 @@ OWN = make_cell("rnn", 4)._replace(
 @pytest.mark.parametrize(
     ("cell", "biases"),
     [
-        *((make_cell(name, 4), {"b", "b_n", "b_c", "b_v", "b_state"}) for name in (*CELLS, "bidirectional(gru)")),
+        *((make_cell(name, 4), BIASES | RATES) for name in (*CELLS, "bidirectional(gru)")),
         (make_cell("lstm", 4, state_bias=True), {"b", "b_state"}),
         (make_cell("grid_lstm", 4, depth="feedforward"), {"b", "b_v"}),
         (make_cell("cerebral(gru)", 4), {"b", "b_n"}),

@@ -7,9 +7,10 @@ import jax
 import numpy as np
 import pytest
 
-from rnnlab.cells import make_cell, user_file
+from rnnlab.cells import make_cell
 from rnnlab.cells.user_file import imported_hashes
 from rnnlab.cli.main import main
+from rnnlab.core import user_file
 from rnnlab.runs.saved_run import load_run
 
 CELL = """
