@@ -320,7 +320,7 @@ def test_a_damaged_run_is_reported_as_such(run_directory, capsys, name, damage):
 def test_an_altered_byte_never_ends_in_a_traceback(run_directory, name):
     path = run_directory / name
     content = path.read_bytes()
-    for index in range(0, len(content), 3):
+    for index in range(0, len(content), 11):
         path.write_bytes(content[:index] + bytes([content[index] ^ 1]) + content[index + 1 :])
         with contextlib.suppress(InputError):
             report.table(report.read_summary(run_directory))
