@@ -7,8 +7,8 @@ Claims:    `claims` below: E (Owusu, Sturtz & Chittam) the constant error carous
 Task:      two of `lag` values are marked, both in the first half; the target is their sum at the last step, so the
            gradient has to bridge lag / 2 to lag - 1 steps. Mean squared error; 1/6 for the constant answer.
 Measured:  before training and after every epoch, on a fixed batch of validation: the Jacobian of the last h with
-           respect to the input k steps before (rnnlab.train.probes.lags), drawn by lag in figures/lags.png. Then which
-           arms solve the task, and after how many steps.
+           respect to the input k steps before (rnnlab.training.probes.lags), drawn by lag in figures/lags.png. Then
+           which arms solve the task, and after how many steps.
 Solved:    an absolute error below 0.04 on 99 % of the 1,000 validation examples after some epoch. In the paper: on all
            of the last 2,000 training examples, with a target of half the range, so an error twice as large.
 Arms:      lstm_1997  no forget gate: the carousel itself; lstm, the same with one

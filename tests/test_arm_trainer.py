@@ -13,7 +13,7 @@ from rnnlab.runs.arm_trainer import train_arm
 from rnnlab.runs.progress import NoProgressMeter
 from rnnlab.runs.validate import validate
 from rnnlab.storage.checkpoint import Position
-from rnnlab.train import single_run
+from rnnlab.training import single_run
 
 CONFIG = Config(
     experiment="probe", arms={"a": Arm("rnn", options={"u_init": "glorot_uniform"})}, data="digits", seeds=(0, 5, 1),

@@ -20,7 +20,7 @@ from rnnlab.runs.hyperparam_grid import hyperparam_grids
 from rnnlab.runs.progress import NoProgressMeter
 from rnnlab.runs.run import start
 from rnnlab.runs.validate import validate
-from rnnlab.train.sweep import run_grid
+from rnnlab.training.sweep import run_grid
 
 BASE = Config(
     experiment="probe", arms={"a": Arm("lstm"), "b": Arm("rnn")}, data="digits", seeds=(0,), learning_rate=(1e-2,),

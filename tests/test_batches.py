@@ -16,12 +16,12 @@ from rnnlab.data.text import windows
 from rnnlab.runs import arm_trainer, run
 from rnnlab.runs.progress import NoProgressMeter
 from rnnlab.runs.validate import validate
-from rnnlab.train import single_run
-from rnnlab.train.arm_spec import ArmSpec, DataShape, build_model
-from rnnlab.train.batches import batch_indices
-from rnnlab.train.single_run import evaluate, init_state, train_steps
-from rnnlab.train.state import Run
-from rnnlab.train.tasks import TASKS
+from rnnlab.training import single_run
+from rnnlab.training.arm_spec import ArmSpec, DataShape, build_model
+from rnnlab.training.batches import batch_indices
+from rnnlab.training.single_run import evaluate, init_state, train_steps
+from rnnlab.training.state import Run
+from rnnlab.training.tasks import TASKS
 
 TASK = TASKS["language_modeling"]
 V, H, T, B, N, RATE = 5, 4, 3, 2, 11, 0.5

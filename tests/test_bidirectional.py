@@ -16,7 +16,7 @@ from rnnlab.config.experiment import Arm, Config
 from rnnlab.core.errors import InputError
 from rnnlab.models.recurrent_model import make_model
 from rnnlab.runs.validate import validate
-from rnnlab.train.tasks import TASKS
+from rnnlab.training.tasks import TASKS
 
 T = 5
 LENGTHS = np.array([5, 2, 0, 3], np.int32)

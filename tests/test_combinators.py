@@ -31,9 +31,9 @@ from rnnlab.core.errors import InputError
 from rnnlab.report.write import read_summary
 from rnnlab.runs.saved_run import load_run
 from rnnlab.runs.validate import validate
-from rnnlab.train.arm_spec import build_model
-from rnnlab.train.single_run import init_state, train_steps
-from rnnlab.train.sweep import run_grid
+from rnnlab.training.arm_spec import build_model
+from rnnlab.training.single_run import init_state, train_steps
+from rnnlab.training.sweep import run_grid
 
 B, T = 3, 5
 KEY = jax.random.key(11, impl="threefry2x32")

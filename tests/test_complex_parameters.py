@@ -24,8 +24,8 @@ from rnnlab.core.types import Cell
 from rnnlab.report.write import read_summary
 from rnnlab.runs import progress
 from rnnlab.runs.validate import validate
-from rnnlab.train.arm_spec import build_model, build_optimizer
-from rnnlab.train.tasks import TASKS
+from rnnlab.training.arm_spec import build_model, build_optimizer
+from rnnlab.training.tasks import TASKS
 
 CELLS = """
 from typing import NamedTuple

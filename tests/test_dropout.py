@@ -16,12 +16,12 @@ from rnnlab.core.errors import InputError
 from rnnlab.core.types import Model, Split
 from rnnlab.models.recurrent_model import Dropout, make_model
 from rnnlab.runs.validate import validate
-from rnnlab.train import single_run
-from rnnlab.train.arm_spec import ArmSpec, DataShape, build_model
-from rnnlab.train.batches import batch_indices
-from rnnlab.train.single_run import evaluate, init_state, train_steps
-from rnnlab.train.state import Run
-from rnnlab.train.sweep import run_grid
+from rnnlab.training import single_run
+from rnnlab.training.arm_spec import ArmSpec, DataShape, build_model
+from rnnlab.training.batches import batch_indices
+from rnnlab.training.single_run import evaluate, init_state, train_steps
+from rnnlab.training.state import Run
+from rnnlab.training.sweep import run_grid
 
 B, T, C = 3, 5, 4
 KEY = jax.random.key(11, impl="threefry2x32")

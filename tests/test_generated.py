@@ -21,12 +21,12 @@ from rnnlab.report import write as report
 from rnnlab.runs import run
 from rnnlab.runs.progress import NoProgressMeter
 from rnnlab.runs.validate import validate
-from rnnlab.train.arm_spec import ArmSpec, DataShape, build_model
-from rnnlab.train.batches import batch_indices
-from rnnlab.train.probes import paths
-from rnnlab.train.single_run import evaluate, init_state, train_steps
-from rnnlab.train.state import Run
-from rnnlab.train.tasks import TASKS, MetricSums
+from rnnlab.training.arm_spec import ArmSpec, DataShape, build_model
+from rnnlab.training.batches import batch_indices
+from rnnlab.training.probes import paths
+from rnnlab.training.single_run import evaluate, init_state, train_steps
+from rnnlab.training.state import Run
+from rnnlab.training.tasks import TASKS, MetricSums
 
 SMALL = {"examples": 300, "held_out": 60}
 GENERATED = ["adding", "addition", "copying", "memorization", "parity", "reversal", "sorting", "temporal_order"]

@@ -23,8 +23,8 @@ from rnnlab.report.tables import csv_text
 from rnnlab.runs.validate import validate
 from rnnlab.stats.summary import groups
 from rnnlab.storage.metrics import DIVERGED_AT, Metrics
-from rnnlab.train.probes import LAGS, check_probes, lags
-from rnnlab.train.tasks import TASKS
+from rnnlab.training.probes import LAGS, check_probes, lags
+from rnnlab.training.tasks import TASKS
 
 B, D, H = 3, 2, 4
 NAME = "log10_gradient_lag_"

@@ -13,9 +13,9 @@ from rnnlab.cells.unroll import unroll
 from rnnlab.cells.wrappers.mixed_precision import mixed_precision
 from rnnlab.config.experiment import Arm
 from rnnlab.runs.validate import validate
-from rnnlab.train.arm_spec import build_model
-from rnnlab.train.single_run import init_state
-from rnnlab.train.state import Run
+from rnnlab.training.arm_spec import build_model
+from rnnlab.training.single_run import init_state
+from rnnlab.training.state import Run
 
 T, B, D, H = 5, 3, 8, 4
 WITHOUT = ("hodgkin_huxley", "grid_lstm_nd")  # products, or the inputs that are drawn here

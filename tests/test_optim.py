@@ -12,7 +12,7 @@ from rnnlab.cells import CELLS, cerebral, leaves_named, make_cell, stack
 from rnnlab.cells.lstm import LSTMCarry
 from rnnlab.core.errors import InputError
 from rnnlab.models import make_model, make_seq2seq
-from rnnlab.train.optimizers import OPTIMIZERS, make_optimizer, step_decay
+from rnnlab.training.optimizers import OPTIMIZERS, make_optimizer, step_decay
 
 RATE = 0.03
 GRADIENTS = np.random.default_rng(2).normal(size=(6, 5)) * np.array([1, 10, 0.1, 1e-3, 3])

@@ -20,7 +20,7 @@ from rnnlab.core.errors import InputError
 from rnnlab.data.registry import load_dataset
 from rnnlab.runs.hyperparam_grid import hyperparam_grids
 from rnnlab.runs.validate import arm_specs
-from rnnlab.train.arm_spec import build_model, build_optimizer
+from rnnlab.training.arm_spec import build_model, build_optimizer
 
 ROOT = Path(__file__).resolve().parent.parent
 BASE = """

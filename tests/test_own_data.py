@@ -28,10 +28,10 @@ from rnnlab.runs.run import create, start
 from rnnlab.runs.saved_run import load_run
 from rnnlab.runs.validate import arm_spec, identity, validate
 from rnnlab.storage import environment
-from rnnlab.train.arm_spec import build_model
-from rnnlab.train.single_run import evaluate, init_state, train_steps
-from rnnlab.train.sweep import run_grid
-from rnnlab.train.tasks import TASKS
+from rnnlab.training.arm_spec import build_model
+from rnnlab.training.single_run import evaluate, init_state, train_steps
+from rnnlab.training.sweep import run_grid
+from rnnlab.training.tasks import TASKS
 
 N, T = 60, 5
 DRAW = np.random.default_rng(8)

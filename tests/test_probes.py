@@ -15,8 +15,8 @@ from rnnlab.models.recurrent_model import make_model
 from rnnlab.report import write as report
 from rnnlab.report.run_figures import loss_curves
 from rnnlab.stats.summary import groups
-from rnnlab.train.probes import paths
-from rnnlab.train.tasks import TASKS
+from rnnlab.training.probes import paths
+from rnnlab.training.tasks import TASKS
 
 B, T, D, H, C = 3, 4, 5, 2, 3
 MEASURED = {"param_distance", "state_distance", "gradient_cosine"}

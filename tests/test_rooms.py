@@ -11,7 +11,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 # In the order in which data flows.
 PACKAGES = [
-    "core", "config", "data", "cells", "models", "train", "storage", "stats", "runs", "claims", "report", "analysis",
+    "core", "config", "data", "cells", "models", "training", "storage", "stats", "runs", "claims", "report", "analysis",
     "bench", "cli",
 ]  # fmt: skip
 

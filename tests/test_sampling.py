@@ -15,7 +15,7 @@ from rnnlab.core.types import Model
 from rnnlab.models.recurrent_model import make_model
 from rnnlab.models.sampling import generate
 from rnnlab.runs.progress import TerminalProgressMeter
-from rnnlab.train.keys import STREAMS
+from rnnlab.training.keys import STREAMS
 
 V = 5
 LOGITS = np.array([0.3, -1.2, 1.1, 0.0, 0.8], np.float32)

@@ -13,8 +13,8 @@ from rnnlab.core.errors import InputError
 from rnnlab.runs.saved_run import load_run
 from rnnlab.runs.validate import abstract_state, identity, validate
 from rnnlab.storage import checkpoint, files
-from rnnlab.train.keys import stream_key
-from rnnlab.train.sweep import run_grid
+from rnnlab.training.keys import stream_key
+from rnnlab.training.sweep import run_grid
 
 CONFIG = Config(
     experiment="quickstart", arms={"stacked": Arm("lstm", layers=2), "cerebral": Arm("cerebral_lstm")}, data="",

@@ -28,8 +28,8 @@ from rnnlab.models.seq2seq import ATTENTION, make_seq2seq
 from rnnlab.runs import arm_trainer
 from rnnlab.runs.saved_run import load_run
 from rnnlab.runs.validate import validate
-from rnnlab.train.arm_spec import build_model
-from rnnlab.train.tasks import TASKS
+from rnnlab.training.arm_spec import build_model
+from rnnlab.training.tasks import TASKS
 
 V, B, Q, A, H, E = 5, 3, 4, 3, 6, 2
 START = 4

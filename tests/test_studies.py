@@ -16,7 +16,7 @@ from rnnlab.core.types import Dataset, Split
 from rnnlab.data.registry import load_dataset
 from rnnlab.runs.hyperparam_grid import combinations, hyperparam_grid, hyperparam_grids
 from rnnlab.runs.validate import arm_spec, validate
-from rnnlab.train.arm_spec import build_model
+from rnnlab.training.arm_spec import build_model
 
 LETTERS = Dataset(
     "moes_tavern", "language_modeling", 89, 89, *[Split(None, np.zeros(20_000, np.int32))] * 3, source={},

@@ -18,7 +18,7 @@ from rnnlab.stats import first_reached, proportion_interval
 from rnnlab.stats.summary import groups, steps_to_solve, summarize
 from rnnlab.storage import files
 from rnnlab.storage.metrics import DIVERGED_AT, Metrics
-from rnnlab.train.tasks import TASKS, MetricSums
+from rnnlab.training.tasks import TASKS, MetricSums
 
 NAN = np.nan
 TASK = TASKS["sequence_labeling"]

@@ -20,7 +20,7 @@ from rnnlab.report.png import png
 from rnnlab.stats.summary import Headline, groups, headline_values, headlines, summarize
 from rnnlab.storage import files
 from rnnlab.storage.metrics import DIVERGED_AT, Metrics, read_metrics
-from rnnlab.train.tasks import Metric, MetricSums, fraction_correct
+from rnnlab.training.tasks import Metric, MetricSums, fraction_correct
 from tests.helpers.recorded_runs import (
     ACCURACY,
     ARMS,

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from rnnlab.core.types import Split
-from rnnlab.train.arm_spec import ArmSpec, DataShape
-from rnnlab.train.sweep import (
+from rnnlab.training.arm_spec import ArmSpec, DataShape
+from rnnlab.training.sweep import (
     Sweep,
     default_runs_per_device,
     device_mesh,

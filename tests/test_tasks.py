@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from rnnlab.train.tasks import (
+from rnnlab.training.tasks import (
     TASKS,
     MetricSums,
     class_sums,

@@ -7,13 +7,13 @@ import pytest
 
 from rnnlab.cells.registry import CELLS
 from rnnlab.core.types import Split
-from rnnlab.train import single_run
-from rnnlab.train.arm_spec import ArmSpec, DataShape, build_model
-from rnnlab.train.batches import batch_indices, drawn_indices, shuffled_indices
-from rnnlab.train.keys import STREAMS, stream_key
-from rnnlab.train.single_run import evaluate, init_state, train_steps, update_best
-from rnnlab.train.state import Run
-from rnnlab.train.tasks import TASKS, MetricSums
+from rnnlab.training import single_run
+from rnnlab.training.arm_spec import ArmSpec, DataShape, build_model
+from rnnlab.training.batches import batch_indices, drawn_indices, shuffled_indices
+from rnnlab.training.keys import STREAMS, stream_key
+from rnnlab.training.single_run import evaluate, init_state, train_steps, update_best
+from rnnlab.training.state import Run
+from rnnlab.training.tasks import TASKS, MetricSums
 
 TASK = TASKS["classification"]
 

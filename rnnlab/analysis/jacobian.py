@@ -11,7 +11,7 @@ import numpy as np
 from rnnlab.analysis.trajectories import check_steps, from_vector, to_vector, trajectory, valid_steps
 from rnnlab.cells.ops import step_of
 from rnnlab.core.types import Array, Carry, Cell, Params
-from rnnlab.train.probes import LAGS, log10_norm
+from rnnlab.training.probes import LAGS, log10_norm
 
 
 def state_map(cell: Cell, params: Params, x: Array, like: Carry) -> Callable[[Array], Array]:

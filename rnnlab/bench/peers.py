@@ -90,7 +90,7 @@ def _flax(workload: Workload) -> tuple[Callable[..., Any], Callable[..., Any], i
     from flax import linen as nn
 
     from rnnlab.cells.registry import count_parameters
-    from rnnlab.train.optimizers import make_optimizer
+    from rnnlab.training.optimizers import make_optimizer
 
     class Net(nn.Module):
         @nn.compact

@@ -12,8 +12,8 @@ from rnnlab.bench.trainer import Trainer, jax_device, jax_peak
 from rnnlab.bench.workloads import LEARNING_RATE, Workload, random_batches
 from rnnlab.cells.registry import count_parameters
 from rnnlab.core.types import Split
-from rnnlab.train.arm_spec import ArmSpec, DataShape, build_model
-from rnnlab.train.sweep import Sweep, device_mesh, run_grid, use_all_cores
+from rnnlab.training.arm_spec import ArmSpec, DataShape, build_model
+from rnnlab.training.sweep import Sweep, device_mesh, run_grid, use_all_cores
 
 STEPS = 64  # of an epoch, each with distinct examples
 MAX_PRODUCT = 16_384  # rows: three such matrices are 3 GB

@@ -92,7 +92,7 @@ def _import(system: str) -> None:
 
     os.environ["KERAS_BACKEND"] = "jax"
     for module in {"torch": ["torch"], "torch-processes": ["torch"], "keras": ["keras", "optax"]}.get(
-        system, ["flax.linen", "optax", "rnnlab.train.optimizers"]
+        system, ["flax.linen", "optax", "rnnlab.training.optimizers"]
     ):
         importlib.import_module(module)
 

@@ -18,7 +18,7 @@ class Workload(NamedTuple):
     D: int  # features, or V if inputs are ids
     H: int
     C: int  # classes, or V if per_step
-    optimizer: str  # of rnnlab.train.optimizers, with its defaults
+    optimizer: str  # of rnnlab.training.optimizers, with its defaults
     embedding_size: int = 0  # 0: no embedding, ids are one-hot rows
     ids: bool = False
     per_step: bool = False  # logits at every step, else only from the last h

@@ -8,7 +8,7 @@ import numpy as np
 
 from rnnlab import stats
 from rnnlab.stats.summary import Group
-from rnnlab.train.tasks import TASKS
+from rnnlab.training.tasks import TASKS
 
 HELD_OUT = "held out"  # the validation split, or test where a protocol validates on test
 HIGHER_IS_BETTER = {metric.name: metric.higher_is_better for task in TASKS.values() for metric in task.metrics}

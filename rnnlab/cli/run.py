@@ -187,7 +187,7 @@ def recorded(directory: Path) -> Any:
 
 
 def _train(config: Config, directory: Path | None, *, new: bool, options: argparse.Namespace) -> int:
-    from rnnlab.train.sweep import use_all_cores
+    from rnnlab.training.sweep import use_all_cores
 
     use_all_cores()
     check_devices()

@@ -104,7 +104,7 @@ def _text(run: SavedRun, arm: str, options: argparse.Namespace, arms: list[str])
     import jax.numpy as jnp
 
     from rnnlab.models.sampling import generate
-    from rnnlab.train.keys import stream_key
+    from rnnlab.training.keys import stream_key
 
     letters = list(run.dataset.vocabulary or ())
     hyperparams, seed, epoch = which(run, arm, options, arms)

@@ -70,7 +70,7 @@ class Config:
     embedding_init: str = "glorot_uniform"
     batch_sampling: str = "shuffled"  # once an epoch; drawn: every batch anew; contiguous: text streams, carry kept
     steps_per_epoch: int | None = None  # None: one pass over the training split
-    probes: tuple[str, ...] = ()  # of rnnlab.train.probes, measured after every epoch
+    probes: tuple[str, ...] = ()  # of rnnlab.training.probes, measured after every epoch
     success_threshold: float | None = None  # of the success metric on validation; None: not counted
     backward: str = "auto"  # gradient over time, of BACKWARD: auto (fast), or scan (differentiate a plain scan)
     compute_dtype: str = "float32"  # of COMPUTE_DTYPES: matrix products and parameters inside a step

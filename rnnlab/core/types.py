@@ -58,7 +58,7 @@ class Dataset(NamedTuple):
     """A data set: three fixed splits and what identifies them."""
 
     name: str
-    task: str  # a key of rnnlab.train.tasks.TASKS
+    task: str  # a key of rnnlab.training.tasks.TASKS
     input_size: int  # D, or V if the inputs are ids
     output_size: int  # C, V, or K for regression
     train: Split

@@ -21,7 +21,7 @@ from rnnlab.report.tables import (
 from rnnlab.stats import mean_interval
 from rnnlab.stats.summary import Group, Headline, headline_values
 from rnnlab.storage.metrics import DIVERGED_AT
-from rnnlab.train.tasks import metric_names
+from rnnlab.training.tasks import metric_names
 
 LAG = re.compile(r"(?P<quantity>.+)_lag_(?P<lag>\d+)")  # a metric that a probe measures at several lags
 

@@ -12,10 +12,10 @@ from rnnlab.core.types import Dataset
 from rnnlab.runs.progress import ProgressMeter
 from rnnlab.storage.checkpoint import Position
 from rnnlab.storage.metrics import DIVERGED_AT
-from rnnlab.train.arm_spec import ArmSpec
-from rnnlab.train.state import Run, TrainState
-from rnnlab.train.sweep import Sweep
-from rnnlab.train.tasks import GAP, TASKS
+from rnnlab.training.arm_spec import ArmSpec
+from rnnlab.training.state import Run, TrainState
+from rnnlab.training.sweep import Sweep
+from rnnlab.training.tasks import GAP, TASKS
 
 STRETCH_SECONDS = 0.5  # of training between checks of time and signals
 

@@ -11,10 +11,10 @@ from rnnlab.config.experiment import HYPERPARAMS, Arm, Config, Option, check_hyp
 from rnnlab.core.errors import InputError, choose, unknown
 from rnnlab.models.recurrent_model import EMBEDDING_INITIALIZERS
 from rnnlab.models.seq2seq import ATTENTION
-from rnnlab.train.arm_spec import LAYER_DROPOUT, OPTIMIZER
-from rnnlab.train.batches import BATCH_SAMPLING
-from rnnlab.train.optimizers import optimizer_options
-from rnnlab.train.probes import PROBES
+from rnnlab.training.arm_spec import LAYER_DROPOUT, OPTIMIZER
+from rnnlab.training.batches import BATCH_SAMPLING
+from rnnlab.training.optimizers import optimizer_options
+from rnnlab.training.probes import PROBES
 
 Grid = Mapping[str, tuple[float, ...]]  # the values of each hyperparameter; the first is learning_rate
 

@@ -27,8 +27,8 @@ from rnnlab.storage import checkpoint, files
 from rnnlab.storage import environment as run_environment
 from rnnlab.storage.checkpoint import Position
 from rnnlab.storage.metrics import Metrics
-from rnnlab.train.state import TrainState
-from rnnlab.train.tasks import TASKS
+from rnnlab.training.state import TrainState
+from rnnlab.training.tasks import TASKS
 
 
 class Stop:

@@ -16,11 +16,11 @@ from rnnlab.runs.hyperparam_grid import hyperparam_grid
 from rnnlab.runs.own_files import NONE, Moved, check_cells, check_data, parse_moved, relocated
 from rnnlab.runs.validate import abstract_state, arm_spec, data_options
 from rnnlab.storage import checkpoint, files
-from rnnlab.train.arm_spec import ArmSpec, build_cell, build_model
-from rnnlab.train.single_run import init_state
-from rnnlab.train.state import Run, TrainState
-from rnnlab.train.sweep import run_grid
-from rnnlab.train.tasks import TASKS
+from rnnlab.training.arm_spec import ArmSpec, build_cell, build_model
+from rnnlab.training.single_run import init_state
+from rnnlab.training.state import Run, TrainState
+from rnnlab.training.sweep import run_grid
+from rnnlab.training.tasks import TASKS
 
 EPOCHS = ("first", "best", "last")
 

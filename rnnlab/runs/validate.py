@@ -21,13 +21,13 @@ from rnnlab.runs.hyperparam_grid import (
     split_optimizer_options,
 )
 from rnnlab.runs.own_files import NONE, Moved, relocated
-from rnnlab.train.arm_spec import DROPOUT, ArmSpec, DataShape, build_cell, build_model, build_optimizer
-from rnnlab.train.batches import batch_indices
-from rnnlab.train.probes import check_probes
-from rnnlab.train.single_run import evaluate, init_state, probe, train_steps
-from rnnlab.train.state import Run, TrainState
-from rnnlab.train.sweep import run_grid
-from rnnlab.train.tasks import TASKS, MetricSums
+from rnnlab.training.arm_spec import DROPOUT, ArmSpec, DataShape, build_cell, build_model, build_optimizer
+from rnnlab.training.batches import batch_indices
+from rnnlab.training.probes import check_probes
+from rnnlab.training.single_run import evaluate, init_state, probe, train_steps
+from rnnlab.training.state import Run, TrainState
+from rnnlab.training.sweep import run_grid
+from rnnlab.training.tasks import TASKS, MetricSums
 
 
 class Experiment(NamedTuple):

@@ -9,7 +9,7 @@ import pyarrow as pa
 from rnnlab.stats.epoch_selection import at_best_validation, best_over_epochs, first_reached, last_epoch
 from rnnlab.stats.intervals import mean_interval, proportion_interval
 from rnnlab.storage.metrics import COLUMNS, DIVERGED_AT
-from rnnlab.train.tasks import Task
+from rnnlab.training.tasks import Task
 
 
 class Group(NamedTuple):

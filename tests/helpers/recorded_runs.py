@@ -10,7 +10,7 @@ from rnnlab.config.experiment import Arm, to_json
 from rnnlab.stats.summary import summarize
 from rnnlab.storage import files
 from rnnlab.storage.metrics import DIVERGED_AT, Metrics
-from rnnlab.train.tasks import TASKS
+from rnnlab.training.tasks import TASKS
 
 TASK = TASKS["classification"]
 RATE = "learning_rate"

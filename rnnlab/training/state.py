@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from rnnlab.core.types import AnyArray, Array, Carry, Params
-from rnnlab.train.tasks import MetricSums
+from rnnlab.training.tasks import MetricSums
 
 
 class Run(NamedTuple):

@@ -7,12 +7,12 @@ import jax.numpy as jnp
 import optax
 
 from rnnlab.core.types import Array, Carry, Params, Split
-from rnnlab.train.arm_spec import ArmSpec, build_model, build_optimizer
-from rnnlab.train.batches import take, target_weights
-from rnnlab.train.keys import stream_key
-from rnnlab.train.probes import PROBES
-from rnnlab.train.state import BestParams, Run, TrainState
-from rnnlab.train.tasks import TASKS, MetricSums
+from rnnlab.training.arm_spec import ArmSpec, build_model, build_optimizer
+from rnnlab.training.batches import take, target_weights
+from rnnlab.training.keys import stream_key
+from rnnlab.training.probes import PROBES
+from rnnlab.training.state import BestParams, Run, TrainState
+from rnnlab.training.tasks import TASKS, MetricSums
 
 
 def init_state(spec: ArmSpec, run: Run) -> TrainState:

@@ -4,8 +4,8 @@ import jax
 import jax.numpy as jnp
 
 from rnnlab.core.types import Array, Split
-from rnnlab.train.arm_spec import ArmSpec
-from rnnlab.train.keys import stream_key
+from rnnlab.training.arm_spec import ArmSpec
+from rnnlab.training.keys import stream_key
 
 BATCH_SAMPLING = ("shuffled", "drawn", "contiguous")
 

@@ -7,8 +7,8 @@ import jax.numpy as jnp
 
 from rnnlab.core.errors import InputError
 from rnnlab.core.types import Array, Dataset, Model, Params, Split
-from rnnlab.train.batches import target_weights
-from rnnlab.train.tasks import Task
+from rnnlab.training.batches import target_weights
+from rnnlab.training.tasks import Task
 
 
 def paths(model: Model, task: Task, params: Params, batch: Split) -> dict[str, Array]:

@@ -12,11 +12,11 @@ from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
 from rnnlab.core.types import Array, Params, Split
-from rnnlab.train import single_run
-from rnnlab.train.arm_spec import ArmSpec
-from rnnlab.train.batches import batch_indices
-from rnnlab.train.state import Run, TrainState
-from rnnlab.train.tasks import MetricSums
+from rnnlab.training import single_run
+from rnnlab.training.arm_spec import ArmSpec
+from rnnlab.training.batches import batch_indices
+from rnnlab.training.state import Run, TrainState
+from rnnlab.training.tasks import MetricSums
 
 RUN = "run"
 

@@ -15,8 +15,8 @@ from rnnlab.core.errors import InputError
 from rnnlab.core.types import Array, Cell, Dataset, Key, Model
 from rnnlab.models.recurrent_model import Dropout, make_model
 from rnnlab.models.seq2seq import make_seq2seq
-from rnnlab.train.optimizers import make_optimizer, step_decay
-from rnnlab.train.tasks import TASKS
+from rnnlab.training.optimizers import make_optimizer, step_decay
+from rnnlab.training.tasks import TASKS
 
 Options = tuple[tuple[str, Option], ...]
 
