@@ -418,4 +418,4 @@ def test_combined_cells_from_the_command_line_to_a_saved_run(file, tmp_path, cap
     file.write_text(OWN + "# edited\n")
     refused(lambda: load_run(directory).model("bidirectional-mine", gain=1), "changed since the run started")
     assert main(["resume", str(directory), "--trust"]) == 2
-    assert "a cell's file" in capsys.readouterr().err
+    assert "changed since the run started" in capsys.readouterr().err

@@ -1,7 +1,7 @@
 """Claims of a paper as rules: groups of runs -> verdicts (holds, fails or undecided).
 
 A study lists ``Claim`` objects. Their rules join comparisons (`all_of`, `any_of`) of run values; ``judge`` returns a
-``Verdict`` for each. Imports core, config, train (metrics of tasks) and stats.
+``Verdict`` for each. Imports core, config, training (metrics of tasks) and stats.
 """
 
 from rnnlab.claims.comparisons import (
