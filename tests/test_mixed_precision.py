@@ -19,7 +19,12 @@ from rnnlab.training.state import Run
 
 T, B, D, H = 5, 3, 8, 4
 WITHOUT = ("hodgkin_huxley", "grid_lstm_nd")  # products, or the inputs that are drawn here
-NAMES = [*(name for name in CELLS if name not in WITHOUT), "bidirectional(lstm)"]
+FEW = ("lstm", "gru", "qrnn", "lru", "mlstm")
+NAMES = [
+    *FEW,
+    *(pytest.param(name, marks=pytest.mark.exhaustive) for name in CELLS if name not in (*WITHOUT, *FEW)),
+    "bidirectional(lstm)",
+]
 
 
 def products_of(jaxpr):

@@ -57,7 +57,7 @@ def test_second_derivatives_are_the_plain_scans(float64, inner, outer):
     "derive",
     [
         lambda f: jax.jacfwd(f, 2),
-        lambda f: jax.hessian(f, 1),
+        pytest.param(lambda f: jax.hessian(f, 1), marks=pytest.mark.slow),
         lambda f: jax.jacfwd(jax.jacfwd(f, 2), 0),
         lambda f: jax.grad(lambda *a: jnp.sum(jax.jacfwd(f, 2)(*a) ** 2), 0),
         lambda f: lambda *a: jax.jvp(jax.jit(f), a, a),
@@ -83,6 +83,7 @@ def test_a_batch_of_gradients_is_the_gradient_of_a_batch(float64):
     jax.tree.map(partial(np.testing.assert_allclose, rtol=1e-9), both(scan), both(plain_scan))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [name for name in OPERATIONS if "clipped" in name or "stopped" in name])
 def test_custom_and_stopped_gradients_are_kept_at_every_step(float64, name):
     check(drawn_case(1, [name, "product"], "reverse"))
@@ -145,6 +146,7 @@ def test_collectives_over_a_mapped_axis(float64):
     jax.tree.map(partial(np.testing.assert_allclose, rtol=1e-9), mapped(scan), mapped(plain_scan))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("explicit", [False, True])
 def test_explicit_meshes_and_checked_shard_maps(explicit):
     params, h, xs = arguments()
@@ -210,9 +212,19 @@ def test_the_switch_takes_the_plain_scan():
         unroll(cell, params, xs, backward="plain")
 
 
-@pytest.mark.parametrize("first", [0, *(pytest.param(n, marks=pytest.mark.slow) for n in range(10, 300, 10))])
+SLOW, EXHAUSTIVE = pytest.mark.slow, pytest.mark.exhaustive
+
+
+@pytest.mark.parametrize(
+    "first",
+    [
+        0,
+        *(pytest.param(n, marks=SLOW) for n in range(5, 30, 5)),
+        *(pytest.param(n, marks=EXHAUSTIVE) for n in range(30, 300, 5)),
+    ],
+)
 def test_generated_steps_have_the_plain_scans_values_and_derivatives(float64, first):
-    for seed in range(first, first + 10):
+    for seed in range(first, first + 5):
         check(drawn_case(seed))
 
 

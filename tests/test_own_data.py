@@ -44,6 +44,10 @@ TARGETS = {
     "multivariate_regression": 100 + 20 * XS[:, 0] * [1, 2],
     "regression_at_each_step": 100 + 20 * XS,
 }
+FEW_TASKS = [
+    "tagging", "multivariate_regression",
+    *(pytest.param(name, marks=pytest.mark.slow) for name in ("multiclass_classification", "regression_at_each_step")),
+]  # fmt: skip
 CONFIG = Config(
     experiment="quickstart", arms={"gru": Arm("gru")}, data="", seeds=(0, 4), epochs=2, batch_size=8, hidden_size=3,
     learning_rate=(1e-2,), eval_batch_size=4,
@@ -77,7 +81,7 @@ def expected_metrics(outputs, targets, weights, source):
     }
 
 
-@pytest.mark.parametrize("task", TARGETS)
+@pytest.mark.parametrize("task", FEW_TASKS)
 def test_metrics_of_every_run_are_scikit_learn_s_of_the_valid_steps_with_the_weights(task):
     dataset = from_arrays(XS, TARGETS[task], LENGTHS, WEIGHTS)
     assert dataset.task == task
@@ -114,7 +118,7 @@ def test_a_run_records_the_metrics_in_the_targets_unit_and_shows_them_with_inter
         assert f"{interval['mean']:.4f} ± " in text
 
 
-@pytest.mark.parametrize("task", TARGETS)
+@pytest.mark.parametrize("task", FEW_TASKS)
 def test_a_training_step_takes_an_example_of_weight_2_as_two_and_reads_nothing_past_its_length(task):
     def after_a_step(rows, weights, padding):
         xs, ys = XS.copy(), np.array(TARGETS[task])

@@ -31,7 +31,7 @@ both_ways = pytest.mark.parametrize("reverse", [False, True], ids=["forward", "r
 # Compiling takes the time. Which way a scan runs is not the cell's business: backwards, three unlike carries will do.
 CARRIES = [case for case in OVER_TIME if case.name in ("lstm", "biological_lstm silent noise", "stack of lstm and gru")]
 ROWS = [(case, False) for case in OVER_TIME] + [(case, True) for case in CARRIES]
-# Nor are handing over, padding and derivatives: the rows whose carry is like that of a row named here are slow tests.
+# Nor are handing over, padding and derivatives: rows whose carry is like that of a row named here run before a release.
 UNLIKE = {
     "lstm", "gru", "biological_lstm silent noise", "cerebral_lstm", "qrnn", "grid_lstm_2d", "stack of lstm and gru",
     "cerebral(lstm)",
@@ -39,8 +39,9 @@ UNLIKE = {
 
 
 def every_row(rows, names, fast=None):
-    """A test of ``rows``, values of the arguments ``names``; those of other cases than ``fast`` are slow tests."""
-    marked = [pytest.param(*row, marks=[] if fast is None or row[0].name in fast else pytest.mark.slow) for row in rows]
+    """A test of ``rows``, values of the arguments ``names``; those of other cases than ``fast`` are exhaustive."""
+    further = pytest.mark.exhaustive
+    marked = [pytest.param(*row, marks=[] if fast is None or row[0].name in fast else further) for row in rows]
     ways = {False: "forward", True: "reverse"}
     return pytest.mark.parametrize(
         names, marked, ids=lambda value: ways.get(value) if isinstance(value, bool) else name_of(value)

@@ -56,10 +56,11 @@ def same(ours, theirs, rtol=1e-5):
         np.testing.assert_allclose(mine, plain, rtol=rtol, atol=rtol * (1e-3 + float(jnp.max(jnp.abs(plain)))))
 
 
-FEW = ("lstm", "lstm4", "peephole_lstm", "gru", "cerebral(gru)", "relu")
+FEW = ("lstm", "lstm4", "peephole_lstm", "gru", "relu")
 REST = [
     pytest.param(name, marks=pytest.mark.slow)
     for name in (
+        "cerebral(gru)",
         "lstm3",
         "biological_lstm",
         "cerebral_lstm",
@@ -96,7 +97,7 @@ def test_ids_gather_their_rows():
     same(*gradients(cell, params, carry, jnp.array([[0, 4, 2], [4, 4, 1], [0, 0, 3]], jnp.int32)))
 
 
-@pytest.mark.parametrize("name", ["lstm", "gru"])
+@pytest.mark.parametrize("name", ["lstm", pytest.param("gru", marks=pytest.mark.slow)])
 def test_half_precision_parameters(name):
     cell = make_cell(name, H)
     same(*gradients(cell, *drawn(cell, jnp.bfloat16)), rtol=0.05)
