@@ -68,10 +68,8 @@ ANALYZE = ["analyze", "--examples", "2", "--what", "gates,state,lags,jacobian"]
 NO_CHECKPOINT, NO_BEST, NO_RUN = "checkpoint: ", "no epoch had a finite validation loss", "config.json: missing"
 BEGUN = {"hardly begun": NO_CHECKPOINT, "empty": NO_RUN}
 COMMANDS = [  # and the runs for which it has an answer of one line
-    (
-        ["report", "--export", "csv", "--out", "comparison"],
-        {"hardly begun": "before the end of an epoch", "empty": NO_RUN},
-    ),
+    (["report", "--export", "csv"], {"hardly begun": "before the end of an epoch", "empty": NO_RUN}),
+    (["report", "--out", "comparison"], {"hardly begun": "before the end of an epoch", "empty": NO_RUN}),
     (["sample", "--arm", "all", "--length", "3"], {**BEGUN, "all diverged": NO_BEST}),
     (["sample", "--arm", "all", "--length", "3", "--epoch", "last"], BEGUN),
     (ANALYZE, BEGUN),

@@ -292,11 +292,23 @@ def test_sampled_states_are_evenly_spaced_over_the_valid_steps():
     assert len(sample_states(carries, valid, 99).h) == LENGTHS.sum()
 
 
-@pytest.mark.slow
+ALIKE = [
+    "cerebral(gru)",
+    "gru",
+    "lstm3",
+    "peephole_lstm",
+    "biological_lstm",
+    "cerebral_lstm",
+    "hodgkin_huxley",
+    "grid_lstm",
+    "ids",
+]
+
+
 @pytest.mark.parametrize(
     "name",
-    ["rnn", "gru", "lstm3", "peephole_lstm", "biological_lstm", "cerebral_lstm", "hodgkin_huxley", "qrnn", "grid_lstm",
-     "grid_lstm_2d", "cerebral(gru)", "stacked", "ids"],
+    [*(pytest.param(name, marks=pytest.mark.slow) for name in ("rnn", "qrnn", "grid_lstm_2d", "stacked")),
+     *(pytest.param(name, marks=pytest.mark.exhaustive) for name in ALIKE)],
 )  # fmt: skip
 def test_every_analysis_accepts_every_kind_of_cell(name):
     cell = stack([make_cell("cerebral_lstm", 2), make_cell("cerebral_lstm", 2)]) if name == "stacked" else None

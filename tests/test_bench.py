@@ -242,8 +242,11 @@ def test_cells_are_paired_with_the_lstm_and_sizes_get_distinct_keys():
 # Systems
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("workload", [TINY_WORDS, TINY_CHARS], ids=lambda workload: workload.name)
+@pytest.mark.parametrize(
+    "workload",
+    [pytest.param(TINY_WORDS, marks=pytest.mark.slow), pytest.param(TINY_CHARS, marks=pytest.mark.exhaustive)],
+    ids=lambda workload: workload.name,
+)
 def test_all_systems_train_the_same_model(workload):
     width = workload.embedding_size or workload.D
     wanted = (

@@ -310,13 +310,13 @@ def test_evaluation_and_training_count_the_answers_alone():
     _, logits = model.apply(wide, split.inputs, None, None)
     expected = by_hand(logits, split)
     assert expected[2] == 69
-    np.testing.assert_allclose([float(part) for part in evaluate(spec, ONE_RUN, wide, split)], expected, rtol=1e-5)
+    np.testing.assert_allclose(jax.tree.leaves(evaluate(spec, ONE_RUN, wide, split)), expected, rtol=1e-5)
 
     indices = batch_indices(spec, ONE_RUN.seed, 1, 23)
     trained = train_steps(spec, ONE_RUN, state, indices[:1], split, 0, 1)
     batch = jax.tree.map(lambda leaf: leaf[np.asarray(indices[0])], split)
     _, logits = model.apply(state.params, batch.inputs, None, None)
-    np.testing.assert_allclose([float(part) for part in trained.sums], by_hand(logits, batch), rtol=1e-5)
+    np.testing.assert_allclose(jax.tree.leaves(trained.sums), by_hand(logits, batch), rtol=1e-5)
 
     other = split._replace(targets=jnp.where(split.weights > 0, split.targets, 1))
     again = train_steps(spec, ONE_RUN, state, indices[:1], other, 0, 1)

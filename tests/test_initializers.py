@@ -88,8 +88,9 @@ def test_keras_orthogonal_is_joint():
     assert np.abs(block[:, 0] @ block[:, 0].T - np.eye(40)).max() > 0.1
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("name", RECURRENT)
+@pytest.mark.parametrize(
+    "name", ["lstm", *(pytest.param(name, marks=pytest.mark.exhaustive) for name in RECURRENT if name != "lstm")]
+)
 def test_cells_take_the_initializers_named(name):
     """w has D inputs and as many gates as see x, u has H inputs and its own gates; neither takes the other's name."""
     options = {"grid_lstm_2d": {"patch": 60}, "grid_lstm_nd": {"shape": "1"}}.get(name, {})  # w sees what a place gets

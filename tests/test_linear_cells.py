@@ -24,16 +24,16 @@ CELLS = [
 ]
 
 
-FAST = [("min_gru", 7), ("lru", 7), ("lru", 1)]  # compiling takes the time; the scan is the same for all
+def _speed(name, steps):
+    """Compiling takes the time; the scan is the same for all."""
+    if (name, steps) in (("min_gru", 7), ("lru", 7), ("lru", 1)):
+        return []
+    return pytest.mark.slow if steps in (7, 1000) else pytest.mark.exhaustive
 
 
 @pytest.mark.parametrize(
     ("name", "options", "steps"),
-    [
-        pytest.param(*cell, steps, marks=[] if (cell[0], steps) in FAST else pytest.mark.slow)
-        for cell in CELLS
-        for steps in (1, 2, 7, 1000)
-    ],
+    [pytest.param(*cell, steps, marks=_speed(cell[0], steps)) for cell in CELLS for steps in (1, 2, 7, 1000)],
 )
 def test_pieces_equal_steps_in_values_and_gradients(name, options, steps):
     """Pieces of 3 (of 64 for the longest) leave a rest; the carry has either sign."""

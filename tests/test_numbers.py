@@ -139,7 +139,7 @@ HYPERPARAMS = [
 ]
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive  # test_sweep holds that numbers ride the run axis
 @pytest.mark.parametrize(
     ("name", "option", "value", "more"), HYPERPARAMS, ids=lambda v: v if isinstance(v, str) else ""
 )

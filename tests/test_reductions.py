@@ -226,9 +226,11 @@ def test_the_cerebral_structure_around_an_lstm_is_the_cerebral_lstm(paths):
 def test_cerebral_paths_start_as_the_cell_does():
     own = {"forget_bias": 2.0, "u_init": "glorot_uniform"}
     inner, upper_key, lower_key = make_cell("lstm", H, **own), *jax.random.split(jax.random.key(5))
-    options = {**own, "noise_std": 0.125}
+    noisy = {"noise": {"noise_std": 0.125}}
     for paths in ("independent", "identical", "noise", "tied"):
-        found = make_cell("cerebral(lstm)", H, paths=paths, **options).init(jax.random.key(5), D).paths
+        found = (
+            make_cell("cerebral(lstm)", H, paths=paths, **own, **noisy.get(paths, {})).init(jax.random.key(5), D).paths
+        )
         upper = inner.init(upper_key, D)
         assert_trees_close(jax.tree.map(lambda leaf: leaf[0], found), upper, rtol=0, atol=0)
         if paths == "tied":
@@ -238,7 +240,7 @@ def test_cerebral_paths_start_as_the_cell_does():
         if paths != "noise":
             expected = inner.init(lower_key, D) if paths == "independent" else upper
             assert_trees_close(lower, expected, rtol=0, atol=0)
-    wide = make_cell("cerebral(lstm)", 64, paths="noise", **options).init(jax.random.key(5), 64).paths
+    wide = make_cell("cerebral(lstm)", 64, paths="noise", **own, **noisy["noise"]).init(jax.random.key(5), 64).paths
     noise = [np.asarray(leaf[1]) - leaf[0] for leaf in jax.tree.leaves(wide)]
     for draws in noise:  # 256 of them know their deviation to 5 %
         assert 0.11 < np.std(draws) < 0.14

@@ -177,10 +177,12 @@ def remember_first(seed, examples=256, length=10):
 
 
 LEARN_FAST = ("rnn", "lstm", "cerebral_lstm")
+LEARN_SLOW = ("biological_lstm", "hodgkin_huxley", "grid_lstm_2d", "qrnn", "lru", "mlstm")
+SPEED = {cell: pytest.mark.slow if cell in LEARN_SLOW else pytest.mark.exhaustive for cell in CELLS}
 
 
 @pytest.mark.parametrize(
-    "cell", [cell if cell in LEARN_FAST else pytest.param(cell, marks=pytest.mark.slow) for cell in CELLS]
+    "cell", [cell if cell in LEARN_FAST else pytest.param(cell, marks=SPEED[cell]) for cell in CELLS]
 )
 def test_every_cell_learns_the_probe(cell):
     options = {  # what moves the state enough in ten steps

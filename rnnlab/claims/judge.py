@@ -32,13 +32,12 @@ class Evidence:
     used: list[Group] = field(default_factory=list)  # every group that the rule asked for
 
     def group(self, arm: str, **hyperparams: float) -> Group:
-        """The first group of ``arm`` with ``hyperparams``."""
-        return self._use(
-            next(
-                group
-                for group in self._of(arm)
-                if all(group.hyperparams[name] == value for name, value in hyperparams.items())
-            )
+        """The first group of ``arm`` with ``hyperparams``. Raises LookupError without one."""
+        for group in self._of(arm):
+            if all(group.hyperparams[name] == value for name, value in hyperparams.items()):
+                return self._use(group)
+        raise LookupError(
+            f"no runs of {arm} with {', '.join(f'{name} {value:g}' for name, value in hyperparams.items())}"
         )
 
     def best_on_validation(self, arm: str, metric: str) -> Group:

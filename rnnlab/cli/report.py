@@ -25,12 +25,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--export", metavar="FORMAT",
         help="csv, json or latex: print the results and write no file; csv and json are unrounded",
     )  # fmt: skip
+    parser.add_argument(
+        "--plan", action="store_true",
+        help="print seeds and hours that would decide each claim of the study, judged by this short run",
+    )  # fmt: skip
 
 
 def show(options: argparse.Namespace, configs: Mapping[Path, Any]) -> int:
     """Report the runs of ``configs``, each directory once."""
     unique = {directory.resolve(): directory for directory in reversed(list(configs))}
     directories = list(unique.values())[::-1]
+    if options.plan:
+        return _plan(options, [(directory, configs[directory]) for directory in directories])
     if options.export is not None:
         return _export(options, {directory: configs[directory] for directory in directories})
     trained = {directory: configs[directory] for directory in directories if isinstance(configs[directory], Config)}
@@ -50,6 +56,34 @@ def show(options: argparse.Namespace, configs: Mapping[Path, Any]) -> int:
         print(f"\ncomparison of {len(runs)} runs")
         print(compare.write(runs, out), end="")
         print(listing([f"report: {out / 'report.html'}"]))
+    return 0
+
+
+def _plan(options: argparse.Namespace, runs: Sequence[tuple[Path, Any]]) -> int:
+    from dataclasses import replace
+
+    from rnnlab.claims import plan
+    from rnnlab.data.registry import load_dataset
+    from rnnlab.report.write import read_summary
+    from rnnlab.runs.hyperparam_grid import hyperparam_grids
+    from rnnlab.runs.validate import arm_specs, data_options
+    from rnnlab.stats.summary import groups
+    from rnnlab.storage.metrics import read_metrics
+
+    if options.export is not None or options.out is not None:
+        raise InputError("--plan: writes no file; use it without --export and --out")
+    for directory, config in runs:
+        study = studies.study(config.experiment)
+        if not hasattr(study, "claims"):
+            raise InputError(f"--plan: {directory} is a run of {config.experiment}, which has no claims")
+        planned = studies.planned(study, config.protocol) if config.protocol else study.CONFIG
+        planned = replace(planned, arms={name: arm for name, arm in planned.arms.items() if name in config.arms})
+        dataset = load_dataset(planned.data, **data_options(planned))
+        specs = arm_specs(planned, dataset, hyperparam_grids(planned))
+        steps = {name: spec.steps_per_epoch for name, spec in specs.items()}
+        summary, measured = read_summary(directory), groups(read_metrics(directory / "metrics.parquet"))
+        rows = plan.plan(study.claims(config), measured, planned, summary, steps, _timings(directory))
+        sys.stdout.write(plan.text(rows))
     return 0
 
 
