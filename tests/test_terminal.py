@@ -82,8 +82,11 @@ def test_a_terminal_gets_the_sampled_text_escaped_and_a_pipe_as_it_is(monkeypatc
     assert terminal.escaped_on_terminal("a\x1b\n") == "a\\x1b\n"
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-@pytest.mark.parametrize("command", ["report", "analyze", "sample", "resume"])
+@pytest.mark.parametrize(
+    ("command", "number"),
+    [("report", signal.SIGINT), ("resume", signal.SIGTERM),
+     *(pytest.param(command, signal.SIGINT, marks=pytest.mark.slow) for command in ("analyze", "sample", "resume"))],
+)  # fmt: skip
 def test_a_signal_ends_a_command_with_one_line(tmp_path, command, number):
     os.mkfifo(tmp_path / "config.json")
     program = [sys.executable, "-m", "experiments", command, str(tmp_path)]
