@@ -27,7 +27,7 @@ from rnnlab.cells.user_cell import user_factory
 from rnnlab.cells.wrappers.bidirectional import bidirectional
 from rnnlab.cells.wrappers.cerebral import cerebral
 from rnnlab.cells.wrappers.combinator import combined
-from rnnlab.config.cell_name import is_file_cell, parse_name
+from rnnlab.config.cell_name import is_own_cell, parse_name
 from rnnlab.core.errors import InputError, check_count, unknown
 from rnnlab.core.types import Cell, Key, Params
 
@@ -153,17 +153,18 @@ COMBINATORS: dict[str, CellEntry] = {
 def cell_factory(name: str) -> Callable[..., Cell]:
     """The function ``(hidden_size, **options) -> Cell`` called ``name``.
 
-    A row of CELLS, ``path/to/file.py:function``, or either in combinators: ``bidirectional(cerebral(gru))``.
+    A row of CELLS, ``path/to/file.py:function``, ``python:NAME``, or one of these in combinators:
+    ``bidirectional(cerebral(gru))``.
     """
     combinators, cell = parse_name(name)
     for combinator in combinators:
         if combinator not in COMBINATORS:
             raise unknown("cell: combinator", combinator, COMBINATORS)
-    if not is_file_cell(cell) and cell not in CELLS:
+    if not is_own_cell(cell) and cell not in CELLS:
         raise unknown(
             "cell", cell, [*CELLS, "path/to/file.py:function", *(f"{combinator}(CELL)" for combinator in COMBINATORS)]
         )
-    factory = user_factory(cell) if is_file_cell(cell) else CELLS[cell].factory
+    factory = user_factory(cell) if is_own_cell(cell) else CELLS[cell].factory
     for combinator in reversed(combinators):
         factory = combined(name, COMBINATORS[combinator].factory, factory)
     return factory

@@ -3,6 +3,7 @@
 Every mistake is one line that names the function, the leaf, what it is and what is accepted.
 """
 
+import contextlib
 import functools
 import inspect
 import traceback
@@ -15,7 +16,9 @@ import numpy as np
 
 from rnnlab.cells.array_text import is_array, leaves_text, place, shown, sizes_text
 from rnnlab.cells.complex_pairs import is_complex, join, split
+from rnnlab.cells.session_cell import session_factory
 from rnnlab.cells.user_file import load_factory
+from rnnlab.config.cell_name import is_file_cell
 from rnnlab.core.errors import InputError
 from rnnlab.core.types import Array, Carry, Cell, Key, Params
 from rnnlab.core.user_file import UserFile, one_line
@@ -45,12 +48,12 @@ _READ_IN_PYTHON = (
 
 
 def user_factory(name: str) -> Callable[..., Cell]:
-    """The function ``(hidden_size, **options) -> Cell`` of ``path/to/file.py:function``. Raises InputError.
+    """The function ``(hidden_size, **options) -> Cell`` of ``path/to/file.py:function`` or ``python:NAME``.
 
     Its cells raise InputError for every mistake in the user's functions, and store complex parameters and carries as
-    pairs of real arrays.
+    pairs of real arrays. Raises InputError where there is none.
     """
-    file, factory = load_factory(name)
+    file, factory = load_factory(name) if is_file_cell(name) else (None, session_factory(name))
 
     @functools.wraps(factory)
     def make(*sizes: Any, **options: Any) -> Cell:
@@ -63,15 +66,15 @@ def user_factory(name: str) -> Callable[..., Cell]:
 
 
 class _UserCode(NamedTuple):
-    """Runs functions of a user's file, whose exceptions become InputErrors."""
+    """Runs functions of the user's, whose exceptions become InputErrors."""
 
     name: str
-    file: UserFile
+    file: UserFile | None  # None: objects of this session
     swept: tuple[str, ...]  # options with a traced value
 
     def run(self, function: str, call: Callable[..., Any], *inputs: Any, **options: Any) -> Any:
         try:
-            with self.file.imports():
+            with self.file.imports() if self.file else contextlib.nullcontext():
                 return call(*inputs, **options)
         except InputError:
             raise
@@ -83,6 +86,8 @@ class _UserCode(NamedTuple):
 
     def _line(self, error: BaseException) -> str:
         """Where in the user's files the error arose."""
+        if self.file is None:
+            return ""
         files = {str(file): file.name for file in self.file.hashes}
         lines = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename in files]
         return f" at {files[lines[-1].filename]}, line {lines[-1].lineno}" if lines else ""

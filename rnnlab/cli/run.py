@@ -191,6 +191,7 @@ def _train(config: Config, directory: Path | None, *, new: bool, options: argpar
 
     use_all_cores()
     check_devices()
+    from rnnlab.api.training import train_experiment
     from rnnlab.runs import own_files
     from rnnlab.runs import run as runs
     from rnnlab.runs.progress import TerminalProgressMeter
@@ -207,9 +208,9 @@ def _train(config: Config, directory: Path | None, *, new: bool, options: argpar
     experiment = validate(config, files)
     report.curves(config)  # an unreadable reference is reported before training, not after
     directory = directory or _new_directory(config.experiment)
-    terminal = TerminalProgressMeter()
+    terminal, stop = TerminalProgressMeter(), runs.Stop()
     try:
-        complete = (runs.start if new else runs.resume)(experiment, directory, terminal, stop := runs.Stop())
+        complete = train_experiment(experiment, directory, terminal, stop, resume=not new)
     finally:
         terminal.close()
     if not complete:

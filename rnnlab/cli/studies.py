@@ -24,6 +24,8 @@ def trained() -> list[str]:
 
 def study(name: str) -> ModuleType:
     """The module of a study. Raises InputError for an unknown name."""
+    if name == "python":  # a run of `rnnlab.train`
+        return _python()
     if name not in names():
         raise unknown("experiment", name, names())
     return importlib.import_module(f"{_package().__name__}.{name}")
@@ -33,6 +35,13 @@ def planned(study: ModuleType, protocol: str) -> Config:
     """The study's configuration under ``protocol``. Raises InputError for a protocol that it does not have."""
     protocols = getattr(study, "PROTOCOLS", {})
     return replace(study.CONFIG, protocol=choose("protocol", protocol, protocols), **protocols[protocol])
+
+
+@cache
+def _python() -> ModuleType:
+    module = ModuleType("python")
+    module.CONFIG = Config(experiment="python", arms={}, data="")  # type: ignore[attr-defined]
+    return module
 
 
 @cache

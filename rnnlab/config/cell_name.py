@@ -11,7 +11,7 @@ class Name(NamedTuple):
     """``bidirectional(cerebral(gru))`` parsed: ``("bidirectional", "cerebral")`` and ``"gru"``."""
 
     combinators: tuple[str, ...]  # the outermost first
-    cell: str  # a row of CELLS, or path/to/file.py:function
+    cell: str  # a row of CELLS, path/to/file.py:function, or python:NAME
 
     @property
     def file(self) -> Path | None:
@@ -28,7 +28,7 @@ def parse_name(text: str) -> Name:
     while match := re.fullmatch(r"\s*(\w*)\s*\((.*)\)\s*", cell, re.DOTALL):
         combinators.append(match[1])
         cell = match[2].strip()
-    if not is_file_cell(cell) and set("()") & set(cell):
+    if not is_own_cell(cell) and set("()") & set(cell):
         raise InputError(f"cell: unbalanced parentheses in {text!r}; accepted: CELL, or COMBINATOR(CELL)")
     return Name(tuple(combinators), cell)
 
@@ -43,6 +43,11 @@ def is_file_cell(text: str) -> bool:
     return ".py:" in text
 
 
+def is_own_cell(text: str) -> bool:
+    """Whether the name of a cell, wrapped or not, is of a user's: in a file, or an object of a Python session."""
+    return is_file_cell(text) or "python:" in text
+
+
 def arm_name(text: str) -> str:
     """The name of its arm: ``cerebral-gru`` for ``cerebral(gru)``, ``mine`` for ``path/to/file.py:mine``."""
     name = parse_name(text)
@@ -52,7 +57,7 @@ def arm_name(text: str) -> str:
 def absolute_name(text: str) -> str:
     """The same name with the path of a user's file made absolute."""
     name = parse_name(text)
-    path, colon, function = name.cell.rpartition(":")
-    if not colon:
+    path, _, function = name.cell.rpartition(":")
+    if not is_file_cell(name.cell):
         return text
     return write_name(name._replace(cell=f"{Path(path).expanduser().resolve()}:{function}"))

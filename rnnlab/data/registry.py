@@ -110,6 +110,11 @@ def _loader(name: str) -> Callable[..., Dataset]:
 
 
 def _entry(name: str) -> DatasetEntry:
+    if name.startswith("python:"):
+        raise InputError(
+            f"data: {name} was an object of the Python session that trained on it; accepted: "
+            "rnnlab.train(..., resume=True) with that object"
+        )
     if name not in DATASETS:
         raise unknown("data", name, [*DATASETS, *(form for form, _ in KINDS.values())])
     return DATASETS[name]

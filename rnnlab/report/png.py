@@ -8,10 +8,15 @@ from rnnlab.report.figures import COLORS, Figure, Panel, StripFigure, strip_axis
 
 def png(figure: Figure | StripFigure) -> bytes:
     """The PNG of a figure."""
+    return _png(drawn(figure))
+
+
+def drawn(figure: Figure | StripFigure) -> Any:
+    """The matplotlib Figure of a figure."""
     return _strips(figure) if isinstance(figure, StripFigure) else _panels(figure)
 
 
-def _panels(figure: Figure) -> bytes:
+def _panels(figure: Figure) -> Any:
     from matplotlib.figure import Figure as Canvas
 
     rows = max(1, -(-len(figure.panels) // figure.columns))
@@ -21,7 +26,7 @@ def _panels(figure: Figure) -> bytes:
         axes.set_axis_off()
     for axes, panel in zip(grid.flat, figure.panels, strict=False):
         _panel(axes, panel)
-    return finish(canvas, figure.title, size=9)
+    return _titled(canvas, figure.title, size=9)
 
 
 def _panel(axes: Any, panel: Panel) -> None:
@@ -49,7 +54,7 @@ def _panel(axes: Any, panel: Panel) -> None:
     axes.grid(alpha=0.25)
 
 
-def _strips(figure: StripFigure) -> bytes:
+def _strips(figure: StripFigure) -> Any:
     from matplotlib.figure import Figure as Canvas
 
     canvas = Canvas(figsize=(7.5, 1.3 + 0.34 * len(figure.strips)), layout="constrained", dpi=110)
@@ -65,11 +70,15 @@ def _strips(figure: StripFigure) -> bytes:
     if axis is not None:
         axes.set_xlim(axis.low, axis.high)
     axes.grid(alpha=0.25, axis="x")
-    return finish(canvas, figure.title)
+    return _titled(canvas, figure.title)
 
 
 def finish(canvas: Any, title: str, size: int = 8) -> bytes:
     """The PNG of a matplotlib figure with a title, and one legend beside all its axes if any line has a label."""
+    return _png(_titled(canvas, title, size))
+
+
+def _titled(canvas: Any, title: str, size: int = 8) -> Any:
     handles: dict[str, Any] = {}
     for axes in canvas.axes:
         drawn, labels = axes.get_legend_handles_labels()
@@ -77,6 +86,10 @@ def finish(canvas: Any, title: str, size: int = 8) -> bytes:
     if handles:
         canvas.legend(handles.values(), handles.keys(), loc="outside right center", frameon=False, fontsize=size)
     canvas.suptitle(title, size=11)
+    return canvas
+
+
+def _png(canvas: Any) -> bytes:
     target = io.BytesIO()
     canvas.savefig(target, format="png")
     return target.getvalue()

@@ -28,30 +28,31 @@ LAG = re.compile(r"(?P<quantity>.+)_lag_(?P<lag>\d+)")  # a metric that a probe 
 
 def figures(
     groups: Sequence[Group], headline: Headline, experiment: str, published_values: Published | None = None,
-    curves: Sequence[Curve] = (),
+    paper_curves: Sequence[Curve] = (),
 ) -> dict[str, Figure | StripFigure]:  # fmt: skip
     """Every figure of the groups that has anything to draw, by name. The loss curves are always there."""
     title = f"{experiment}: mean over seeds and 95 % CI"
     built = [
         loss_curves(groups, title), seeds(groups, headline, experiment, published_values), metric_curves(groups, title),
-        published_curves(groups, curves, title), probes(groups, title), lags(groups, title),
+        published_curves(groups, paper_curves, title), probes(groups, title), lags(groups, title),
     ]  # fmt: skip
     return {figure.name: figure for figure in built if figure is not None}
 
 
 def loss_curves(groups: Sequence[Group], title: str) -> Figure:
     """Training and held-out loss by epoch; the CSV has every split."""
-    return _by_split("loss_curves", title, groups, ["loss"])
+    return curves("loss_curves", title, groups, ["loss"])
 
 
 def metric_curves(groups: Sequence[Group], title: str) -> Figure | None:
     """The other metrics of the task by epoch; None where nothing else was recorded."""
     known = metric_names() - {"loss"}
     names = [name for name in _metrics(groups) if name in known]
-    return _by_split("metric_curves", title, groups, names) if names else None
+    return curves("metric_curves", title, groups, names) if names else None
 
 
-def _by_split(name: str, title: str, groups: Sequence[Group], metrics: Sequence[str]) -> Figure:
+def curves(name: str, title: str, groups: Sequence[Group], metrics: Sequence[str]) -> Figure:
+    """Each of ``metrics`` in training and held out, by epoch; the CSV has every split."""
     held_out = "validation" if any(("validation", "loss") in group.values for group in groups) else "test"
     facet_groups = facets(groups)
     arms = list(dict.fromkeys(group.arm for group in groups))

@@ -5,6 +5,7 @@ import os
 import shlex
 import shutil
 import signal
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -47,6 +48,9 @@ def stop_on_signal(stop: Stop) -> Iterator[None]:
             raise KeyboardInterrupt(number)
         stop.requested, stop.signal = True, signal.Signals(number)
 
+    if threading.current_thread() is not threading.main_thread():  # Python sets handlers in the main thread only
+        yield
+        return
     before = {number: signal.signal(number, request) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
@@ -95,23 +99,31 @@ class ArmRecord:
 
 
 class RunWriter:
-    """The files of a run. Metrics are written before the checkpoint that they belong to: the checkpoint counts."""
+    """The files of a run, or without a ``directory`` the same in memory.
 
-    def __init__(self, experiment: Experiment, directory: Path) -> None:
+    Metrics are written before the checkpoint that they belong to: the checkpoint counts.
+    """
+
+    def __init__(self, experiment: Experiment, directory: Path | None) -> None:
         config = experiment.config
         self.experiment, self.directory, self.digest = experiment, directory, training_hash(config)
         self.runs = {name: experiment.runs(name) for name in config.arms}
         self.abstract = {name: abstract_state(spec, self.runs[name]) for name, spec in experiment.specs.items()}
-        self.positions = {name: checkpoint.position(directory / "checkpoints" / name) for name in config.arms}
+        self.positions: dict[str, Position | None] = dict.fromkeys(config.arms)
+        if directory is not None:
+            self.positions = {name: checkpoint.position(directory / "checkpoints" / name) for name in config.arms}
         for name, position in self.positions.items():
             if position is not None and position.config != self.digest:
                 raise InputError(f"checkpoint: arm {name} belongs to config {position.config}, not to config.json")
         self.metrics = Metrics(config.experiment, list(dict.fromkeys(h for g in experiment.grids.values() for h in g)))
-        if any(self.positions.values()):
+        if directory is not None and any(self.positions.values()):
             self.metrics.read(directory / "metrics.parquet")
         for name, position in self.positions.items():
             self.metrics.drop_after(name, position.step if position is not None and position.step else -1)
         self.arms: dict[str, ArmRecord] = {}
+        self.complete = False
+        self.states: dict[str, tuple[Position, TrainState]] = {}  # without a directory
+        self.kept: dict[str, dict[int, Any]] = {}  # arm -> epoch -> parameters
 
     def begin(self, name: str) -> "ArmWriter":
         """The writer of one arm, which from now on has a place in summary.json."""
@@ -122,32 +134,38 @@ class RunWriter:
         return arm
 
     def write_summary(self, *, complete: bool) -> None:
-        """summary.json of everything recorded so far."""
+        """Write summary.json of everything recorded so far."""
+        self.complete = complete
+        if self.directory is not None:
+            files.write_json(self.directory / "summary.json", self.summary())
+
+    def summary(self) -> dict[str, Any]:
+        """The document of summary.json."""
         config, dataset = self.experiment.config, self.experiment.dataset
-        document = summarize(
+        return summarize(
             self.metrics.table,
             TASKS[dataset.task],
             {name: asdict(record) for name, record in self.arms.items()},
             experiment=config.experiment,
-            complete=complete,
+            complete=self.complete,
             validation_is_test=dataset.validation_is_test,
             success_threshold=config.success_threshold,
         )
-        files.write_json(self.directory / "summary.json", document)
 
 
 class ArmWriter:
-    """The `ArmStore` of one arm in a run's directory."""
+    """The `ArmStore` of one arm of a run."""
 
     def __init__(self, run: RunWriter, name: str) -> None:
         self.run, self.name, self.runs = run, name, run.runs[name]
-        self.checkpoints = run.directory / "checkpoints" / name
+        self.checkpoints = None if run.directory is None else run.directory / "checkpoints" / name
         start = Position(epoch=1, step_in_epoch=0, step=0, seconds=0.0, done=False, config=run.digest)
         position = run.positions[name] or start
         self.position = position._replace(done=position.epoch > run.experiment.config.epochs)
 
     def load(self) -> TrainState:
         """The state of the last checkpoint, on the host."""
+        assert self.checkpoints is not None  # in memory no arm is continued
         return checkpoint.load(self.checkpoints, self.run.abstract[self.name])
 
     def add(self, which: np.ndarray, position: Position, split: str, values: Mapping[str, np.ndarray]) -> None:
@@ -160,13 +178,19 @@ class ArmWriter:
     def save(self, position: Position, state: TrainState) -> None:
         """Write metrics.parquet, the checkpoint and summary.json."""
         self.run.arms[self.name].seconds = position.seconds
+        if self.run.directory is None or self.checkpoints is None:
+            self.run.states[self.name] = position, state
+            return
         self.run.metrics.write(self.run.directory / "metrics.parquet")
         checkpoint.save(self.checkpoints, state, position)
         self.run.write_summary(complete=position.done and self.name == list(self.run.experiment.specs)[-1])
 
     def save_params(self, epoch: int, params: Any) -> None:
         """Keep the parameters of an epoch."""
-        checkpoint.save_epoch(self.checkpoints, params, epoch)
+        if self.checkpoints is None:
+            self.run.kept.setdefault(self.name, {})[epoch] = params
+        else:
+            checkpoint.save_epoch(self.checkpoints, params, epoch)
 
 
 def start(experiment: Experiment, directory: Path, meter: ProgressMeter, stop: Stop | None = None) -> bool:
@@ -198,16 +222,44 @@ def resume(experiment: Experiment, directory: Path, meter: ProgressMeter, stop: 
     return _train(experiment, directory, meter, stop)
 
 
+def start_in_memory(experiment: Experiment, meter: ProgressMeter, stop: Stop | None = None) -> RunWriter:
+    """Train every arm and write nothing. The run so far where it was interrupted, as ``stop`` then says."""
+    writer, stop = RunWriter(experiment, None), stop or Stop()
+    with stop_on_signal(stop):
+        _train_arms(writer, meter, stop)
+    return writer
+
+
+def save(run: RunWriter, directory: Path) -> None:
+    """Write a run from memory into a new ``directory``, as `start` would have. Raises InputError if it exists."""
+    environment = run_environment.describe(jax.devices(), identity(run.experiment))
+    directory = create(directory, environment, to_json(run.experiment.config))
+    writer = RunWriter(run.experiment, directory)
+    writer.metrics, writer.arms = run.metrics, run.arms
+    writer.metrics.write(directory / "metrics.parquet")
+    for name, (position, state) in run.states.items():
+        checkpoint.save(directory / "checkpoints" / name, state, position)
+        for epoch, params in run.kept.get(name, {}).items():
+            checkpoint.save_epoch(directory / "checkpoints" / name, params, epoch)
+    writer.write_summary(complete=run.complete)
+
+
 def _train(experiment: Experiment, directory: Path, meter: ProgressMeter, stop: Stop | None) -> bool:
     writer, stop = RunWriter(experiment, directory), stop or Stop()
     with _alone(directory), stop_on_signal(stop):
-        for name, spec in experiment.specs.items():
-            arm = writer.begin(name)
-            if arm.position.done:
+        return _train_arms(writer, meter, stop)
+
+
+def _train_arms(writer: RunWriter, meter: ProgressMeter, stop: Stop) -> bool:
+    experiment = writer.experiment
+    for name, spec in experiment.specs.items():
+        arm = writer.begin(name)
+        if arm.position.done:
+            if arm.checkpoints is not None:
                 checkpoint.tidy(arm.checkpoints)
-            elif not train_arm(spec, arm.runs, experiment.dataset, experiment.config, arm, meter, stop).complete:
-                return False
-        writer.write_summary(complete=True)
+        elif not train_arm(spec, arm.runs, experiment.dataset, experiment.config, arm, meter, stop).complete:
+            return False
+    writer.write_summary(complete=True)
     return True
 
 

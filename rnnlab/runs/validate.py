@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import jax
 
 from rnnlab.cells.user_file import imported_hashes
-from rnnlab.config.cell_name import is_file_cell, parse_name
+from rnnlab.config.cell_name import is_file_cell, is_own_cell, parse_name
 from rnnlab.config.experiment import Config
 from rnnlab.core.errors import InputError, choose
 from rnnlab.core.types import Dataset, Params, Split
@@ -44,16 +44,20 @@ class Experiment(NamedTuple):
         return run_grid(self.config.seeds, self.grids[arm])
 
 
-def validate(config: Config, moved: Moved = NONE) -> Experiment:
-    """Load the data, describe every arm and trace what a user's code can break. Raises InputError."""
+def validate(config: Config, moved: Moved = NONE, dataset: Dataset | None = None) -> Experiment:
+    """Load the data, describe every arm and trace what a user's code can break. Raises InputError.
+
+    ``dataset``: instead of what ``config`` names.
+    """
     given, config = config, relocated(config, moved)
     grids = hyperparam_grids(config)  # mistakes that need no data are reported before it is loaded
-    dataset = load_dataset(config.data, **data_options(config))
+    if dataset is None:
+        dataset = load_dataset(config.data, **data_options(config))
     specs = arm_specs(config, dataset, grids)
     name_then = given.data if config.data != given.data else dataset.name
     experiment = Experiment(given, dataset._replace(name=name_then), specs, grids, moved)
     for name, spec in specs.items():
-        user_cells = [cell for cell in config.arms[name].cells if is_file_cell(cell)]
+        user_cells = [cell for cell in config.arms[name].cells if is_own_cell(cell)]
         traced = bool(user_cells or spec.attention or dataset.prompt_length or DROPOUT.keys() & grids[name].keys())
         try:
             _trace(spec, experiment.runs(name), dataset, whole=traced)
