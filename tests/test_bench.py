@@ -309,6 +309,7 @@ def test_invalid_options_are_one_line_and_start_nothing(tmp_path, monkeypatch, c
     assert [path.name for path in tmp_path.rglob("*")] == ["full", "thesis.tex"]
 
 
+@pytest.mark.slow
 def test_a_failed_peer_is_an_error_in_the_json_and_the_other_results_stand(tmp_path, monkeypatch, capfd):
     (tmp_path / "torch").mkdir()
     (tmp_path / "torch" / "__init__.py").write_text("print('hello')\nraise ImportError('libfake.so:\\n not found')\n")

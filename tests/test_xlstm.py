@@ -36,6 +36,7 @@ def test_chunks_equal_steps_in_values_and_gradients(piece):
     assert_trees_close(slopes, expected_slopes, rtol=5e-3, atol=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "forget"),
     [
