@@ -363,6 +363,7 @@ def wait_until(condition, seconds=20.0):
         time.sleep(0.05)
 
 
+@pytest.mark.slow
 def test_ctrl_c_ends_every_worker(tmp_path):
     command = [sys.executable, "-m", "experiments", "bench", "--work", "mnist", "--runs", "1", "--peers", "none"]
     heard = partial(signal.signal, signal.SIGINT, signal.default_int_handler)  # background jobs of a shell ignore it

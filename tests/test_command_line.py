@@ -462,6 +462,7 @@ def test_an_output_that_cannot_be_written_is_no_traceback(runs):
     assert done.stderr.count("\n") == 1
 
 
+@pytest.mark.slow
 def test_a_reader_who_leaves_is_no_error(runs):
     read, write = os.pipe()
     os.close(read)

@@ -114,6 +114,7 @@ def descents(folder):
     return {arm: of(spec) for arm, spec in experiment.specs.items()}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("optimizer", "rate", "options"),
     [

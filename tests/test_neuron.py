@@ -176,6 +176,7 @@ def test_what_the_cell_refuses(option, value, accepted, more):
     assert "\n" not in line
 
 
+@pytest.mark.slow
 def test_numbers_may_ride_the_run_axis():
     xs = jnp.full((3, 1), 10.0)
 
@@ -199,6 +200,7 @@ FILES = ["config.json", "env.json", "report.html", "summary.json"]
 FIGURES = ["frequency_current.csv", "frequency_current.png", "rates.csv", "rates.png", "spikes.csv", "spikes.png"]
 
 
+@pytest.mark.slow
 def test_the_study_writes_its_answers(finished):
     assert sorted(path.name for path in finished.iterdir()) == sorted([*FILES, "figures"])
     assert sorted(path.name for path in (finished / "figures").iterdir()) == FIGURES

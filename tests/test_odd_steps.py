@@ -99,7 +99,9 @@ def test_a_gradient_clipped_inside_a_step_is_clipped_at_every_step(float64):
     assert_as_plain(lambda f: jax.jit(jax.grad(f, (0, 1, 2))), step)
 
 
-@pytest.mark.parametrize("generator", GENERATORS)
+@pytest.mark.parametrize(
+    "generator", [GENERATORS[0], *(pytest.param(each, marks=pytest.mark.slow) for each in GENERATORS[1:])]
+)
 def test_a_factor_drawn_from_a_key_in_xs_is_drawn_once(float64, generator):
     params, h, xs = arguments()
     keys = jax.random.split(jax.random.key(0, impl=generator), T)
@@ -112,6 +114,7 @@ def test_a_factor_drawn_from_a_key_in_xs_is_drawn_once(float64, generator):
     jax.tree.map(partial(np.testing.assert_allclose, rtol=1e-9), ours, plain)
 
 
+@pytest.mark.slow
 def test_constants_of_jitted_functions_are_kept(float64):
     table = jnp.asarray([[0.5, 2.0]])
     masked = jax.jit(lambda v: v * table)

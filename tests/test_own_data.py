@@ -81,6 +81,7 @@ def expected_metrics(outputs, targets, weights, source):
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("task", FEW_TASKS)
 def test_metrics_of_every_run_are_scikit_learn_s_of_the_valid_steps_with_the_weights(task):
     dataset = from_arrays(XS, TARGETS[task], LENGTHS, WEIGHTS)

@@ -85,7 +85,7 @@ def test_unroll_equals_a_loop(case, reverse):
     assert_trees_close(got, looped(cell, params, xs, carry, reverse), **FLOAT32)
 
 
-@every_row(ROWS, ("case", "reverse"), fast=UNLIKE - {"gru", "cerebral_lstm"})
+@every_row(ROWS, ("case", "reverse"), fast={"lstm", "biological_lstm silent noise", "qrnn", "stack of lstm and gru"})
 def test_two_halves_equal_the_whole(case, reverse):
     cell, params, carry, xs = drawn(case, 2, 4)
     run = jax.jit(lambda xs, carry: unroll(cell, params, xs, carry, reverse=reverse))
@@ -144,7 +144,7 @@ def padded_with(xs, garbage):
     return np.where(padding.reshape(padding.shape + (1,) * (xs.ndim - 2)), garbage, xs).astype(xs.dtype)
 
 
-@every_row(ROWS, ("case", "reverse"), fast=UNLIKE - {"gru", "cerebral_lstm"})
+@every_row(ROWS, ("case", "reverse"), fast={"lstm", "biological_lstm silent noise", "qrnn", "stack of lstm and gru"})
 def test_padding_changes_nothing(case, reverse):
     """NaN in padding is not seen by an output, the carry or a gradient; each element is as it would be alone."""
     cell, params, carry, xs = drawn(case, len(LENGTHS))
@@ -187,7 +187,7 @@ def test_padding_changes_nothing(case, reverse):
 
 
 @both_ways
-@pytest.mark.parametrize("name", ["gru", "lstm5", "biological_lstm silent noise"])
+@pytest.mark.parametrize("name", ["gru", pytest.param("biological_lstm silent noise", marks=pytest.mark.slow)])
 def test_garbage_ids_in_padding_change_nothing(name, reverse):
     case = next(case for case in OVER_TIME if case.name == name)
     cell, params, carry, _ = drawn(case, len(LENGTHS))
@@ -211,7 +211,7 @@ def test_garbage_ids_in_padding_change_nothing(name, reverse):
             assert_trees_close(jax.tree.map(lambda leaf, b=b: leaf[b : b + 1], after), end, **FLOAT32)
 
 
-@every_row(ROWS, ("case", "reverse"), fast=UNLIKE - {"gru", "cerebral_lstm"})
+@every_row(ROWS, ("case", "reverse"), fast={"lstm", "biological_lstm silent noise", "qrnn", "stack of lstm and gru"})
 def test_no_output_sees_a_later_step_or_another_element(case, reverse):
     cell, params, carry, xs = drawn(case, 2, 4)
     run = jax.jit(jax.jacrev(lambda xs: unroll(cell, params, xs, carry, reverse=reverse)[1]))
@@ -226,6 +226,7 @@ def test_no_output_sees_a_later_step_or_another_element(case, reverse):
             assert bool(seen[t, b, s, b]) != later, (t, s, b)
 
 
+@pytest.mark.slow
 @every_row([(case,) for case in OVER_TIME], ("case",), fast={"stack of lstm and gru"})
 def test_gradients_are_finite_differences(case):
     """Along a random direction of one leaf at a time, in float64; the scan's own gradients are the loop's (above)."""

@@ -178,7 +178,9 @@ def loops(jaxpr):
                 yield from loops(inner)
 
 
-@pytest.mark.parametrize("name", ["lstm", "cerebral_lstm", "peephole_lstm", "lstm4"])
+@pytest.mark.parametrize(
+    "name", ["lstm", "cerebral_lstm", *(pytest.param(n, marks=pytest.mark.slow) for n in ("peephole_lstm", "lstm4"))]
+)
 def test_no_weight_rides_a_loop(name):
     """What the whole is for: weights are neither stacked over time nor summed step by step; few arrays are stored."""
     cell = make_cell(name, H)
