@@ -95,6 +95,7 @@ def test_every_command_answers_on_every_run(here, capsys, command, refused, run)
             assert f"left out: epoch: best of arm rnn, seed 0: {NO_BEST}" in err
 
 
+@pytest.mark.slow
 def test_a_report_and_samples_of_the_labs_cells_run_no_code_of_the_run(here, folder):
     assert main(["report", "healthy"]) == 0
     assert main(["sample", "healthy", "--arm", "lstm", "--length", "3"]) == 0
@@ -107,6 +108,7 @@ IMPORTING = [
 ]  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("arguments", IMPORTING, ids=" ".join)
 def test_a_cell_outside_the_folder_is_imported_if_trusted_only(here, folder, capsys, arguments):
     assert main(arguments) == 2
@@ -117,6 +119,7 @@ def test_a_cell_outside_the_folder_is_imported_if_trusted_only(here, folder, cap
     assert not (folder / "imported").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("trust", [False, True])
 @pytest.mark.parametrize("arguments", [*IMPORTING[:1], *IMPORTING[2:]], ids=" ".join)
 def test_a_file_is_named_before_it_is_imported_and_an_altered_one_is_not(
@@ -140,6 +143,7 @@ def test_a_file_is_named_before_it_is_imported_and_an_altered_one_is_not(
     assert not (folder / "imported").exists()
 
 
+@pytest.mark.slow
 def test_an_env_file_that_records_no_cells_imports_nothing(here, folder, capsys):
     files.write_json(here / "healthy" / "env.json", {"dataset": {"cells": None}})
     assert main(["resume", "healthy", "--trust"]) == 2
@@ -173,7 +177,11 @@ def test_a_text_too_short_for_its_batches_says_how_long_it_has_to_be(tmp_path, c
 
 
 @pytest.mark.parametrize(
-    ("name", "value"), [("XLA_FLAGS", "--nope=1"), ("JAX_PLATFORMS", "cuda,nonsense"), ("JAX_PLATFORMS", "nonsense")]
+    ("name", "value"),
+    [
+        ("XLA_FLAGS", "--nope=1"),
+        *(pytest.param("JAX_PLATFORMS", value, marks=pytest.mark.slow) for value in ("cuda,nonsense", "nonsense")),
+    ],
 )
 def test_a_device_that_is_not_there_is_one_line(name, value):
     command = [sys.executable, "-m", "experiments", "cells"]

@@ -415,6 +415,7 @@ def refused(arguments, message, capsys):
     assert message in err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("best_epoch", [0, 1], ids=["no best epoch", "NaN parameters"])
 def test_a_diverged_arm_gets_a_note_and_the_others_are_analyzed(trained, tmp_path, capsys, best_epoch):
     directory = shutil.copytree(trained, tmp_path / "run")

@@ -105,6 +105,7 @@ def test_stopped_and_continued_equals_uninterrupted(looks):
     jax.tree.map(np.testing.assert_array_equal, rest.state, whole.state)
 
 
+@pytest.mark.slow
 def test_fields_that_change_no_result_change_no_result():
     other = replace(CONFIG, keep_params_every=None, checkpoint_interval_s=1e-9)
     first, second = Memory(), Memory()

@@ -147,7 +147,7 @@ def test_other_batches_have_no_carry(batches):
     assert init_state(spec(batches), a_run()).carry is None
 
 
-@pytest.mark.parametrize(("examples", "batch"), [(11, 4), (3, 8)])
+@pytest.mark.parametrize(("examples", "batch"), [(11, 4), pytest.param(3, 8, marks=pytest.mark.slow)])
 def test_a_contiguous_evaluation_is_one_pass_over_each_stream(examples, batch):
     """11 windows in 4 streams: three of them, and the last has only two."""
     made, one = spec(batch_size=batch), a_run()

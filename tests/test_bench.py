@@ -309,6 +309,7 @@ def test_invalid_options_are_one_line_and_start_nothing(tmp_path, monkeypatch, c
     assert [path.name for path in tmp_path.rglob("*")] == ["full", "thesis.tex"]
 
 
+@pytest.mark.slow
 def test_a_failed_peer_is_an_error_in_the_json_and_the_other_results_stand(tmp_path, monkeypatch, capfd):
     (tmp_path / "torch").mkdir()
     (tmp_path / "torch" / "__init__.py").write_text("print('hello')\nraise ImportError('libfake.so:\\n not found')\n")
@@ -362,6 +363,7 @@ def wait_until(condition, seconds=20.0):
         time.sleep(0.05)
 
 
+@pytest.mark.slow
 def test_ctrl_c_ends_every_worker(tmp_path):
     command = [sys.executable, "-m", "experiments", "bench", "--work", "mnist", "--runs", "1", "--peers", "none"]
     heard = partial(signal.signal, signal.SIGINT, signal.default_int_handler)  # background jobs of a shell ignore it

@@ -173,7 +173,7 @@ def test_a_failing_disk_leaves_nothing_that_looks_prepared(name, tiny, home, off
 
     def failing_examples(self, dl_manager):
         def examples():
-            yield 0, {"image": np.zeros((28, 28), np.uint8), "label": 3, "index": 0}
+            yield 0, {"image": np.zeros((4, 28, 28), np.uint8), "label": np.full(4, 3, np.int32), "index": 0}
             raise failure
 
         return {"train": examples()}

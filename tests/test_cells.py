@@ -23,6 +23,7 @@ from helpers.cases import (
     random_carry,
     random_inputs,
     random_params,
+    rows,
 )
 
 from rnnlab.cells.ops import dot
@@ -36,7 +37,8 @@ FLOAT32 = {"rtol": 1e-5, "atol": 2e-6}
 WITHOUT_U = [name for name, entry in CELLS.items() if "u_init" not in factory_options(entry.factory)]
 
 every_case = pytest.mark.parametrize("case", CASES, ids=name_of)
-one_of_each = pytest.mark.parametrize("case", OVER_TIME, ids=name_of)  # where other options of a cell add nothing
+# Where other options of a cell add nothing, and cells of one kind little:
+one_of_each = pytest.mark.parametrize("case", rows(OVER_TIME, pytest.mark.slow), ids=name_of)
 
 
 def drawn(case, *batch, inputs=D):
@@ -164,7 +166,9 @@ def test_leading_axes_agree(case):
         assert_trees_close(part(together, a, b), cell.step(params, *part((carry, x), a, b)), **FLOAT32)
 
 
-@pytest.mark.parametrize("case", [case for case in CASES if case.ids], ids=name_of)
+@pytest.mark.parametrize(
+    "case", rows([case for case in CASES if case.ids], pytest.mark.slow, [case.name for case in OVER_TIME]), ids=name_of
+)
 def test_ids_are_one_hot_rows(case):
     vocabulary = 6
     cell, params, carry, _ = drawn(case, 2, inputs=vocabulary)
@@ -176,7 +180,9 @@ def test_ids_are_one_hot_rows(case):
 
 
 @pytest.mark.parametrize(
-    ("case", "ids"), [(case, ids) for case in OVER_TIME for ids in (False, True) if case.ids or not ids], ids=name_of
+    ("case", "ids"),
+    rows([(case, ids) for case in OVER_TIME for ids in (False, True) if case.ids or not ids], pytest.mark.slow),
+    ids=name_of,
 )
 def test_carry_and_output_are_float32_whatever_the_parameters(case, ids):
     cell, params, carry, x = drawn(case, 2)
@@ -220,7 +226,7 @@ def test_jit_agrees_and_new_values_do_not_recompile(case):
     assert len(traces) == 1
 
 
-@pytest.mark.parametrize("case", OVER_TIME, ids=name_of)
+@one_of_each
 def test_init_depends_on_the_key_alone(case):
     # orthogonal blocks, which take a second to compile, have a test of their own
     drawn_alike = case.name.startswith("cerebral_lstm") or case.name.split()[0] in WITHOUT_U

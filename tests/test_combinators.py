@@ -211,6 +211,7 @@ def test_users_cells_that_cannot_be_combined_are_refused(file, function, parts):
     assert all(part in str(caught.value) for part in parts), str(caught.value)
 
 
+@pytest.mark.slow
 def test_the_paths_of_a_noisy_cell_draw_from_keys_of_their_own():
     """Each path's memory is that of a cell alone with the path's key; without a key both are silent."""
     options = {"delta": 0.3, "noise": 0.5}

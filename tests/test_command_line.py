@@ -344,6 +344,7 @@ def test_a_damaged_checkpoint_of_a_finished_run_is_named(mine, capsys, damage):
     assert "checkpoint" in refused(capsys, mine, "resume", str(mine / "finished"), "--trust")
 
 
+@pytest.mark.slow
 def test_a_checkpoint_of_another_run_is_refused(mine, capsys):
     arguments = ["run", "quickstart", "--quick", "--data", "digits", "--cell", f"{mine}/own.py:fine", "--arms",
                  "fine", "--out", str(mine / "third"), "--set", *SMALL[1:], "learning_rate=0.5"]  # fmt: skip
@@ -365,6 +366,7 @@ def test_a_cell_that_was_edited_or_is_gone(runs, mine, capsys, edit):
     assert "cell" in message
 
 
+@pytest.mark.slow
 def test_a_text_that_was_edited_or_is_gone(here, capsys, monkeypatch):
     text = here / "poem.txt"
     text.write_text("a rose is a rose is a rose. " * 60)
@@ -449,6 +451,7 @@ def test_help_names_every_command(capsys):
     assert [line.split()[0] for line in out.splitlines() if line.startswith("    ")][: len(COMMANDS)] == COMMANDS
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
 def test_an_output_that_cannot_be_written_is_no_traceback(runs):
     with open("/dev/full", "w") as full:
@@ -459,6 +462,7 @@ def test_an_output_that_cannot_be_written_is_no_traceback(runs):
     assert done.stderr.count("\n") == 1
 
 
+@pytest.mark.slow
 def test_a_reader_who_leaves_is_no_error(runs):
     read, write = os.pipe()
     os.close(read)

@@ -114,10 +114,16 @@ def descents(folder):
     return {arm: of(spec) for arm, spec in experiment.specs.items()}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("optimizer", "rate", "options"),
-    [("sgd", 0.5, {"momentum": 0.5}), ("adam", 0.1, {}), ("rmsprop", 0.1, {}), ("adagrad", 0.3, {})],
-)
+    [
+        ("adam", 0.1, {}),
+        *(pytest.param(*row, marks=pytest.mark.slow) for row in [
+            ("sgd", 0.5, {"momentum": 0.5}), ("rmsprop", 0.1, {}), ("adagrad", 0.3, {}),
+        ]),
+    ],
+)  # fmt: skip
 def test_every_optimizer_moves_the_numbers_behind_complex_parameters_downhill(descents, optimizer, rate, options):
     """Clipped and decayed. JAX's gradient, as it is, leads downhill in the real parts only."""
     losses = {}

@@ -63,7 +63,7 @@ def test_a_mask_is_zero_at_its_rate_and_keeps_the_mean():
     assert len({row.tobytes() for row in mask}) == 100
 
 
-@pytest.mark.parametrize("cell", ["lstm", "cerebral_lstm", "biological_lstm"])
+@pytest.mark.parametrize("cell", ["cerebral_lstm", "biological_lstm"])
 @pytest.mark.parametrize("lengths", [None, np.array([5, 2, 3])], ids=["whole", "padded"])
 def test_rate_zero_is_no_dropout(cell, lengths):
     xs = random_inputs(generator("zero"), B, T, D)
@@ -113,8 +113,12 @@ def test_the_readout_sees_h_through_a_mask():
 
 @pytest.mark.parametrize(
     "name",
-    ["lstm", "peephole_lstm", "biological_lstm", "cerebral_lstm", "cerebral(lstm)", "grid_lstm", "grid_lstm_2d"],
-)
+    [
+        "lstm", "biological_lstm", "grid_lstm",
+        *(pytest.param(name, marks=pytest.mark.slow)
+          for name in ("peephole_lstm", "cerebral_lstm", "cerebral(lstm)", "grid_lstm_2d")),
+    ],
+)  # fmt: skip
 def test_recurrent_dropout_masks_h_and_never_c(name):
     model, params = a_model(name, per_step=True, dropout=Dropout(KEY, recurrent=0.5))
     cell = make_cell(name, H + 1)

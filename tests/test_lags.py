@@ -55,7 +55,11 @@ def measured(cell, steps, task="regression", params=None, batch=None):
 
 @pytest.mark.parametrize(
     ("steps", "expected", "task"),
-    [(1, [0], "regression"), (3, [0, 1, 2], "language_modeling"), (13, [0, 1, 2, 5, 10, 12], "classification")],
+    [
+        (13, [0, 1, 2, 5, 10, 12], "classification"),
+        pytest.param(1, [0], "regression", marks=pytest.mark.slow),
+        pytest.param(3, [0, 1, 2], "language_modeling", marks=pytest.mark.slow),
+    ],
 )
 def test_a_gradient_that_decays_is_measured_at_every_lag(steps, expected, task):
     decay = np.array([0.9, -0.5, 1.25, 0.1])
@@ -78,6 +82,7 @@ def test_a_gradient_too_small_to_square_is_still_measured_and_one_that_vanished_
     assert found[20] == pytest.approx(LEAST)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["lstm_1997", pytest.param("stack", marks=pytest.mark.slow)])
 def test_the_gradient_is_that_of_finite_differences_averaged_in_logarithms(kind):
     steps, nudge = 6, 1e-6
@@ -107,6 +112,7 @@ def test_the_gradient_is_that_of_finite_differences_averaged_in_logarithms(kind)
             assert value == pytest.approx(np.mean(np.log10(norms)), abs=1e-6)
 
 
+@pytest.mark.slow
 def test_the_readout_and_the_targets_take_no_part():
     cell = make_cell("lstm", H)
     found, params = measured(cell, 6)

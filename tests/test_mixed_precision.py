@@ -19,7 +19,7 @@ from rnnlab.training.state import Run
 
 T, B, D, H = 5, 3, 8, 4
 WITHOUT = ("hodgkin_huxley", "grid_lstm_nd")  # products, or the inputs that are drawn here
-FEW = ("lstm", "gru", "qrnn", "lru", "mlstm")
+FEW = ("lstm", "qrnn", "mlstm")
 NAMES = [
     *FEW,
     *(pytest.param(name, marks=pytest.mark.exhaustive) for name in CELLS if name not in (*WITHOUT, *FEW)),
@@ -56,7 +56,9 @@ def test_products_read_bfloat16_and_everything_else_is_float32(name):
     assert 0 < np.max(np.abs(found - exact)) < 0.02
 
 
-@pytest.mark.parametrize("name", ["lstm", "gru", "cerebral_lstm", "qrnn"])
+@pytest.mark.parametrize(
+    "name", ["lstm", *(pytest.param(name, marks=pytest.mark.slow) for name in ("gru", "cerebral_lstm", "qrnn"))]
+)
 def test_gradients_are_float32_and_near_those_of_exact_products(name):
     plain = make_cell(name, H)
     params, xs = drawn(plain)

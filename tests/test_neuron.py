@@ -53,6 +53,7 @@ def test_the_known_answers_hold_up_to_the_largest_dt(integrator, dt):
     assert abs(rate[-1] - 68) <= 2
 
 
+@pytest.mark.slow
 def test_beyond_the_largest_dt_they_do_not(monkeypatch):
     """Else the limits would refuse for nothing."""
     beyond = {"rk4": 0.085, "exponential_euler": 0.3}
@@ -175,6 +176,7 @@ def test_what_the_cell_refuses(option, value, accepted, more):
     assert "\n" not in line
 
 
+@pytest.mark.slow
 def test_numbers_may_ride_the_run_axis():
     xs = jnp.full((3, 1), 10.0)
 
@@ -198,6 +200,7 @@ FILES = ["config.json", "env.json", "report.html", "summary.json"]
 FIGURES = ["frequency_current.csv", "frequency_current.png", "rates.csv", "rates.png", "spikes.csv", "spikes.png"]
 
 
+@pytest.mark.slow
 def test_the_study_writes_its_answers(finished):
     assert sorted(path.name for path in finished.iterdir()) == sorted([*FILES, "figures"])
     assert sorted(path.name for path in (finished / "figures").iterdir()) == FIGURES
@@ -220,6 +223,7 @@ def test_the_study_writes_its_answers(finished):
     assert "firing rate at 10 uA/cm^2" in page
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", ["resume", "report"])
 def test_a_killed_study_is_measured_anew(finished, tmp_path, command, capsys):
     directory = tmp_path / "killed"

@@ -154,8 +154,8 @@ def test_what_weight_decay_spares_can_be_declared():
     assert_close(trained(got), trained(optax.adamw(RATE, weight_decay=0.3, mask=mask)))
 
 
-@pytest.mark.parametrize("momentum", [0.0, 0.9])
-@pytest.mark.parametrize("clip", [None, 4.0])
+@pytest.mark.parametrize("momentum", [pytest.param(0.0, marks=pytest.mark.slow), 0.9])
+@pytest.mark.parametrize("clip", [pytest.param(None, marks=pytest.mark.slow), 4.0])
 def test_weight_decay_of_sgd_is_beside_the_gradient(momentum, clip):
     """``p <- p - rate * (m + decay * p)``: not in the momentum, not in the clipped norm, not off the biases."""
     values = [np.asarray(leaf, np.float64) for leaf in jax.tree.leaves(START)]

@@ -81,6 +81,7 @@ def expected_metrics(outputs, targets, weights, source):
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("task", FEW_TASKS)
 def test_metrics_of_every_run_are_scikit_learn_s_of_the_valid_steps_with_the_weights(task):
     dataset = from_arrays(XS, TARGETS[task], LENGTHS, WEIGHTS)
@@ -100,6 +101,7 @@ def test_metrics_of_every_run_are_scikit_learn_s_of_the_valid_steps_with_the_wei
             assert found[metric][row] == pytest.approx(value, rel=1e-4), metric
 
 
+@pytest.mark.slow
 def test_a_run_records_the_metrics_in_the_targets_unit_and_shows_them_with_intervals(here):
     np.savez("own.npz", inputs=XS, targets=TARGETS["regression_at_each_step"], lengths=LENGTHS)
     assert start(validate(replace(CONFIG, data="arrays:own.npz")), here / "run", NoProgressMeter())
@@ -118,6 +120,7 @@ def test_a_run_records_the_metrics_in_the_targets_unit_and_shows_them_with_inter
         assert f"{interval['mean']:.4f} ± " in text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("task", FEW_TASKS)
 def test_a_training_step_takes_an_example_of_weight_2_as_two_and_reads_nothing_past_its_length(task):
     def after_a_step(rows, weights, padding):

@@ -261,6 +261,7 @@ def test_a_run_without_results_names_resume(tmp_path, capsys):
 # several runs
 
 
+@pytest.mark.slow
 def test_comparable_runs_share_tables_and_others_do_not(tmp_path, capsys):
     first, second = run_of(tmp_path / "one"), run_of(tmp_path / "two", rate=0.5, diverged=2)
     other = run_of(tmp_path / "three", data="mnist")

@@ -23,7 +23,7 @@ ROWS = [
 ]
 
 
-@pytest.mark.parametrize("scan", ["sequential", "parallel"])
+@pytest.mark.parametrize("scan", ["sequential", pytest.param("parallel", marks=pytest.mark.slow)])
 @pytest.mark.parametrize(("steps", "options"), ROWS, ids=lambda v: str(v) if isinstance(v, int) else "-".join(v))
 def test_both_scans_equal_the_steps(scan, steps, options):
     cell, draw = make_cell("qrnn", H, scan=scan, **options), generator("pooling", steps, *options)

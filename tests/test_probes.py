@@ -67,7 +67,8 @@ def test_the_paths_are_measured_as_the_docstring_says(task):
     np.testing.assert_allclose(found["gradient_cosine"], cosine, rtol=1e-4, atol=1e-6)
 
 
-@pytest.mark.parametrize("name", ["cerebral(lstm)", "cerebral(gru)"])
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["cerebral(lstm)", pytest.param("cerebral(gru)", marks=pytest.mark.slow)])
 def test_paths_around_any_cell_are_measured(name):
     """Of an LSTM's what ``cerebral_lstm`` with the same weights gives; a GRU's paths have no state of their own."""
     cell = make_cell(name, H)

@@ -175,7 +175,9 @@ def test_a_tied_path_is_two_identical_ones(variant):
 
 
 @pytest.mark.parametrize("variant", ["code", "printed"])
-@pytest.mark.parametrize("hidden_size", [H, 33])  # 33: blocks of vector instructions end within a path
+@pytest.mark.parametrize(
+    "hidden_size", [pytest.param(H, marks=pytest.mark.slow), 33]
+)  # 33: blocks of vector instructions end within a path
 def test_identical_cerebral_paths_get_bit_equal_gradients(variant, hidden_size):
     cell = make_cell("cerebral_lstm", hidden_size, paths="identical", variant=variant)
     params = cell.init(jax.random.key(5), D)
@@ -199,7 +201,7 @@ def test_the_printed_cerebral_cell_state_has_no_memory():
         assert bool(np.abs(h - other).max() > 0) == remembers
 
 
-@pytest.mark.parametrize("paths", ["independent", "tied"])
+@pytest.mark.parametrize("paths", ["independent", pytest.param("tied", marks=pytest.mark.slow)])
 def test_the_cerebral_structure_around_an_lstm_is_the_cerebral_lstm(paths):
     """From the same weights: outputs, memories, gates, and gradients."""
     draw, options = generator("cerebral structure", paths), {"activation": "sigmoid", "paths": paths}
@@ -288,7 +290,9 @@ def test_dense_connections_that_are_cut_leave_a_plain_stack():
     assert_trees_close(run(dense, cut, xs, carry), run(plain, params, xs, carry), **FLOAT32)
 
 
-@pytest.mark.parametrize("connections", ["plain", "residual", "dense"])
+@pytest.mark.parametrize(
+    "connections", ["dense", *(pytest.param(each, marks=pytest.mark.slow) for each in ("plain", "residual"))]
+)
 def test_the_scan_of_a_stack_of_qrnns_is_its_steps(connections):
     draw, cells = generator("qrnns", connections), [make_cell("qrnn", H), make_cell("qrnn", H, window=3)]
     cell = stack(cells, connections=connections, dropout=0.5, key=jax.random.key(1))

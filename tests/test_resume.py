@@ -174,6 +174,7 @@ def test_killed_before_the_first_save(reference, tmp_path):
     expect(reference[0], config, directory)
 
 
+@pytest.mark.slow
 def test_resuming_a_finished_run_changes_nothing(reference, tmp_path, capsys):
     directory = tmp_path / "run"
     shutil.copytree(reference[1], directory)

@@ -136,6 +136,7 @@ def said(capsys, *arguments) -> str:
     return out
 
 
+@pytest.mark.slow
 def test_what_was_learnt_is_written(folder, capsys):
     arguments = [folder / "run", "--seed", 4, "--temperature", 0, "--length", 12]
     assert said(capsys, *arguments, "--prompt", "abc", "--set", RATES[0]) == "abcbabcbabcbabc\n"
@@ -215,6 +216,7 @@ def test_a_run_of_another_vocabulary_or_task(folder, tmp_path, capsys):
     assert "language model" in refused(capsys, env.parent, "--set", RATES[0])
 
 
+@pytest.mark.slow
 def test_arms_side_by_side(folder, tmp_path, capsys, monkeypatch):
     """Two arms of which one has a checkpoint: the other is named and left out."""
     monkeypatch.setattr("rnnlab.runs.saved_run.SavedRun.saved", lambda run, arm: arm != "cerebral")

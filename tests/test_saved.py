@@ -22,6 +22,7 @@ CONFIG = Config(
     steps_per_epoch=2, keep_params_every=2,
     batch_sampling="contiguous",
 )  # fmt: skip
+EACH = [pytest.param("stacked", marks=pytest.mark.slow), "cerebral"]
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +58,7 @@ def row(tree, seed: int, learning_rate: float):
     return jax.tree.map(lambda leaf: leaf[[0.01, 0.3].index(learning_rate) * 2 + [7, 3].index(seed)], tree)
 
 
-@pytest.mark.parametrize("arm", CONFIG.arms)
+@pytest.mark.parametrize("arm", EACH)
 def test_params_are_the_runs_own(trained, arm):
     directory, states = trained
     saved, state = load_run(directory), states[arm]
@@ -74,7 +75,7 @@ def test_params_are_the_runs_own(trained, arm):
     assert not same(*found)
 
 
-@pytest.mark.parametrize("arm", CONFIG.arms)
+@pytest.mark.parametrize("arm", EACH)
 def test_the_first_are_the_initial_values(trained, arm):
     saved = load_run(trained[0])
     for seed in (7, 3):
@@ -197,6 +198,7 @@ def untrained(tmp_path, config, told):
     return load_run(tmp_path)
 
 
+@pytest.mark.slow
 def test_a_swept_option_of_the_cell_makes_the_model(tmp_path):
     arms = {"plain": Arm("rnn"), "bio": Arm("biological_lstm", options={"delta": (0.1, 0.9)})}
     config = replace(CONFIG, arms=arms, data="digits", batch_sampling="shuffled")

@@ -316,6 +316,7 @@ def test_a_damaged_run_is_reported_as_such(run_directory, capsys, name, damage):
     assert {p: p.read_bytes() for p in run_directory.rglob("*") if p.is_file()} == before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["summary.json", "metrics.parquet"])
 def test_an_altered_byte_never_ends_in_a_traceback(run_directory, name):
     path = run_directory / name

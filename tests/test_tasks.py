@@ -112,6 +112,7 @@ def draw():
     return np.random.default_rng(12)
 
 
+@pytest.mark.slow
 def test_class_metrics_are_those_of_scikit_learn_for_rare_and_absent_classes_with_weights_over_batches_and_runs(draw):
     from sklearn import metrics
 
@@ -162,6 +163,7 @@ def test_r2_is_nan_where_the_targets_do_not_vary(draw):
     assert np.isnan(TASKS["multivariate_regression"].compute(sums)["r2"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sums", [class_sums, value_sums])
 def test_nan_outputs_of_weight_0_change_no_sum_of_classes_or_values(sums, draw):
     logits, weights = draw.normal(size=(6, 4)).astype(np.float32), np.array([1, 0, 1, 1, 0, 1], np.float32)

@@ -176,8 +176,8 @@ def remember_first(seed, examples=256, length=10):
     return Split(jnp.float32(xs), jnp.int32(label))
 
 
-LEARN_FAST = ("rnn", "lstm", "cerebral_lstm")
-LEARN_SLOW = ("biological_lstm", "hodgkin_huxley", "grid_lstm_2d", "qrnn", "lru", "mlstm")
+LEARN_FAST = ("lstm",)
+LEARN_SLOW = ("rnn", "cerebral_lstm", "biological_lstm", "hodgkin_huxley", "grid_lstm_2d", "qrnn", "lru", "mlstm")
 SPEED = {cell: pytest.mark.slow if cell in LEARN_SLOW else pytest.mark.exhaustive for cell in CELLS}
 
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from helpers.cases import (
     OVER_TIME,
+    UNLIKE,
     D,
     H,
     assert_trees_close,
@@ -16,6 +17,7 @@ from helpers.cases import (
     random_carry,
     random_inputs,
     random_params,
+    rows,
 )
 
 from rnnlab.cells.registry import make_cell
@@ -30,21 +32,18 @@ LENGTHS = np.array([5, 2, 0, 3], np.int32)
 both_ways = pytest.mark.parametrize("reverse", [False, True], ids=["forward", "reverse"])
 # Compiling takes the time. Which way a scan runs is not the cell's business: backwards, three unlike carries will do.
 CARRIES = [case for case in OVER_TIME if case.name in ("lstm", "biological_lstm silent noise", "stack of lstm and gru")]
+SCANS = {"qrnn", "lru"}
 ROWS = [(case, False) for case in OVER_TIME] + [(case, True) for case in CARRIES]
+
+
 # Nor are handing over, padding and derivatives: rows whose carry is like that of a row named here run before a release.
-UNLIKE = {
-    "lstm", "gru", "biological_lstm silent noise", "cerebral_lstm", "qrnn", "grid_lstm_2d", "stack of lstm and gru",
-    "cerebral(lstm)",
-}  # fmt: skip
-
-
-def every_row(rows, names, fast=None):
-    """A test of ``rows``, values of the arguments ``names``; those of other cases than ``fast`` are exhaustive."""
-    further = pytest.mark.exhaustive
-    marked = [pytest.param(*row, marks=[] if fast is None or row[0].name in fast else further) for row in rows]
+def every_row(cases, names, further=pytest.mark.exhaustive, fast=UNLIKE):
+    """A test of `rows`, values of the arguments ``names``."""
     ways = {False: "forward", True: "reverse"}
     return pytest.mark.parametrize(
-        names, marked, ids=lambda value: ways.get(value) if isinstance(value, bool) else name_of(value)
+        names,
+        rows(cases, further, fast),
+        ids=lambda value: ways.get(value) if isinstance(value, bool) else name_of(value),
     )
 
 
@@ -79,14 +78,14 @@ def as_records(before, after):
     return tuple(map(as_records, before, after))
 
 
-@every_row(ROWS, ("case", "reverse"))
+@every_row(ROWS, ("case", "reverse"), pytest.mark.slow)
 def test_unroll_equals_a_loop(case, reverse):
     cell, params, carry, xs = drawn(case, 2)
     got = unroll(cell, params, xs, carry, reverse=reverse)
     assert_trees_close(got, looped(cell, params, xs, carry, reverse), **FLOAT32)
 
 
-@every_row(ROWS, ("case", "reverse"), fast=UNLIKE)
+@every_row(ROWS, ("case", "reverse"), fast={"lstm", "biological_lstm silent noise", "qrnn", "stack of lstm and gru"})
 def test_two_halves_equal_the_whole(case, reverse):
     cell, params, carry, xs = drawn(case, 2, 4)
     run = jax.jit(lambda xs, carry: unroll(cell, params, xs, carry, reverse=reverse))
@@ -125,7 +124,7 @@ def test_a_scan_is_preferred_to_steps_and_gets_lengths_and_direction(reverse):
 
 @both_ways
 @pytest.mark.parametrize("lengths", [None, LENGTHS], ids=["whole", "padded"])
-@pytest.mark.parametrize("case", [case for case in OVER_TIME if case.make().scan is not None], ids=name_of)
+@every_row([case for case in OVER_TIME if case.make().scan is not None], ("case",), pytest.mark.slow, SCANS)
 def test_scan_equals_step(case, lengths, reverse):
     """The law of cells that have both."""
     cell, params, carry, xs = drawn(case, len(LENGTHS))
@@ -145,7 +144,7 @@ def padded_with(xs, garbage):
     return np.where(padding.reshape(padding.shape + (1,) * (xs.ndim - 2)), garbage, xs).astype(xs.dtype)
 
 
-@every_row(ROWS, ("case", "reverse"), fast=UNLIKE)
+@every_row(ROWS, ("case", "reverse"), fast={"lstm", "biological_lstm silent noise", "qrnn", "stack of lstm and gru"})
 def test_padding_changes_nothing(case, reverse):
     """NaN in padding is not seen by an output, the carry or a gradient; each element is as it would be alone."""
     cell, params, carry, xs = drawn(case, len(LENGTHS))
@@ -188,7 +187,7 @@ def test_padding_changes_nothing(case, reverse):
 
 
 @both_ways
-@pytest.mark.parametrize("name", ["gru", "lstm5", "biological_lstm silent noise"])
+@pytest.mark.parametrize("name", ["gru", pytest.param("biological_lstm silent noise", marks=pytest.mark.slow)])
 def test_garbage_ids_in_padding_change_nothing(name, reverse):
     case = next(case for case in OVER_TIME if case.name == name)
     cell, params, carry, _ = drawn(case, len(LENGTHS))
@@ -212,7 +211,7 @@ def test_garbage_ids_in_padding_change_nothing(name, reverse):
             assert_trees_close(jax.tree.map(lambda leaf, b=b: leaf[b : b + 1], after), end, **FLOAT32)
 
 
-@every_row(ROWS, ("case", "reverse"), fast=UNLIKE)
+@every_row(ROWS, ("case", "reverse"), fast={"lstm", "biological_lstm silent noise", "qrnn", "stack of lstm and gru"})
 def test_no_output_sees_a_later_step_or_another_element(case, reverse):
     cell, params, carry, xs = drawn(case, 2, 4)
     run = jax.jit(jax.jacrev(lambda xs: unroll(cell, params, xs, carry, reverse=reverse)[1]))
@@ -227,7 +226,8 @@ def test_no_output_sees_a_later_step_or_another_element(case, reverse):
             assert bool(seen[t, b, s, b]) != later, (t, s, b)
 
 
-@every_row([(case,) for case in OVER_TIME], ("case",), fast=UNLIKE - {"lstm", "gru", "qrnn", "cerebral(lstm)"})
+@pytest.mark.slow
+@every_row([(case,) for case in OVER_TIME], ("case",), fast={"stack of lstm and gru"})
 def test_gradients_are_finite_differences(case):
     """Along a random direction of one leaf at a time, in float64; the scan's own gradients are the loop's (above)."""
     with jax.enable_x64(True):

@@ -56,10 +56,13 @@ def same(ours, theirs, rtol=1e-5):
         np.testing.assert_allclose(mine, plain, rtol=rtol, atol=rtol * (1e-3 + float(jnp.max(jnp.abs(plain)))))
 
 
-FEW = ("lstm", "lstm4", "peephole_lstm", "gru", "relu")
+FEW = ("lstm", "gru")
 REST = [
     pytest.param(name, marks=pytest.mark.slow)
     for name in (
+        "lstm4",
+        "peephole_lstm",
+        "relu",
         "cerebral(gru)",
         "lstm3",
         "biological_lstm",
@@ -79,6 +82,7 @@ def test_every_cell_has_the_gradient_of_the_plain_scan(name):
     same(*gradients(cell._replace(scan=None), *drawn(cell)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["lstm", pytest.param("cerebral(gru)", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("reverse", [False, True])
 def test_padding_and_direction(name, reverse):
@@ -174,7 +178,9 @@ def loops(jaxpr):
                 yield from loops(inner)
 
 
-@pytest.mark.parametrize("name", ["lstm", "cerebral_lstm", "peephole_lstm", "lstm4"])
+@pytest.mark.parametrize(
+    "name", ["lstm", "cerebral_lstm", *(pytest.param(n, marks=pytest.mark.slow) for n in ("peephole_lstm", "lstm4"))]
+)
 def test_no_weight_rides_a_loop(name):
     """What the whole is for: weights are neither stacked over time nor summed step by step; few arrays are stored."""
     cell = make_cell(name, H)

@@ -36,6 +36,7 @@ def test_chunks_equal_steps_in_values_and_gradients(piece):
     assert_trees_close(slopes, expected_slopes, rtol=5e-3, atol=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "forget"),
     [
@@ -77,6 +78,7 @@ def test_gates_of_plus_and_minus_fifty_stay_finite_and_exact(name, forget):
         np.testing.assert_allclose(hs[:, 0, 0], expected, rtol=1e-3, atol=1e-6)  # exponents of 1,000 keep 1e-4
 
 
+@pytest.mark.slow
 def test_heads_do_not_see_each_other():
     """R is block-diagonal: h of one head reaches the other's sums at no step."""
     cell = make_cell("slstm", HIDDEN, heads=2)

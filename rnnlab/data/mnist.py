@@ -1,6 +1,7 @@
 """MNIST: 70,000 handwritten digits of 28x28 pixels, cached through TFDS."""
 
 import gzip
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -107,11 +108,12 @@ def _read_source(folder: Path) -> Content:
 
 def _to_stored(content: Content) -> tuple[dict[str, Any], dict[str, str]]:
     """Blocks of images with their first position, since TFDS shuffles; single images would take 10 s to read."""
+    size = math.gcd(BLOCK, *(len(labels) for _, labels in content.values()))
     return {
         split: [
-            {"image": images[first : first + BLOCK], "label": labels[first : first + BLOCK], "index": first}
+            {"image": images[first : first + size], "label": labels[first : first + size], "index": first}
             for images, labels in [_arrays(*part)]
-            for first in range(0, len(labels), BLOCK)
+            for first in range(0, len(labels), size)
         ]
         for split, part in content.items()
     }, {}

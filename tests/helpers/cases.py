@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
+import pytest
 
 from helpers import newer_transcriptions as newer
 from helpers import transcriptions as paper
@@ -366,6 +367,16 @@ CASES = [
     ),
 ]
 OVER_TIME = [case for case in CASES if case.over_time]
+UNLIKE = {  # each with a carry, a step or a scan of its own kind
+    "lstm", "gru", "biological_lstm silent noise", "cerebral_lstm", "qrnn", "grid_lstm_2d", "stack of lstm and gru",
+    "cerebral(lstm)",
+}  # fmt: skip
+
+
+def rows(cases, further, fast=UNLIKE):
+    """Parameters of a test, of which those of other cases than ``fast`` have the mark ``further``."""
+    listed = [row if isinstance(row, tuple) and not hasattr(row, "make") else (row,) for row in cases]
+    return [pytest.param(*row, marks=[] if row[0].name in fast else further) for row in listed]
 
 
 def name_of(value):
