@@ -17,7 +17,7 @@ from rnnlab.core import types
 from rnnlab.core.errors import InputError, unknown
 from rnnlab.data.registry import load_dataset as load
 
-STUDY = "python"  # the experiment of a run that no study describes
+PYTHON = "python"  # the experiment of a run that no study describes
 
 AnyCell = str | types.Cell | Callable[..., types.Cell] | Arm
 Cells = AnyCell | Iterable[AnyCell] | Mapping[str, AnyCell]
@@ -54,7 +54,7 @@ def configuration(cells: Cells, data: str | types.Dataset, settings: Mapping[str
             settings = {"sequence_length": options.pop("sequence_length"), **settings, "data_options": options}
     else:
         name = absolute_data(data) if isinstance(data, str) else f"python:{data.name}"
-    config = Config(experiment=STUDY, arms=_arms(cells), data=name)
+    config = Config(experiment=PYTHON, arms=_arms(cells), data=name)
     accepted = {field.name for field in fields(Config)} - {"experiment", "arms", "data", "protocol"}
     hints = get_type_hints(Config)
     for key, value in settings.items():
@@ -106,9 +106,9 @@ def _arm(cell: AnyCell, name: str) -> Arm:
 
 def _value(name: str, hint: Any, value: Any) -> Any:
     """``value`` as the field's type ``hint``: a number where several are accepted is one of them."""
-    if name == "seeds" and isinstance(value, numbers.Integral):
-        value = range(int(value))
     if get_origin(hint) is tuple:
+        if name == "seeds" and isinstance(value, numbers.Integral):
+            value = range(int(value))
         item = get_args(hint)[0]
         several = [value] if isinstance(value, (str, numbers.Number)) else _listed(name, value)
         return tuple(_value(name, item, each) for each in several)

@@ -101,6 +101,7 @@ def _parser() -> argparse.ArgumentParser:
                       help="a folder with its original files; for imdb and texts also the file itself")  # fmt: skip
 
     run.add_arguments(command("run", run.run, "train the arms of an experiment"))
+    run.add_arguments(command("config", run.show_config, "the configuration that `run` would train, as JSON"))
     resume = command("resume", run.resume, "continue a run that was stopped or killed")
     resume.add_argument("directory", type=Path, metavar="DIR", help="the run's directory")
     resume.add_argument("--epochs", metavar="N", help="train to this epoch instead, also a finished run")

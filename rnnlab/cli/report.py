@@ -73,7 +73,7 @@ def _plan(options: argparse.Namespace, runs: Sequence[tuple[Path, Any]]) -> int:
     if options.export is not None or options.out is not None:
         raise InputError("--plan: writes no file; use it without --export and --out")
     for directory, config in runs:
-        study = studies.study(config.experiment)
+        study = studies.recorded(config.experiment)
         if not hasattr(study, "claims"):
             raise InputError(f"--plan: {directory} is a run of {config.experiment}, which has no claims")
         planned = studies.planned(study, config.protocol) if config.protocol else study.CONFIG
@@ -101,7 +101,7 @@ def _export(options: argparse.Namespace, configs: Mapping[Path, Any]) -> int:
         runs = [compare.read(directory, _results(directory, configs[directory])) for directory in trained]
         sys.stdout.write(compare.exported(options.export, runs))
         return 0
-    findings = [studies.study(config.experiment).measure(config) for config in configs.values()]
+    findings = [studies.recorded(config.experiment).measure(config) for config in configs.values()]
     shown = [tables.Table(each.header, each.rows) for each in findings]
     rows = [dict(zip(table.header, row, strict=True)) for table in shown for row in table.rows]
     sys.stdout.write(tables.export(options.export, shown, rows))
@@ -110,7 +110,7 @@ def _export(options: argparse.Namespace, configs: Mapping[Path, Any]) -> int:
 
 def _published(directory: Path, config: Config) -> dict[str, Any]:
     """The paper's values and curves, if the run has its data, and the verdicts of the run on its claims."""
-    study = studies.study(config.experiment)
+    study = studies.recorded(config.experiment)
     values = getattr(study, "PUBLISHED", None) if config.data == study.CONFIG.data else None
     verdicts = _verdicts(study, config, directory)
     also = getattr(study, "ALSO_PUBLISHED", None) if values else None
@@ -160,7 +160,7 @@ def write(directory: Path, config: Any) -> int:
     from rnnlab.report.write import write_report
 
     if not isinstance(config, Config):
-        return untrained.write(studies.study(config.experiment), config, directory)
+        return untrained.write(studies.recorded(config.experiment), config, directory)
     report = write_report(directory, **_published(directory, config))
     print(report.text, end="")
     print(listing([f"report: {directory / 'report.html'}", *(f"figure: {figure}" for figure in report.figures)]))
@@ -169,6 +169,6 @@ def write(directory: Path, config: Any) -> int:
 
 def curves(config: Config) -> Sequence[Any]:
     """The paper's curves for the arms of this run; none with other data. Raises InputError for an unreadable file."""
-    study = studies.study(config.experiment)
+    study = studies.recorded(config.experiment)
     published = study.published_curves(config) if hasattr(study, "published_curves") else ()
     return published if config.data == study.CONFIG.data else ()

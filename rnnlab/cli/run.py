@@ -14,7 +14,7 @@ from rnnlab.cli import report, studies, trust, untrained
 from rnnlab.cli.devices import check_devices
 from rnnlab.config.cell_name import absolute_name, arm_name
 from rnnlab.config.data_name import absolute_data
-from rnnlab.config.experiment import Arm, Config, from_json, parse_document
+from rnnlab.config.experiment import Arm, Config, from_json, parse_document, to_json
 from rnnlab.config.overrides import override, select_arms
 from rnnlab.core.errors import InputError
 from rnnlab.core.program import program
@@ -27,7 +27,7 @@ PROTOCOL = "protocol="
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of ``run``."""
     add = parser.add_argument
-    add("name", metavar="NAME", help="an experiment, as `list` shows them")
+    add("name", metavar="NAME", help="an experiment, as `list` shows them, or path/to/study.py of your own")
     add("--seeds", metavar="N or A:B", help="the first N seeds, or seeds A to B-1")
     add("--arms", metavar="A,B,...", help="these arms only, in this order")
     add("--epochs", metavar="N", help="passes over the training split, or over steps_per_epoch steps")
@@ -55,6 +55,14 @@ def run(options: argparse.Namespace) -> int:
     return _train(configuration(options), options.out, new=True, options=options)
 
 
+def show_config(options: argparse.Namespace) -> int:
+    """Print what `run` would train with these options, every field of it, and train nothing."""
+    study = studies.study(options.name)
+    chosen = configuration(options) if hasattr(study, "CONFIG") else untrained.settings(study, options)
+    print(to_json(chosen))
+    return 0
+
+
 def resume(options: argparse.Namespace) -> int:
     """Continue a stopped or killed run exactly: the result is that of an uninterrupted run."""
     config = recorded(options.directory)
@@ -73,7 +81,7 @@ def _new_directory(name: str) -> Path:
     """An empty directory named after the time, with a number if another run began in the same second."""
     now = time.strftime("%Y-%m-%d_%H%M%S")
     for number in itertools.count(1):
-        directory = Path("runs") / name / (now if number == 1 else f"{now}_{number}")
+        directory = Path("runs") / Path(name).stem / (now if number == 1 else f"{now}_{number}")
         try:
             directory.mkdir(parents=True)
             return directory
@@ -90,6 +98,10 @@ def configuration(options: argparse.Namespace) -> Config:
     for name in (value.removeprefix(PROTOCOL) for value in chosen):
         config = studies.planned(study, name)
     if options.quick:
+        if not hasattr(study, "QUICK"):
+            raise InputError(
+                f"--quick: {options.name} has no QUICK; accepted: a mapping of fields to smaller values"
+            )
         config = _quick(config, study.QUICK)
     for cell in options.cell:
         name = arm_name(cell)
@@ -182,7 +194,7 @@ def recorded(directory: Path) -> Any:
     if not directory.is_dir():
         raise InputError(f"{directory}: no such directory")
     text = files.read_text(directory / "config.json")
-    study = studies.study(str(parse_document(text)["config"].get("experiment")))
+    study = studies.recorded(str(parse_document(text)["config"].get("experiment")))
     return from_json(text, type(study.CONFIG if hasattr(study, "CONFIG") else study.SETTINGS))
 
 

@@ -77,16 +77,21 @@ def load_function(name: str, field: str) -> tuple[UserFile, Callable[..., Any]]:
     path, _, function = name.rpartition(":")
     if not Path(path).is_file():
         raise InputError(f"{field}: no file {path!r} (from {name!r}); accepted: path/to/file.py:function")
-    try:
-        loaded = _load(Path(path).resolve())
-    except (Exception, SystemExit) as error:  # anything that the user's file raises becomes one line
-        raise InputError(f"{field}: {path} cannot be imported: {one_line(error)}") from error
+    loaded = load_file(Path(path), field)
     found = getattr(loaded.module, function, None)
     if not callable(found):
         members = vars(loaded.module).items()
         functions = [n for n, v in members if inspect.isfunction(v) and v.__module__ == loaded.module.__name__]
         raise unknown(f"{field}: function in {path}", function, functions)
     return loaded, found
+
+
+def load_file(path: Path, field: str) -> UserFile:
+    """The file at ``path``, imported; read again if it or an import changed. Raises InputError as `load_function`."""
+    try:
+        return _load(path.resolve())
+    except (Exception, SystemExit) as error:  # anything that the user's file raises becomes one line
+        raise InputError(f"{field}: {path} cannot be imported: {one_line(error)}") from error
 
 
 def hashes_of_imports(file: Path) -> dict[str, str]:
