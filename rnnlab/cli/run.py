@@ -14,6 +14,7 @@ from rnnlab.cli import report, studies, trust, untrained
 from rnnlab.cli.devices import check_devices
 from rnnlab.config.cell_name import absolute_name, arm_name
 from rnnlab.config.data_name import absolute_data
+from rnnlab.config.draws import expand_draws
 from rnnlab.config.experiment import Arm, Config, from_json, parse_document, to_json
 from rnnlab.config.overrides import override, select_arms
 from rnnlab.core.errors import InputError
@@ -94,14 +95,13 @@ def configuration(options: argparse.Namespace) -> Config:
     """The study's configuration with the changes of the command line, from the coarsest to the finest."""
     study = studies.study(options.name)
     config: Config = study.CONFIG
-    chosen = [value for value in options.set if value.startswith(PROTOCOL)]
+    assignments = expand_draws(options.set)
+    chosen = [value for value in assignments if value.startswith(PROTOCOL)]
     for name in (value.removeprefix(PROTOCOL) for value in chosen):
         config = studies.planned(study, name)
     if options.quick:
         if not hasattr(study, "QUICK"):
-            raise InputError(
-                f"--quick: {options.name} has no QUICK; accepted: a mapping of fields to smaller values"
-            )
+            raise InputError(f"--quick: {options.name} has no QUICK; accepted: a mapping of fields to smaller values")
         config = _quick(config, study.QUICK)
     for cell in options.cell:
         name = arm_name(cell)
@@ -117,7 +117,7 @@ def configuration(options: argparse.Namespace) -> Config:
         config = replace(config, seeds=_seeds(options.seeds))
     if options.epochs is not None:
         config = override(config, f"epochs={options.epochs}")
-    for assignment in options.set:
+    for assignment in assignments:
         if assignment not in chosen:
             config = override(config, assignment)
     config = _resolve_paths(config)

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from rnnlab.core.errors import InputError, choose
 
-FORMAT = 5  # of config.json and the run directory; raised by every change that older code cannot read
+FORMAT = 6  # of config.json and the run directory; raised by every change that older code cannot read
 
 Option = bool | int | float | str | tuple[float, ...]  # a tuple is swept: each value gets its own runs
 
@@ -19,6 +19,8 @@ Option = bool | int | float | str | tuple[float, ...]  # a tuple is swept: each 
 CONNECTIONS = ("plain", "residual", "dense")
 BACKWARD = ("auto", "scan")
 COMPUTE_DTYPES = ("float32", "bfloat16")
+LR_SCHEDULES = ("step", "cosine", "linear")
+SWEEPS = ("grid", "paired")
 
 
 @dataclass(frozen=True)
@@ -62,8 +64,11 @@ class Config:
     recurrent_dropout: tuple[float, ...] = ()  # of h as the next step sees it, one mask for all time steps
     readout_dropout: tuple[float, ...] = ()  # of h as the readout sees it
     layer_dropout: tuple[float, ...] = ()  # of h as the layers above see it, one mask for all time steps
-    lr_decay_epochs: int | None = None  # epochs after which the learning rate is multiplied by lr_decay; None: never
+    lr_schedule: str = "step"  # of LR_SCHEDULES: multiplied by lr_decay after every lr_decay_epochs, or falling to it
+    lr_decay_epochs: int | None = None  # None: the learning rate stays constant
     lr_decay: float = 0.1
+    lr_warmup_epochs: int | None = None  # epochs in which it rises from 0, among lr_decay_epochs of cosine and linear
+    sweep: str = "grid"  # of SWEEPS: every combination of swept values, or the first of each, the second of each, ...
     options: Mapping[str, Option] = field(default_factory=dict)  # of every arm whose cell takes them
     sequence_length: int = 32  # T of texts
     embedding_size: int | None = None  # None: token ids enter the cell as one-hot rows
@@ -87,6 +92,9 @@ class Config:
             raise InputError("arms: none left; at least one is needed")
         choose("compute_dtype", self.compute_dtype, COMPUTE_DTYPES)
         choose("backward", self.backward, BACKWARD)
+        choose("lr_schedule", self.lr_schedule, LR_SCHEDULES)
+        choose("sweep", self.sweep, SWEEPS)
+        self._check_schedule()
         for name, arm in self.arms.items():
             if not name or not all(c.isalnum() or c in "-_." for c in name) or name.startswith("."):
                 raise InputError(f"arms: {name!r} is not a name; accepted: letters, digits, '-', '_' and '.'")
@@ -111,6 +119,16 @@ class Config:
             raise InputError(
                 f"success_threshold: {self.success_threshold:g} is out of range; accepted: above 0, at most 1"
             )
+
+    def _check_schedule(self) -> None:
+        if self.lr_schedule == "step":
+            return
+        if self.lr_decay_epochs is None:
+            raise InputError(f"lr_decay_epochs: none, but lr_schedule is {self.lr_schedule}; accepted: the epochs in "
+                             "which the learning rate falls to lr_decay times its value")  # fmt: skip
+        if (self.lr_warmup_epochs or 0) >= self.lr_decay_epochs:
+            raise InputError(f"lr_warmup_epochs: {self.lr_warmup_epochs} is out of range; accepted: less than the "
+                             f"{self.lr_decay_epochs} of lr_decay_epochs")  # fmt: skip
 
 
 class Kind(NamedTuple):
@@ -140,8 +158,8 @@ HYPERPARAMS = {
 MOST = 2**31 - 1  # the largest int32
 
 _AT_LEAST_1 = (
-    "epochs", "batch_size", "hidden_size", "sequence_length", "embedding_size", "lr_decay_epochs", "steps_per_epoch",
-    "eval_batch_size", "runs_per_device", "keep_params_every",
+    "epochs", "batch_size", "hidden_size", "sequence_length", "embedding_size", "lr_decay_epochs", "lr_warmup_epochs",
+    "steps_per_epoch", "eval_batch_size", "runs_per_device", "keep_params_every",
 )  # fmt: skip
 
 # Fields of earlier versions, for an error that names the present ones.

@@ -1,9 +1,8 @@
 """The hyperparameters of an arm: which options are fixed, which are swept, and every combination of values."""
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from inspect import Parameter
-from itertools import product
 from typing import Any
 
 from rnnlab.cells.registry import cell_factory, factory_options
@@ -15,8 +14,7 @@ from rnnlab.training.arm_spec import LAYER_DROPOUT, OPTIMIZER
 from rnnlab.training.batches import BATCH_SAMPLING
 from rnnlab.training.optimizers import optimizer_options
 from rnnlab.training.probes import PROBES
-
-Grid = Mapping[str, tuple[float, ...]]  # the values of each hyperparameter; the first is learning_rate
+from rnnlab.training.sweep import Grid
 
 # A swept option is a column of the records and tables, which use these names already.
 RESERVED = {*HYPERPARAMS, "experiment", "arm", "seed", "epoch", "step", "split", "metric", "value"}
@@ -59,13 +57,11 @@ def hyperparam_grid(config: Config, name: str) -> Grid:
             raise InputError(f"arms.{name}.options.{option}: cannot be swept, a column of the records has this name")
         check_hyperparams(option, values)
         grid[option] = values
+    lengths = {hyperparam: len(values) for hyperparam, values in grid.items() if len(values) > 1}
+    if config.sweep == "paired" and len(set(lengths.values())) > 1:
+        counts = ", ".join(f"{hyperparam} {length}" for hyperparam, length in lengths.items())
+        raise InputError(f"sweep: paired, but arm {name} has {counts} values; accepted: as many of each, or grid")
     return grid
-
-
-def combinations(grid: Grid) -> Iterator[dict[str, Any]]:
-    """Every combination of hyperparameters, the last name varying fastest."""
-    for values in product(*grid.values()):
-        yield dict(zip(grid, values, strict=True))
 
 
 def _accepted_options(name: str, arm: Arm) -> dict[str, Parameter]:

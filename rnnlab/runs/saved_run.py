@@ -64,7 +64,7 @@ class SavedRun:
 
     def runs(self, arm: str) -> Run:
         """All runs of the arm on the host, leaves ``[R]``."""
-        return run_grid(self.config.seeds, self.hyperparams(arm))
+        return run_grid(self.config.seeds, self.hyperparams(arm), self.config.sweep)
 
     def saved(self, arm: str) -> bool:
         """Whether the arm has a checkpoint. Raises InputError if it is altered or belongs to another config."""

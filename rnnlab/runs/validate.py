@@ -13,20 +13,14 @@ from rnnlab.core.types import Dataset, Params, Split
 from rnnlab.core.user_file import one_line, sha256
 from rnnlab.data.registry import dataset_options, load_dataset
 from rnnlab.data.text import HELD_OUT_DIVISOR
-from rnnlab.runs.hyperparam_grid import (
-    Grid,
-    combinations,
-    hyperparam_grids,
-    split_cell_options,
-    split_optimizer_options,
-)
+from rnnlab.runs.hyperparam_grid import hyperparam_grids, split_cell_options, split_optimizer_options
 from rnnlab.runs.own_files import NONE, Moved, relocated
 from rnnlab.training.arm_spec import DROPOUT, ArmSpec, DataShape, build_cell, build_model, build_optimizer
 from rnnlab.training.batches import batch_indices
 from rnnlab.training.probes import check_probes
 from rnnlab.training.single_run import evaluate, init_state, probe, train_steps
 from rnnlab.training.state import Run, TrainState
-from rnnlab.training.sweep import run_grid
+from rnnlab.training.sweep import Grid, combinations, run_grid
 from rnnlab.training.tasks import TASKS, MetricSums
 
 
@@ -41,7 +35,7 @@ class Experiment(NamedTuple):
 
     def runs(self, arm: str) -> Run:
         """All runs of the arm on the host, leaves ``[R]``."""
-        return run_grid(self.config.seeds, self.grids[arm])
+        return run_grid(self.config.seeds, self.grids[arm], self.config.sweep)
 
 
 def validate(config: Config, moved: Moved = NONE, dataset: Dataset | None = None) -> Experiment:
@@ -86,7 +80,8 @@ def arm_spec(config: Config, name: str, dataset: Dataset, grid: Grid) -> ArmSpec
                          "in a file that is imported")  # fmt: skip
     spec = _describe(config, name, dataset)
     try:
-        for hyperparams in combinations(grid):
+        for values in combinations(grid, config.sweep):
+            hyperparams: Mapping[str, Any] = dict(zip(grid, values, strict=True))
             build_optimizer(spec, hyperparams)
             build_model(spec, hyperparams)
     except InputError as error:
@@ -181,8 +176,10 @@ def _describe(config: Config, name: str, dataset: Dataset) -> ArmSpec:
         embedding_init=config.embedding_init,
         optimizer=config.optimizer,
         optimizer_options=tuple(optimizer_fixed.items()),
+        lr_schedule=config.lr_schedule,
         lr_decay=config.lr_decay,
         lr_decay_epochs=config.lr_decay_epochs,
+        lr_warmup_epochs=config.lr_warmup_epochs,
         batch_size=config.batch_size,
         eval_batch_size=config.eval_batch_size,
         batch_sampling=config.batch_sampling,

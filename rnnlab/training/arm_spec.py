@@ -15,7 +15,7 @@ from rnnlab.core.errors import InputError
 from rnnlab.core.types import Array, Cell, Dataset, Key, Model
 from rnnlab.models.recurrent_model import Dropout, make_model
 from rnnlab.models.seq2seq import make_seq2seq
-from rnnlab.training.optimizers import make_optimizer, step_decay
+from rnnlab.training.optimizers import make_optimizer, schedule
 from rnnlab.training.tasks import TASKS
 
 Options = tuple[tuple[str, Option], ...]
@@ -74,8 +74,10 @@ class ArmSpec:
     embedding_init: str = "glorot_uniform"
     optimizer: str = "adam"
     optimizer_options: Options = ()
+    lr_schedule: str = "step"
     lr_decay: float = 0.1
     lr_decay_epochs: int | None = None
+    lr_warmup_epochs: int | None = None
     probes: tuple[str, ...] = ()
 
 
@@ -158,16 +160,18 @@ def _build_seq2seq(spec: ArmSpec, hyperparams: Mapping[str, Array], key: Key | N
 def build_optimizer(spec: ArmSpec, hyperparams: Mapping[str, Array]) -> optax.GradientTransformation:
     """The optimizer of ``spec`` with its learning-rate schedule, clipping and weight decay."""
     swept = {name.removeprefix(OPTIMIZER): v for name, v in hyperparams.items() if name.startswith(OPTIMIZER)}
-    rate: Any = hyperparams["learning_rate"]
-    if spec.lr_decay_epochs is not None:
-        rate = step_decay(rate, spec.lr_decay, spec.lr_decay_epochs * spec.steps_per_epoch)
+    rate = schedule(
+        spec.lr_schedule, hyperparams["learning_rate"],
+        steps=None if spec.lr_decay_epochs is None else spec.lr_decay_epochs * spec.steps_per_epoch,
+        factor=spec.lr_decay, warmup=(spec.lr_warmup_epochs or 0) * spec.steps_per_epoch,
+    )  # fmt: skip
     weight_decay = hyperparams.get("weight_decay")
     return make_optimizer(
         spec.optimizer,
         rate,
         clip_norm=hyperparams.get("clip_norm"),
         weight_decay=weight_decay,
-        no_decay=None if weight_decay is None else build_model(spec, hyperparams).no_decay,
+        no_decay=build_model(spec, hyperparams).no_decay,
         **dict(spec.optimizer_options),
         **swept,
     )

@@ -3,13 +3,14 @@
 import inspect
 import operator
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import jax
 import optax
 
 from rnnlab.cells.ops import vectors
-from rnnlab.core.errors import check_number, choose, unknown
+from rnnlab.core.errors import check_number, unknown
 from rnnlab.core.types import Array, Params
 
 
@@ -53,10 +54,59 @@ OPTIMIZERS: dict[str, Callable[..., optax.GradientTransformation]] = {
 }
 
 
+_OPTAX = "optax:"
+_NUMBERS = (bool, int, float, str)  # the options that a config can hold
+
+
+def find_optimizer(name: str) -> Callable[..., optax.GradientTransformation]:
+    """The function ``(learning_rate, **options)`` of a row of OPTIMIZERS, or of Optax's by its name there.
+
+    ``optax:NAME`` is Optax's also where OPTIMIZERS has one of that name. Raises InputError for another name.
+    """
+    if name in OPTIMIZERS:
+        return OPTIMIZERS[name]
+    own = name.removeprefix(_OPTAX)
+    found = getattr(optax, own, None) if own.isidentifier() else None
+    if not inspect.isfunction(found) or "learning_rate" not in inspect.signature(found).parameters:
+        raise unknown("optimizer", name, [*OPTIMIZERS, *_of_optax()])
+    return found
+
+
+def _of_optax() -> list[str]:
+    functions = inspect.getmembers(optax, inspect.isfunction)
+    return [name for name, each in functions if "learning_rate" in inspect.signature(each).parameters]
+
+
 def optimizer_options(name: str) -> Mapping[str, inspect.Parameter]:
-    """The options of an optimizer: its keyword parameters except the learning rate."""
-    parameters = inspect.signature(OPTIMIZERS[choose("optimizer", name, OPTIMIZERS)]).parameters
-    return {option: parameter for option, parameter in parameters.items() if option != "learning_rate"}
+    """The options of an optimizer: its parameters except the learning rate that are numbers, truths or words."""
+    parameters = inspect.signature(find_optimizer(name)).parameters
+    return {
+        option: parameter
+        for option, parameter in parameters.items()
+        if option != "learning_rate" and isinstance(parameter.default, _NUMBERS)
+    }
+
+
+def schedule(
+    name: str, learning_rate: Array, *, steps: int | None, factor: float, warmup: int = 0
+) -> Array | optax.Schedule:
+    """The learning rate by training step, which may be traced.
+
+    ``step``: multiplied by ``factor`` after every ``steps`` steps. ``cosine``, ``linear``: falls to ``factor`` times
+    its value within ``steps`` steps, and stays there. ``steps=None``: constant. Before it ``warmup`` steps rise from 0
+    linearly; they count among ``steps`` of cosine and linear, as in Optax's warmup_cosine_decay_schedule.
+    """
+    if steps is None:
+        after: Any = optax.constant_schedule(learning_rate)
+    elif name == "cosine":
+        after = optax.cosine_decay_schedule(learning_rate, steps - warmup, alpha=factor)
+    elif name == "linear":
+        after = optax.linear_schedule(learning_rate, learning_rate * factor, steps - warmup)
+    else:
+        after = step_decay(learning_rate, factor, steps)
+    if warmup:
+        return optax.join_schedules([optax.linear_schedule(0.0, learning_rate, warmup), after], [warmup])
+    return learning_rate if steps is None else after
 
 
 def step_decay(learning_rate: Array, factor: float, steps: int) -> optax.Schedule:
@@ -79,20 +129,27 @@ def make_optimizer(
     each step subtracts learning rate * weight_decay * p from every parameter p except those that ``no_decay(params)``,
     a tree of bools such as ``Model.no_decay`` gives, marks True. Without ``no_decay``, leaves of one dimension or less
     (biases, as a rule) are spared.
+    An optimizer of Optax with a weight decay of its own spares the same parameters.
     Raises InputError for an unknown name or option.
     """
     accepted = optimizer_options(name)
     for option in options:
         if option not in accepted:
             raise unknown(f"option of optimizer {name}", option, accepted)
+    make, spared = find_optimizer(name), no_decay or vectors
+
+    def mask(params: Params) -> Any:
+        return jax.tree.map(operator.not_, spared(params))
+
+    if "mask" in inspect.signature(make).parameters:
+        make = partial(make, mask=mask)
     chain = [] if clip_norm is None else [optax.clip_by_global_norm(clip_norm)]
     if weight_decay is None:
-        chain.append(OPTIMIZERS[name](learning_rate, **options))
+        chain.append(make(learning_rate, **options))
     else:
-        spared = no_decay or vectors
         chain += [
-            OPTIMIZERS[name](1.0, **options),
-            optax.add_decayed_weights(-weight_decay, mask=lambda params: jax.tree.map(operator.not_, spared(params))),
+            make(1.0, **options),
+            optax.add_decayed_weights(-weight_decay, mask=mask),
             optax.scale_by_learning_rate(learning_rate, flip_sign=False),
         ]
     return chain[0] if len(chain) == 1 else optax.chain(*chain)

@@ -37,9 +37,25 @@ def device_mesh(runs: int, devices: Sequence[Any] | None = None) -> Mesh:
     return Mesh(np.array((devices or jax.devices())[:runs]), (RUN,))
 
 
-def run_grid(seeds: Sequence[int], hyperparams: Mapping[str, Sequence[float]]) -> Run:
-    """All runs of an arm on the host: every combination of hyperparameters x seeds, leaves ``[R]``, seeds fastest."""
-    rows = [(combination, seed) for combination in product(*hyperparams.values()) for seed in seeds]
+Grid = Mapping[str, tuple[float, ...]]  # the values of each hyperparameter; the first is learning_rate
+
+
+def combinations(hyperparams: Mapping[str, Sequence[float]], sweep: str = "grid") -> list[tuple[float, ...]]:
+    """Values of the hyperparameters, in the order of their names.
+
+    ``grid``: every combination, the last name varying fastest. ``paired``: the first value of each, the second of
+    each, ...; a single value goes with all.
+    """
+    if sweep == "grid":
+        return list(product(*hyperparams.values()))
+    count = max(map(len, hyperparams.values()), default=1)
+    columns = [[*values] * count if len(values) == 1 else values for values in hyperparams.values()]
+    return list(zip(*columns, strict=True)) if columns else [()]
+
+
+def run_grid(seeds: Sequence[int], hyperparams: Mapping[str, Sequence[float]], sweep: str = "grid") -> Run:
+    """All runs of an arm on the host: `combinations` of hyperparameters x seeds, leaves ``[R]``, seeds fastest."""
+    rows = [(combination, seed) for combination in combinations(hyperparams, sweep) for seed in seeds]
     columns = zip(*(combination for combination, _ in rows), strict=True) if hyperparams else ()
     return Run(
         np.array([seed for _, seed in rows], np.uint32),
