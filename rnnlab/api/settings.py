@@ -12,6 +12,7 @@ from rnnlab.cells.registry import CELLS
 from rnnlab.cells.session_cell import session_name
 from rnnlab.config.cell_name import absolute_name, arm_name
 from rnnlab.config.data_name import absolute_data
+from rnnlab.config.draws import expand_draws
 from rnnlab.config.experiment import Arm, Config
 from rnnlab.core import types
 from rnnlab.core.errors import InputError, unknown
@@ -54,15 +55,30 @@ def configuration(cells: Cells, data: str | types.Dataset, settings: Mapping[str
             settings = {"sequence_length": options.pop("sequence_length"), **settings, "data_options": options}
     else:
         name = absolute_data(data) if isinstance(data, str) else f"python:{data.name}"
+    settings = _drawn(settings)
     config = Config(experiment=PYTHON, arms=_arms(cells), data=name)
     accepted = {field.name for field in fields(Config)} - {"experiment", "arms", "data", "protocol"}
     hints = get_type_hints(Config)
     for key, value in settings.items():
         if key not in accepted:
-            raise unknown("train", key, sorted(accepted | {"directory", "resume", "progress"}))
+            raise unknown("train", key, sorted(accepted | {"directory", "resume", "progress", "draws", "draw_seed"}))
         config = replace(config, **{key: _value(key, hints[key], value)})
     config.check()
     return config
+
+
+def _drawn(settings: Mapping[str, Any]) -> Mapping[str, Any]:
+    """``settings`` with ranges replaced by the values drawn from them."""
+    drawn = {key: value for key, value in settings.items() if key in ("draws", "draw_seed") or _is_range(value)}
+    if not drawn:
+        return settings
+    words = (assignment.partition("=") for assignment in expand_draws([f"{key}={each}" for key, each in drawn.items()]))
+    values = {key: text if key == "sweep" else [float(each) for each in text.split(",")] for key, _, text in words}
+    return {**{key: value for key, value in settings.items() if key not in drawn}, **values}
+
+
+def _is_range(value: Any) -> bool:
+    return isinstance(value, str) and value.startswith(("log:", "uniform:"))
 
 
 def _arms(cells: Cells) -> dict[str, Arm]:

@@ -25,7 +25,8 @@ def train(
     ``(hidden_size, **options) -> Cell``, a `Cell`, an `Arm`, several of these or a mapping of names to them; or a whole
     `Config`. ``data``: a `Dataset`, or the name of one. ``settings``: fields of `Config`, such as ``hidden_size``,
     ``seeds`` (how many, or which), ``epochs``, ``learning_rate``, ``optimizer``, ``options`` of the cells. Several
-    values of a number are swept: each gets its own runs.
+    values of a number are swept: each gets its own runs. ``learning_rate="log:1e-4:1e-1", draws=8`` draws them, all
+    such hyperparameters together, from ``draw_seed`` (0).
 
     ``directory``: where checkpoints and records go, as the command line writes them; without one nothing is written.
     ``resume``: continue the run in ``directory`` if there is one, to the same values as without the interruption; it
