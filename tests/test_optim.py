@@ -12,7 +12,7 @@ from rnnlab.cells import CELLS, cerebral, leaves_named, make_cell, stack
 from rnnlab.cells.lstm import LSTMCarry
 from rnnlab.core.errors import InputError
 from rnnlab.models import make_model, make_seq2seq
-from rnnlab.training.optimizers import OPTIMIZERS, make_optimizer, step_decay
+from rnnlab.training.optimizers import OPTIMIZERS, make_optimizer, optimizer_options, schedule, step_decay
 
 RATE = 0.03
 GRADIENTS = np.random.default_rng(2).normal(size=(6, 5)) * np.array([1, 10, 0.1, 1e-3, 3])
@@ -273,3 +273,30 @@ def test_weight_decay_and_a_decaying_rate_may_be_traced(name):
 def test_mistakes_are_named(name, options, said):
     with pytest.raises(InputError, match=said):
         make_optimizer(name, RATE, **options)
+
+
+@pytest.mark.parametrize("warmup", [0, 4])
+def test_schedules_fall_to_a_fraction_and_stay_there(warmup):
+    steps = np.arange(15)
+    found = schedule("cosine", jnp.float32(0.3), steps=10, factor=0.1, warmup=warmup)
+    expected = optax.warmup_cosine_decay_schedule(0.0 if warmup else 0.3, 0.3, warmup, 10, 0.03)
+    np.testing.assert_allclose([found(step) for step in steps], [expected(step) for step in steps], rtol=1e-5)
+    found = schedule("linear", 0.3, steps=10, factor=0.1, warmup=warmup)
+    fraction = np.clip((steps - warmup) / (10 - warmup), 0, 1)
+    falling = 0.3 * (1 - 0.9 * fraction)
+    expected = np.where(steps < warmup, 0.3 * steps / (warmup or 1), falling)
+    np.testing.assert_allclose([found(step) for step in steps], expected, rtol=1e-5)
+    step_wise = schedule("step", 0.3, steps=5, factor=0.5, warmup=warmup)
+    assert step_wise(warmup + 5) == pytest.approx(0.15)
+    assert schedule("step", 0.3, steps=None, factor=0.1) == 0.3
+
+
+def test_an_optimizer_of_optax_spares_what_ours_do():
+    assert_close(trained(make_optimizer("optax:adamw", RATE, weight_decay=0.3)),
+                 trained(make_optimizer("adam", RATE, weight_decay=0.3)))  # fmt: skip
+    assert_close(trained(make_optimizer("lion", RATE, weight_decay=0.0)), trained(optax.lion(RATE, weight_decay=0.0)))
+    assert "b1" in optimizer_options("adamw")
+    assert {"mask", "learning_rate", "weight_decay"}.isdisjoint(optimizer_options("adamw"))
+    for name in ("adamww", "optax:sgdd", "apply_updates", "optax:os.system", "chain"):
+        with pytest.raises(InputError, match="optimizer: unknown value"):
+            make_optimizer(name, RATE)

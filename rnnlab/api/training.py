@@ -45,8 +45,9 @@ def train(
         config = cells
         dataset = data if isinstance(data, Dataset) else None
     else:
-        if data is None:
-            raise InputError("data: missing; accepted: a Dataset, or the name of one")
+        if not isinstance(data, (str, Dataset)):
+            what = "missing" if data is None else f"{type(data).__name__} is not accepted"
+            raise InputError(f"data: {what}; accepted: a Dataset, or the name of one")
         config = configuration(cells, data, settings)
         dataset = data if isinstance(data, Dataset) else None
     where = None if directory is None else Path(directory)

@@ -17,6 +17,7 @@ from rnnlab.runs.hyperparam_grid import hyperparam_grids, split_cell_options, sp
 from rnnlab.runs.own_files import NONE, Moved, relocated
 from rnnlab.training.arm_spec import DROPOUT, ArmSpec, DataShape, build_cell, build_model, build_optimizer
 from rnnlab.training.batches import batch_indices
+from rnnlab.training.optimizers import OPTIMIZERS
 from rnnlab.training.probes import check_probes
 from rnnlab.training.single_run import evaluate, init_state, probe, train_steps
 from rnnlab.training.state import Run, TrainState
@@ -52,12 +53,17 @@ def validate(config: Config, moved: Moved = NONE, dataset: Dataset | None = None
     experiment = Experiment(given, dataset._replace(name=name_then), specs, grids, moved)
     for name, spec in specs.items():
         user_cells = [cell for cell in config.arms[name].cells if is_own_cell(cell)]
-        traced = bool(user_cells or spec.attention or dataset.prompt_length or DROPOUT.keys() & grids[name].keys())
+        foreign = config.optimizer not in OPTIMIZERS
+        traced = bool(
+            foreign or user_cells or spec.attention or dataset.prompt_length or DROPOUT.keys() & grids[name].keys()
+        )
         try:
             _trace(spec, experiment.runs(name), dataset, whole=traced)
         except InputError as error:
             raise InputError(f"arms.{name}: {error}") from error
         except Exception as error:
+            if foreign and not user_cells:
+                raise InputError(f"optimizer: {config.optimizer} fails: {one_line(error)}") from error
             if not user_cells:
                 raise
             raise InputError(f"arms.{name}: cell {' or '.join(user_cells)} fails: {one_line(error)}") from error

@@ -78,12 +78,15 @@ def _of_optax() -> list[str]:
 
 
 def optimizer_options(name: str) -> Mapping[str, inspect.Parameter]:
-    """The options of an optimizer: its parameters except the learning rate that are numbers, truths or words."""
+    """The options of an optimizer: its parameters that are numbers, truths or words.
+
+    Without the learning rate and a weight decay, which are hyperparameters of every optimizer.
+    """
     parameters = inspect.signature(find_optimizer(name)).parameters
     return {
         option: parameter
         for option, parameter in parameters.items()
-        if option != "learning_rate" and isinstance(parameter.default, _NUMBERS)
+        if option not in ("learning_rate", "weight_decay") and isinstance(parameter.default, _NUMBERS)
     }
 
 
@@ -129,7 +132,7 @@ def make_optimizer(
     each step subtracts learning rate * weight_decay * p from every parameter p except those that ``no_decay(params)``,
     a tree of bools such as ``Model.no_decay`` gives, marks True. Without ``no_decay``, leaves of one dimension or less
     (biases, as a rule) are spared.
-    An optimizer of Optax with a weight decay of its own spares the same parameters.
+    An optimizer of Optax with a weight decay of its own takes it in its own way and spares the same parameters.
     Raises InputError for an unknown name or option.
     """
     accepted = optimizer_options(name)
@@ -141,8 +144,11 @@ def make_optimizer(
     def mask(params: Params) -> Any:
         return jax.tree.map(operator.not_, spared(params))
 
-    if "mask" in inspect.signature(make).parameters:
+    own = inspect.signature(make).parameters
+    if "mask" in own:
         make = partial(make, mask=mask)
+    if "weight_decay" in own and weight_decay is not None:
+        make, weight_decay = partial(make, weight_decay=weight_decay), None
     chain = [] if clip_norm is None else [optax.clip_by_global_norm(clip_norm)]
     if weight_decay is None:
         chain.append(make(learning_rate, **options))
