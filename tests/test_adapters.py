@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from rnnlab.cells import make_cell, stack
-from rnnlab.cells.flax_adapter import FlaxCell
+from rnnlab.cells.to_flax import LinenCell
 from rnnlab.cells.unroll import unroll
 
 CELLS = {
@@ -22,7 +22,7 @@ CELLS = {
 def test_flax_runs_our_cells(cell):
     xs_BTD = jax.random.normal(jax.random.key(1), (3, 6, 2))
     lengths = np.array([6, 2, 4])
-    layer = nn.RNN(FlaxCell(cell), return_carry=True)
+    layer = nn.RNN(LinenCell(cell), return_carry=True)
     variables = layer.init(jax.random.key(2), xs_BTD)
     carry, hs_BTH = layer.apply(variables, xs_BTD, seq_lengths=lengths)
     ours, hs_TBH = unroll(cell, variables["params"]["cell"]["cell"], xs_BTD.swapaxes(0, 1), lengths=lengths)

@@ -153,7 +153,7 @@ COMBINATORS: dict[str, CellEntry] = {
 def cell_factory(name: str) -> Callable[..., Cell]:
     """The function ``(hidden_size, **options) -> Cell`` called ``name``.
 
-    A row of CELLS, ``path/to/file.py:function``, ``python:NAME``, or one of these in combinators:
+    A row of CELLS, ``path/to/file.py:function``, ``flax.linen:CLASS``, or one of these in combinators:
     ``bidirectional(cerebral(gru))``.
     """
     combinators, cell = parse_name(name)
@@ -162,7 +162,7 @@ def cell_factory(name: str) -> Callable[..., Cell]:
             raise unknown("cell: combinator", combinator, COMBINATORS)
     if not is_own_cell(cell) and cell not in CELLS:
         raise unknown(
-            "cell", cell, [*CELLS, "path/to/file.py:function", *(f"{combinator}(CELL)" for combinator in COMBINATORS)]
+            "cell", cell, [*CELLS, "path/to/file.py:function", "flax.linen:CLASS", "flax.nnx:CLASS", *(f"{combinator}(CELL)" for combinator in COMBINATORS)]
         )
     factory = user_factory(cell) if is_own_cell(cell) else CELLS[cell].factory
     for combinator in reversed(combinators):

@@ -16,6 +16,7 @@ import numpy as np
 
 from rnnlab.cells.array_text import is_array, leaves_text, place, shown, sizes_text
 from rnnlab.cells.complex_pairs import is_complex, join, split
+from rnnlab.cells.from_flax import flax_class, flax_factory, is_flax_class
 from rnnlab.cells.session_cell import session_factory
 from rnnlab.cells.user_file import load_factory
 from rnnlab.config.cell_name import is_file_cell
@@ -48,12 +49,17 @@ _READ_IN_PYTHON = (
 
 
 def user_factory(name: str) -> Callable[..., Cell]:
-    """The function ``(hidden_size, **options) -> Cell`` of ``path/to/file.py:function`` or ``python:NAME``.
+    """The function ``(hidden_size, **options) -> Cell`` of a name that is no row of the table.
+
+    ``path/to/file.py:function``, ``flax.linen:CLASS``, ``flax.nnx:CLASS`` or ``python:NAME``; a class of Flax cells
+    stands for `flax_factory` of it.
 
     Its cells raise InputError for every mistake in the user's functions, and store complex parameters and carries as
     pairs of real arrays. Raises InputError where there is none.
     """
-    file, factory = load_factory(name) if is_file_cell(name) else (None, session_factory(name))
+    file, factory = _named(name)
+    if is_flax_class(factory):
+        factory = flax_factory(factory)
 
     @functools.wraps(factory)
     def make(*sizes: Any, **options: Any) -> Cell:
@@ -63,6 +69,12 @@ def user_factory(name: str) -> Callable[..., Cell]:
         return _checked(cell, code) if isinstance(cell, Cell) else cell
 
     return make
+
+
+def _named(name: str) -> tuple[UserFile | None, Callable[..., Any]]:
+    if is_file_cell(name):
+        return load_factory(name)
+    return None, flax_class(name) if name.startswith("flax.") else session_factory(name)
 
 
 class _UserCode(NamedTuple):

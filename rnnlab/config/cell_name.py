@@ -11,7 +11,7 @@ class Name(NamedTuple):
     """``bidirectional(cerebral(gru))`` parsed: ``("bidirectional", "cerebral")`` and ``"gru"``."""
 
     combinators: tuple[str, ...]  # the outermost first
-    cell: str  # a row of CELLS, path/to/file.py:function, or python:NAME
+    cell: str  # a row of CELLS, path/to/file.py:function, flax.linen:CLASS, flax.nnx:CLASS, or python:NAME
 
     @property
     def file(self) -> Path | None:
@@ -44,8 +44,8 @@ def is_file_cell(text: str) -> bool:
 
 
 def is_own_cell(text: str) -> bool:
-    """Whether the name of a cell, wrapped or not, is of a user's: in a file, or an object of a Python session."""
-    return is_file_cell(text) or "python:" in text
+    """Whether the name of a cell, wrapped or not, is none of the table: in a file, of a Python session, or Flax's."""
+    return is_file_cell(text) or "python:" in text or "flax." in text
 
 
 def arm_name(text: str) -> str:

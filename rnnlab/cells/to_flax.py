@@ -1,0 +1,102 @@
+"""Cells of the lab as Flax modules: in ``nn.RNN``, ``nn.Bidirectional``, ``nnx.RNN``, and layers with the fast gradient.
+
+``nn.RNN`` and ``nnx.RNN`` scan a cell plainly. `LinenLayer` and `NNXLayer` call `unroll` instead: the same values, and
+the gradient over time that the lab trains with.
+"""
+
+from typing import Any
+
+import flax.linen as nn
+import jax
+from flax import nnx
+
+from rnnlab.cells.ops import step_of
+from rnnlab.cells.unroll import unroll
+from rnnlab.core.types import Array, Carry, Cell
+
+
+class LinenCell(nn.RNNCellBase):
+    """Any cell as a linen module: ``nn.RNN(LinenCell(make_cell("cerebral_lstm", 64)))(xs)`` with ``xs [B, T, D]``.
+
+    Its parameters are the cell's own pytree, under the name ``cell``. Raises InputError for a cell without a step (a
+    bidirectional one: use ``nn.Bidirectional``).
+    """
+
+    cell: Cell
+
+    @nn.compact
+    def __call__(self, carry: Carry, inputs: Array) -> tuple[Carry, Array]:
+        """One step: (carry, x [..., D] float) -> (carry, h [..., H])."""
+        step = step_of(self.cell, "LinenCell")
+        params = self.param("cell", lambda key: self.cell.init(key, inputs.shape[-1]))
+        return step(params, carry, inputs)
+
+    @nn.nowrap
+    def initialize_carry(self, rng: Any, input_shape: tuple[int, ...]) -> Carry:
+        """The cell's initial carry for inputs of ``input_shape [..., D]``. It draws nothing from ``rng``."""
+        return _initial_carry(self.cell, input_shape)
+
+    @property
+    def num_feature_axes(self) -> int:
+        """The trailing axes of an input that are features: one."""
+        return 1
+
+
+class LinenLayer(nn.Module):
+    """Any cell over a whole sequence as a linen module: ``xs [B, T, D] -> hs [B, T, H]``, also a bidirectional one."""
+
+    cell: Cell
+    reverse: bool = False
+
+    @nn.compact
+    def __call__(self, inputs: Array, seq_lengths: Array | None = None) -> Array:
+        """``seq_lengths [B]``: the valid steps of each sequence."""
+        params = self.param("cell", lambda key: self.cell.init(key, inputs.shape[-1]))
+        return _over_time(self.cell, params, inputs, seq_lengths, self.reverse)
+
+
+class NNXCell(nnx.RNNCellBase):
+    """Any cell as an nnx module: ``nnx.RNN(NNXCell(make_cell("cerebral_lstm", 64), 28, rngs=nnx.Rngs(0)))(xs)``.
+
+    Raises InputError for a cell without a step.
+    """
+
+    def __init__(self, cell: Cell, in_features: int, *, rngs: nnx.Rngs) -> None:
+        step_of(cell, "NNXCell")
+        self.cell, self.in_features = cell, in_features
+        self.params = nnx.Param(cell.init(rngs.params(), in_features))
+
+    def __call__(self, carry: Carry, inputs: Array) -> tuple[Carry, Array]:
+        """One step: (carry, x [..., D] float) -> (carry, h [..., H])."""
+        return step_of(self.cell, "NNXCell")(self.params.get_value(), carry, inputs)
+
+    def initialize_carry(self, input_shape: tuple[int, ...], rngs: Any = None) -> Carry:
+        """The cell's initial carry for inputs of ``input_shape [..., D]``. It draws nothing."""
+        return _initial_carry(self.cell, input_shape)
+
+    @property
+    def num_feature_axes(self) -> int:
+        """The trailing axes of an input that are features: one."""
+        return 1
+
+
+class NNXLayer(nnx.Module):
+    """Any cell over a whole sequence as an nnx module: ``xs [B, T, D] -> hs [B, T, H]``, also a bidirectional one."""
+
+    def __init__(self, cell: Cell, in_features: int, *, reverse: bool = False, rngs: nnx.Rngs) -> None:
+        self.cell, self.reverse = cell, reverse
+        self.params = nnx.Param(cell.init(rngs.params(), in_features))
+
+    def __call__(self, inputs: Array, seq_lengths: Array | None = None) -> Array:
+        """``seq_lengths [B]``: the valid steps of each sequence."""
+        return _over_time(self.cell, self.params.get_value(), inputs, seq_lengths, self.reverse)
+
+
+def _initial_carry(cell: Cell, input_shape: tuple[int, ...]) -> Carry:
+    shapes = jax.eval_shape(lambda key: cell.init(key, input_shape[-1]), jax.random.key(0))
+    return cell.initial_carry(shapes, input_shape[:-1])
+
+
+def _over_time(cell: Cell, params: Any, inputs: Array, lengths: Array | None, reverse: bool) -> Array:
+    xs_TBD = inputs.swapaxes(0, 1)
+    return unroll(cell, params, xs_TBD, lengths=lengths, reverse=reverse)[1].swapaxes(0, 1)
