@@ -58,7 +58,9 @@ def same(ours, theirs, rtol=1e-5):
 
 FEW = ("lstm", "gru")
 REST = [
-    pytest.param(name, marks=pytest.mark.slow)
+    pytest.param(
+        name, marks=pytest.mark.slow if name in ("stack", "noisy", "cerebral_lstm") else pytest.mark.exhaustive
+    )
     for name in (
         "lstm4",
         "peephole_lstm",
