@@ -141,6 +141,7 @@ def test_steps_that_no_one_thought_of():
     same(*found)
 
 
+@pytest.mark.slow
 def test_what_a_step_closes_over_has_a_gradient():
     cell = make_cell("lstm", H)
     params, carry, xs = drawn(cell)
