@@ -93,6 +93,7 @@ def test_the_result_has_no_padding_and_is_what_the_store_got():
     assert {row[0] for row in store.rows} == {1, 2, 3}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("looks", [pytest.param(0, marks=pytest.mark.slow), 7])
 def test_stopped_and_continued_equals_uninterrupted(looks):
     whole, store = Memory(), Memory()

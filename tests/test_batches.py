@@ -200,7 +200,7 @@ def uninterrupted(tmp_path_factory):
     return config, whole(replace(config, checkpoint_interval_s=1e9), folder / "run")
 
 
-@pytest.mark.parametrize("moment", [pytest.param(0, id="before", marks=pytest.mark.slow), 3])
+@pytest.mark.parametrize("moment", [pytest.param(0, id="before", marks=pytest.mark.exhaustive), 3])
 @pytest.mark.slow
 def test_a_stop_costs_nothing(uninterrupted, tmp_path, monkeypatch, moment):
     """Stopped before the first step, where the probes have spoken already, and in the middle of an epoch."""

@@ -38,7 +38,7 @@ WITHOUT_U = [name for name, entry in CELLS.items() if "u_init" not in factory_op
 
 every_case = pytest.mark.parametrize("case", CASES, ids=name_of)
 # Where other options of a cell add nothing, and cells of one kind little:
-one_of_each = pytest.mark.parametrize("case", rows(OVER_TIME, pytest.mark.slow), ids=name_of)
+one_of_each = pytest.mark.parametrize("case", rows(OVER_TIME, pytest.mark.exhaustive), ids=name_of)
 
 
 def drawn(case, *batch, inputs=D):
@@ -167,7 +167,9 @@ def test_leading_axes_agree(case):
 
 
 @pytest.mark.parametrize(
-    "case", rows([case for case in CASES if case.ids], pytest.mark.slow, [case.name for case in OVER_TIME]), ids=name_of
+    "case",
+    rows([case for case in CASES if case.ids], pytest.mark.exhaustive, [case.name for case in OVER_TIME]),
+    ids=name_of,
 )
 def test_ids_are_one_hot_rows(case):
     vocabulary = 6
@@ -181,7 +183,7 @@ def test_ids_are_one_hot_rows(case):
 
 @pytest.mark.parametrize(
     ("case", "ids"),
-    rows([(case, ids) for case in OVER_TIME for ids in (False, True) if case.ids or not ids], pytest.mark.slow),
+    rows([(case, ids) for case in OVER_TIME for ids in (False, True) if case.ids or not ids], pytest.mark.exhaustive),
     ids=name_of,
 )
 def test_carry_and_output_are_float32_whatever_the_parameters(case, ids):

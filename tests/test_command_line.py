@@ -385,7 +385,9 @@ def test_a_text_that_was_edited_or_is_gone(here, capsys, monkeypatch):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("assignment", ["data=text:poem.txt", "arms.lstm.cell=cells.py:fine"])
+@pytest.mark.parametrize(
+    "assignment", ["data=text:poem.txt", pytest.param("arms.lstm.cell=cells.py:fine", marks=pytest.mark.exhaustive)]
+)
 def test_a_run_may_be_resumed_from_another_folder(here, capsys, monkeypatch, assignment):
     (here / "poem.txt").write_text("a rose is a rose is a rose. " * 60)
     with monkeypatch.context() as patch:

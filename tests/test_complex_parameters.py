@@ -119,7 +119,7 @@ def descents(folder):
     ("optimizer", "rate", "options"),
     [
         ("adam", 0.1, {}),
-        *(pytest.param(*row, marks=pytest.mark.slow) for row in [
+        *(pytest.param(*row, marks=pytest.mark.exhaustive) for row in [
             ("sgd", 0.5, {"momentum": 0.5}), ("rmsprop", 0.1, {}), ("adagrad", 0.3, {}),
         ]),
     ],

@@ -63,6 +63,7 @@ def test_a_mask_is_zero_at_its_rate_and_keeps_the_mean():
     assert len({row.tobytes() for row in mask}) == 100
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cell", ["cerebral_lstm", "biological_lstm"])
 @pytest.mark.parametrize("lengths", [None, np.array([5, 2, 3])], ids=["whole", "padded"])
 def test_rate_zero_is_no_dropout(cell, lengths):

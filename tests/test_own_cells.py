@@ -200,6 +200,7 @@ def test_float64_that_a_cells_file_switches_on_is_refused(here, capsys):
         jax.config.update("jax_enable_x64", False)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("declared", "spared"),
     [("", {"bias"}), ("._replace(no_decay=leaves_named('beta', 'w'))", {"beta", "w"})],

@@ -46,7 +46,8 @@ TARGETS = {
 }
 FEW_TASKS = [
     "tagging", "multivariate_regression",
-    *(pytest.param(name, marks=pytest.mark.slow) for name in ("multiclass_classification", "regression_at_each_step")),
+    *(pytest.param(name, marks=pytest.mark.exhaustive)
+      for name in ("multiclass_classification", "regression_at_each_step")),
 ]  # fmt: skip
 CONFIG = Config(
     experiment="quickstart", arms={"gru": Arm("gru")}, data="", seeds=(0, 4), epochs=2, batch_size=8, hidden_size=3,

@@ -181,6 +181,7 @@ def test_a_run_whose_files_were_moved_goes_on_with_the_new_paths(trained, capsys
     assert "poem.txt" in capsys.readouterr().err
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_an_arm_that_needs_no_file_is_analyzed_and_sampled_although_anothers_file_is_gone(trained, capsys):
     (trained / "cells" / "helper.py").unlink()

@@ -79,6 +79,7 @@ def test_the_custom_cell_works_as_printed(tmp_path, monkeypatch):
     ]
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_the_commands_on_own_data_work_as_printed(tmp_path, monkeypatch):
     section = README.partition("## Your own data")[2].partition("\n## ")[0]
@@ -94,6 +95,7 @@ def test_the_commands_on_own_data_work_as_printed(tmp_path, monkeypatch):
             assert all(row["metrics"][f"test_{name}_at_best_validation"]["n"] == 2 for name in ("rmse", "mae", "r2"))
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_the_custom_cell_also_reads_characters(tmp_path, monkeypatch):
     source = next(text for text in re.findall(r"```python\n(.*?)```", README, re.DOTALL) if "-> Cell" in text)

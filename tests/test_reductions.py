@@ -201,6 +201,7 @@ def test_the_printed_cerebral_cell_state_has_no_memory():
         assert bool(np.abs(h - other).max() > 0) == remembers
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("paths", ["independent", pytest.param("tied", marks=pytest.mark.slow)])
 def test_the_cerebral_structure_around_an_lstm_is_the_cerebral_lstm(paths):
     """From the same weights: outputs, memories, gates, and gradients."""

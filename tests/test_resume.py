@@ -53,7 +53,7 @@ SLOW = pytest.mark.slow
 @pytest.mark.parametrize(
     "moment",
     [
-        pytest.param(0, id="before", marks=SLOW),
+        pytest.param(0, id="before", marks=pytest.mark.exhaustive),
         pytest.param(7, id="epoch's end", marks=SLOW),
         pytest.param(9, id="second epoch"),
     ],
@@ -133,9 +133,9 @@ def half_removed(path, *args, **kwargs):
     "where",
     [
         pytest.param("between metrics and checkpoint", marks=SLOW),
-        pytest.param("before deleting", marks=SLOW),
+        pytest.param("before deleting", marks=pytest.mark.exhaustive),
         pytest.param("while deleting", marks=SLOW),
-        pytest.param("summary", marks=SLOW),
+        pytest.param("summary", marks=pytest.mark.exhaustive),
     ],
 )
 def test_killed_inside_a_save(reference, tmp_path, monkeypatch, where):

@@ -64,6 +64,7 @@ def shares(length: int = 6000, logits: np.ndarray = LOGITS, seed: int = 0, **opt
     return np.bincount(np.asarray(ids), minlength=len(logits)) / length
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("top_k", [0, 3, V])
 @pytest.mark.parametrize("temperature", [0.5, 1.0, 3.0])
 def test_characters_are_drawn_as_often_as_expected(temperature, top_k):

@@ -157,7 +157,7 @@ def test_gradients_are_finite_differences(attention):
     ("encoder", "decoder", "handed"),
     [
         ("lstm", "peephole_lstm", True), ("lstm", "gru", False), ("stack", "stack", True),
-        *(pytest.param(*row, marks=SLOW) for row in [
+        *(pytest.param(*row, marks=pytest.mark.exhaustive) for row in [
             ("lstm", "lstm", True), ("rnn", "gru", True), ("lstm wide", "lstm", False), ("stack", "lstm", False),
             ("bidirectional(lstm)", "lstm", False),
         ]),

@@ -78,7 +78,7 @@ def as_records(before, after):
     return tuple(map(as_records, before, after))
 
 
-@every_row(ROWS, ("case", "reverse"), pytest.mark.slow)
+@every_row(ROWS, ("case", "reverse"))
 def test_unroll_equals_a_loop(case, reverse):
     cell, params, carry, xs = drawn(case, 2)
     got = unroll(cell, params, xs, carry, reverse=reverse)
@@ -124,7 +124,7 @@ def test_a_scan_is_preferred_to_steps_and_gets_lengths_and_direction(reverse):
 
 @both_ways
 @pytest.mark.parametrize("lengths", [None, LENGTHS], ids=["whole", "padded"])
-@every_row([case for case in OVER_TIME if case.make().scan is not None], ("case",), pytest.mark.slow, SCANS)
+@every_row([case for case in OVER_TIME if case.make().scan is not None], ("case",), fast=SCANS)
 def test_scan_equals_step(case, lengths, reverse):
     """The law of cells that have both."""
     cell, params, carry, xs = drawn(case, len(LENGTHS))

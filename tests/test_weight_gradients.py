@@ -58,7 +58,9 @@ def same(ours, theirs, rtol=1e-5):
 
 FEW = ("lstm", "gru")
 REST = [
-    pytest.param(name, marks=pytest.mark.slow)
+    pytest.param(
+        name, marks=pytest.mark.slow if name in ("stack", "noisy", "cerebral_lstm") else pytest.mark.exhaustive
+    )
     for name in (
         "lstm4",
         "peephole_lstm",
@@ -139,6 +141,7 @@ def test_steps_that_no_one_thought_of():
     same(*found)
 
 
+@pytest.mark.slow
 def test_what_a_step_closes_over_has_a_gradient():
     cell = make_cell("lstm", H)
     params, carry, xs = drawn(cell)
