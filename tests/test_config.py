@@ -36,7 +36,7 @@ OTHER = {
     "checkpoint_interval_s": 31.0, "data_options": {"length": 3}, "protocol": "tf1", "weight_decay": (0.1,),
     "dropout": (0.1,),
     "recurrent_dropout": (0.1,), "readout_dropout": (0.1,), "layer_dropout": (0.1,), "lr_decay_epochs": 1,
-    "lr_decay": 0.5,
+    "lr_decay": 0.5, "lr_schedule": "linear", "lr_warmup_epochs": 1, "sweep": "paired",
     "batch_sampling": "drawn", "embedding_init": "normal", "probes": ("paths",), "success_threshold": 0.5,
     "compute_dtype": "bfloat16", "backward": "scan",
 }  # fmt: skip

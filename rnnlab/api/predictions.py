@@ -44,7 +44,7 @@ def predict(
         carries.append(jax.tree.map(lambda leaf, kept=kept: np.asarray(leaf[:, :kept]), after))
     found = np.concatenate(outputs, axis=1)
     if "accuracy" in {metric.name for metric in TASKS[spec.data.task].metrics}:
-        found = np.asarray(jax.nn.softmax(found, axis=-1))
+        found = np.array(jax.nn.softmax(found, axis=-1))
     else:
         found = restore_targets(dataset.source, found)
     if known is not None:

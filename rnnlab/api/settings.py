@@ -37,7 +37,7 @@ def load_dataset(name: str, **options: Any) -> types.Dataset:
     deviation 1. Raises InputError for an unknown name or option and for data that cannot be obtained.
 
     >>> load_dataset("digits").train.inputs.shape
-    (1257, 8, 8)
+    (1259, 8, 8)
     """
     dataset = LoadedDataset(*load(absolute_data(name), **options))
     dataset.name_and_options = (absolute_data(name), options)
@@ -84,7 +84,7 @@ def _is_range(value: Any) -> bool:
 def _arms(cells: Cells) -> dict[str, Arm]:
     if isinstance(cells, Mapping):
         return {str(name): _arm(cell, str(name)) for name, cell in cells.items()}
-    if isinstance(cells, (str, types.Cell, Arm)) or callable(cells):
+    if isinstance(cells, (str, types.Cell, Arm)) or not isinstance(cells, Iterable):
         cells = [cells]
     arms: dict[str, Arm] = {}
     for cell in cells:

@@ -32,6 +32,9 @@ def train(
     ``resume``: continue the run in ``directory`` if there is one, to the same values as without the interruption; it
     may have more epochs now. ``progress``: bars on a terminal or in a notebook, lines elsewhere; or your own meter.
 
+    Every CPU core is used if JAX has not computed anything before; else the devices that it has, or
+    ``JAX_NUM_CPU_DEVICES`` in the environment.
+
     Raises InputError for every mistake before anything is trained or written.
 
     >>> result = train(["rnn", "gru"], "digits", hidden_size=8, seeds=2, epochs=1, progress=False)

@@ -53,7 +53,8 @@ def flax_factory(cls: Any) -> Callable[..., Cell]:
     import flax.linen as nn
 
     for attribute in ("initialize_carry", "__call__"):
-        if not callable(getattr(cls, attribute, None)) or getattr(cls, attribute) is getattr(nn.Module, attribute, None):
+        own = getattr(cls, attribute, None)
+        if not callable(own) or own is getattr(nn.Module, attribute, None):
             raise InputError(
                 f"cell: {cls.__name__} has no {attribute}; accepted: a Flax cell, with __call__(carry, inputs) and "
                 "initialize_carry(rng, input_shape)"
@@ -115,8 +116,11 @@ def _nnx(cls: Any, hidden_size: int, options: Mapping[str, Any]) -> Cell:
     def made(inputs: int, key: Key) -> Any:
         return cls(inputs, hidden_size, rngs=nnx.Rngs(key), **options)
 
+    def split(cell: Any) -> Any:
+        return nnx.split(cell, nnx.Param, ...)
+
     def init(key: Key, inputs: int) -> Params:
-        params: Params = nnx.to_pure_dict(nnx.split(made(inputs, key), nnx.Param, ...)[1])
+        params: Params = nnx.to_pure_dict(split(made(inputs, key))[1])
         return params
 
     def initial_carry(params: Params, batch: tuple[int, ...]) -> Carry:
@@ -128,11 +132,11 @@ def _nnx(cls: Any, hidden_size: int, options: Mapping[str, Any]) -> Cell:
         if jnp.issubdtype(x.dtype, jnp.integer):
             x = jax.nn.one_hot(x, inputs)
         cell = made(inputs, jax.random.key(0))  # its own initial values are dead code
-        graph, state, rest = nnx.split(cell, nnx.Param, ...)
+        graph, state, rest = split(cell)
         nnx.replace_by_pure_dict(state, params)
         merged = nnx.merge(graph, state, rest)
-        result = merged(carry, x)
-        _, _, after = nnx.split(merged, nnx.Param, ...)
+        result: tuple[Carry, Array] = merged(carry, x)
+        after = split(merged)[2]
         if any(a is not b for a, b in zip(jax.tree.leaves(after), jax.tree.leaves(rest), strict=True)):
             raise InputError(
                 f"cell: {cls.__name__} changes state in its step that is not in the carry; accepted: parameters, and "

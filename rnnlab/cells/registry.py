@@ -162,7 +162,15 @@ def cell_factory(name: str) -> Callable[..., Cell]:
             raise unknown("cell: combinator", combinator, COMBINATORS)
     if not is_own_cell(cell) and cell not in CELLS:
         raise unknown(
-            "cell", cell, [*CELLS, "path/to/file.py:function", "flax.linen:CLASS", "flax.nnx:CLASS", *(f"{combinator}(CELL)" for combinator in COMBINATORS)]
+            "cell",
+            cell,
+            [
+                *CELLS,
+                "path/to/file.py:function",
+                "flax.linen:CLASS",
+                "flax.nnx:CLASS",
+                *(f"{combinator}(CELL)" for combinator in COMBINATORS),
+            ],
         )
     factory = user_factory(cell) if is_own_cell(cell) else CELLS[cell].factory
     for combinator in reversed(combinators):

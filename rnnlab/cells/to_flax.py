@@ -1,4 +1,4 @@
-"""Cells of the lab as Flax modules: in ``nn.RNN``, ``nn.Bidirectional``, ``nnx.RNN``, and layers with the fast gradient.
+"""Cells of the lab as Flax modules: in ``nn.RNN``, ``nn.Bidirectional``, ``nnx.RNN``, and as layers.
 
 ``nn.RNN`` and ``nnx.RNN`` scan a cell plainly. `LinenLayer` and `NNXLayer` call `unroll` instead: the same values, and
 the gradient over time that the lab trains with.
@@ -70,7 +70,7 @@ class NNXCell(nnx.RNNCellBase):
         """One step: (carry, x [..., D] float) -> (carry, h [..., H])."""
         return step_of(self.cell, "NNXCell")(self.params.get_value(), carry, inputs)
 
-    def initialize_carry(self, input_shape: tuple[int, ...], rngs: Any = None) -> Carry:
+    def initialize_carry(self, input_shape: tuple[int, ...], rngs: Any = None, carry_init: Any = None) -> Carry:
         """The cell's initial carry for inputs of ``input_shape [..., D]``. It draws nothing."""
         return _initial_carry(self.cell, input_shape)
 

@@ -1,5 +1,6 @@
 """All runs of an arm at once: the run axis R, its devices, its compiled programs."""
 
+import contextlib
 import os
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property, partial
@@ -22,11 +23,12 @@ RUN = "run"
 
 
 def use_all_cores() -> None:
-    """Make every CPU core a device unless JAX_NUM_CPU_DEVICES is set. Must be called before JAX starts."""
+    """Make every CPU core a device unless JAX_NUM_CPU_DEVICES is set, or JAX runs already: its devices stay."""
     config: Any = jax.config  # its options have no static types
     if config.jax_num_cpu_devices < 0:
         usable = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else range(os.cpu_count() or 1)  # macOS
-        config.update("jax_num_cpu_devices", len(usable))
+        with contextlib.suppress(RuntimeError):
+            config.update("jax_num_cpu_devices", len(usable))
 
 
 def device_mesh(runs: int, devices: Sequence[Any] | None = None) -> Mesh:
