@@ -22,6 +22,7 @@ from rnnlab.runs.saved_run import load_run as load_saved_run
 from rnnlab.stats import Difference
 from rnnlab.stats.summary import Group, Headline, groups, headline_values
 from rnnlab.training.single_run import init_state
+from rnnlab.training.sweep import DRAW_OPTIONS
 
 EPOCHS = ("best", "last", "first")
 
@@ -32,12 +33,13 @@ class Result:
     Shown as the table of results, mean and half-width of the 95 % CI over seeds. Made by `rnnlab.train` and
     `rnnlab.load_run`.
 
-    >>> import rnnlab
-    >>> result = rnnlab.train(["rnn", "gru"], "digits", hidden_size=8, seeds=3, epochs=1, progress=False)
-    >>> result.metrics.column_names[:4]
-    ['experiment', 'arm', 'seed', 'learning_rate']
-    >>> result.compare("gru", "rnn", "test_accuracy").n
-    3
+    Examples:
+        >>> import rnnlab
+        >>> result = rnnlab.train(["rnn", "gru"], "digits", hidden_size=8, seeds=3, epochs=1, progress=False)
+        >>> result.metrics.column_names[:4]
+        ['experiment', 'arm', 'seed', 'learning_rate']
+        >>> result.compare("gru", "rnn", "test_accuracy").n
+        3
     """
 
     def __init__(self, source: Source) -> None:
@@ -134,7 +136,10 @@ class Result:
         source = self._source
         if epoch == "first":
             spec = source.spec(self._arm(arm))
-            return jax.jit(jax.vmap(lambda run: init_state(spec, run).params))(source.runs(arm))
+            draw = jax.jit(
+                lambda runs: jax.lax.map(lambda run: init_state(spec, run).params, runs), compiler_options=DRAW_OPTIONS
+            )
+            return draw(source.runs(arm))
         if epoch not in EPOCHS:
             return source.kept(self._arm(arm), epoch)
         state = source.state(self._arm(arm))
@@ -199,9 +204,10 @@ def load_run(directory: str | Path, cells: Mapping[str, Made] | None = None) -> 
     ``cells``: by name, those that were Python objects when it was trained. Raises InputError where there is no run,
     where a file of it is missing or altered, and for another version's.
 
-    >>> load_run("nowhere")
-    Traceback (most recent call last):
-    rnnlab.core.errors.InputError: nowhere: no such directory
+    Examples:
+        >>> load_run("nowhere")
+        Traceback (most recent call last):
+        rnnlab.core.errors.InputError: nowhere: no such directory
     """
     restore(cells or {})
     return Result.of_directory(Path(directory))

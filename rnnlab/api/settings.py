@@ -36,8 +36,9 @@ def load_dataset(name: str, **options: Any) -> types.Dataset:
     Features are ``[N, T, D]``, ids ``[N, T]``; real-valued features of your own arrays have mean 0 and standard
     deviation 1. Raises InputError for an unknown name or option and for data that cannot be obtained.
 
-    >>> load_dataset("digits").train.inputs.shape
-    (1259, 8, 8)
+    Examples:
+        >>> load_dataset("digits").train.inputs.shape
+        (1259, 8, 8)
     """
     dataset = LoadedDataset(*load(absolute_data(name), **options))
     dataset.name_and_options = (absolute_data(name), options)

@@ -37,9 +37,10 @@ def train(
 
     Raises InputError for every mistake before anything is trained or written.
 
-    >>> result = train(["rnn", "gru"], "digits", hidden_size=8, seeds=2, epochs=1, progress=False)
-    >>> result.arms
-    ('rnn', 'gru')
+    Examples:
+        >>> result = train(["rnn", "gru"], "digits", hidden_size=8, seeds=2, epochs=1, progress=False)
+        >>> result.arms
+        ('rnn', 'gru')
     """
     dataset = None
     if isinstance(cells, Config):

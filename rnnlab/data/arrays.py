@@ -35,8 +35,9 @@ def from_arrays(
     examples. Float inputs (``standardize``) and real targets get mean 0 and standard deviation 1 by statistics of the
     training split, recorded as ``source["standardized"]``. Raises InputError.
 
-    >>> from_arrays(np.ones((20, 5, 3)), np.arange(20) % 2).task
-    'multiclass_classification'
+    Examples:
+        >>> from_arrays(np.ones((20, 5, 3)), np.arange(20) % 2).task
+        'multiclass_classification'
     """
     where = f"data: {name}"
     whole = dict(zip(FIELDS, (inputs, targets, lengths, weights), strict=True))

@@ -19,7 +19,7 @@ from rnnlab.storage import checkpoint, files
 from rnnlab.training.arm_spec import ArmSpec, build_cell, build_model
 from rnnlab.training.single_run import init_state
 from rnnlab.training.state import Run, TrainState
-from rnnlab.training.sweep import run_grid
+from rnnlab.training.sweep import DRAW_OPTIONS, run_grid
 from rnnlab.training.tasks import TASKS
 
 EPOCHS = ("first", "best", "last")
@@ -89,7 +89,7 @@ class SavedRun:
             raise InputError(f"epoch: {epoch} of arm {arm} was not kept (see keep_params_every); accepted: {accepted}")
         if epoch == "first":
             if arm not in self._initial:
-                self._initial[arm] = jax.jit(lambda run: init_state(spec, run).params)
+                self._initial[arm] = jax.jit(lambda run: init_state(spec, run).params, compiler_options=DRAW_OPTIONS)
             return self._initial[arm](jax.tree.map(lambda leaf: leaf[row], runs))
         if not self.saved(arm) and epoch in EPOCHS:
             raise InputError(f"checkpoint: arm {arm} of {self.directory} has none yet")

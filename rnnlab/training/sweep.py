@@ -20,6 +20,8 @@ from rnnlab.training.state import Run, TrainState
 from rnnlab.training.tasks import MetricSums
 
 RUN = "run"
+# Drawing initial values is a long program that runs once: compiling it takes a third of the time at LLVM's level 1.
+DRAW_OPTIONS = {"xla_backend_optimization_level": 1}
 
 
 def use_all_cores() -> None:
@@ -171,7 +173,8 @@ class Sweep:
         """The state before the first step."""
         # On one device, one run at a time: equal on any machine, and LAPACK's QR on two CPU devices at once can wait
         # forever for the thread pool that it occupies (BUILD_NOTES).
-        init = jax.jit(lambda runs: jax.lax.map(lambda run: single_run.init_state(self.spec, run), runs))
+        draw = partial(single_run.init_state, self.spec)
+        init = jax.jit(lambda runs: jax.lax.map(draw, runs), compiler_options=DRAW_OPTIONS)
         first = jax.device_put(self._host_runs, self._mesh.devices.flat[0])
         return jax.device_put(init(first), self._by_run)
 
