@@ -427,7 +427,7 @@ def test_a_mistake_is_told_as_quickly():
     assert done.stderr.startswith("error: ")
 
 
-COMMANDS = ["list", "cells", "data", "run", "resume", "report", "sample"]
+COMMANDS = ["list", "cells", "data", "run", "config", "resume", "report", "sample"]
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -439,7 +439,7 @@ def test_help_says_what_every_command_and_option_is_for(command, capsys, monkeyp
     out = capsys.readouterr().out
     assert len(out.split("\n\n")[1]) > 20  # the description
     wanted = {"run": "NAME --seeds --arms --epochs --data --cell --out --quick --set", "cells": "--cell --markdown",
-              "data": "NAME --from", "resume": "DIR", "report": "DIR --out --export", "list": "-h,",
+              "data": "NAME --from", "resume": "DIR", "report": "DIR --out --export --plan", "config": "NAME --set", "list": "-h,",
               "sample": "DIR --arm --seed --prompt --length --temperature --top-k --epoch --key --set"}  # fmt: skip
     explained = out[out.index("\n\n") :]
     for option in wanted[command].split():

@@ -14,7 +14,7 @@ from rnnlab.cli.main import main
 from rnnlab.core.errors import InputError
 from rnnlab.core.types import Dataset, Split
 from rnnlab.data.registry import load_dataset
-from rnnlab.runs.hyperparam_grid import combinations, hyperparam_grid, hyperparam_grids
+from rnnlab.runs.hyperparam_grid import hyperparam_grid, hyperparam_grids
 from rnnlab.runs.validate import arm_spec, validate
 from rnnlab.training.arm_spec import build_model
 
@@ -26,7 +26,7 @@ LETTERS = Dataset(
 
 def parameters(config, arm: str, dataset: Dataset = LETTERS) -> int:
     grid = hyperparam_grid(config, arm)
-    model = build_model(arm_spec(config, arm, dataset, grid), next(combinations(grid)))
+    model = build_model(arm_spec(config, arm, dataset, grid), {name: values[0] for name, values in grid.items()})
     return count_parameters(jax.eval_shape(model.init, jax.random.key(0)))
 
 

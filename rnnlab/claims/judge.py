@@ -34,7 +34,7 @@ class Evidence:
     def group(self, arm: str, **hyperparams: float) -> Group:
         """The first group of ``arm`` with ``hyperparams``. Raises LookupError without one."""
         for group in self._of(arm):
-            if all(group.hyperparams[name] == value for name, value in hyperparams.items()):
+            if all(group.hyperparams.get(name) == value for name, value in hyperparams.items()):
                 return self._use(group)
         raise LookupError(
             f"no runs of {arm} with {', '.join(f'{name} {value:g}' for name, value in hyperparams.items())}"
