@@ -439,7 +439,8 @@ def test_help_says_what_every_command_and_option_is_for(command, capsys, monkeyp
     out = capsys.readouterr().out
     assert len(out.split("\n\n")[1]) > 20  # the description
     wanted = {"run": "NAME --seeds --arms --epochs --data --cell --out --quick --set", "cells": "--cell --markdown",
-              "data": "NAME --from", "resume": "DIR", "report": "DIR --out --export --plan", "config": "NAME --set", "list": "-h,",
+              "data": "NAME --from", "resume": "DIR", "report": "DIR --out --export --plan", "list": "-h,",
+              "config": "NAME --set",
               "sample": "DIR --arm --seed --prompt --length --temperature --top-k --epoch --key --set"}  # fmt: skip
     explained = out[out.index("\n\n") :]
     for option in wanted[command].split():
