@@ -12,7 +12,7 @@ ROOT = Path(__file__).resolve().parent.parent
 # In the order in which data flows.
 PACKAGES = [
     "core", "config", "data", "cells", "models", "training", "storage", "stats", "runs", "claims", "report", "analysis",
-    "bench", "api", "cli",
+    "bench", "interop", "api", "cli",
 ]  # fmt: skip
 
 
