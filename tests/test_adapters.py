@@ -145,7 +145,7 @@ def test_flax_cells_are_arms_like_any_other_and_their_options_are_swept(tmp_path
     monkeypatch.chdir(tmp_path)
     (tmp_path / "mine.py").write_text("from flax.linen import GRUCell as Mine\n")
     command = [
-        "run", "mnist_slim", "--data", "digits", "--arms", "rnn,Mine,GRUCell", "--cell", "rnn",
+        "run", "mnist_slim", "--data", "digits", "--arms", "Mine,GRUCell",
         "--cell", "mine.py:Mine", "--cell", "flax.nnx:GRUCell", "--seeds", "2", "--epochs", "1", "--out", "run",
         "--set", "steps_per_epoch=2", "hidden_size=3", "learning_rate=0.01",
     ]  # fmt: skip

@@ -416,7 +416,9 @@ def refused(arguments, message, capsys):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("best_epoch", [0, 1], ids=["no best epoch", "NaN parameters"])
+@pytest.mark.parametrize(
+    "best_epoch", [0, pytest.param(1, marks=pytest.mark.exhaustive)], ids=["no best epoch", "NaN parameters"]
+)
 def test_a_diverged_arm_gets_a_note_and_the_others_are_analyzed(trained, tmp_path, capsys, best_epoch):
     directory = shutil.copytree(trained, tmp_path / "run")
     run, folder = load_run(directory), directory / "checkpoints" / "plain"

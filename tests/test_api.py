@@ -59,7 +59,11 @@ def test_importing_it_is_quick_and_starts_nothing():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["rnnlab", "rnnlab.api.result", "rnnlab.api.settings", "rnnlab.api.training"])
+@pytest.mark.parametrize(
+    "name",
+    ["rnnlab.api.result", "rnnlab.api.settings",
+     *(pytest.param(name, marks=pytest.mark.exhaustive) for name in ("rnnlab", "rnnlab.api.training"))],
+)  # fmt: skip
 def test_the_examples_of_the_docstrings_work(name):
     found = doctest.testmod(importlib.import_module(name), optionflags=doctest.IGNORE_EXCEPTION_DETAIL)
     assert found.attempted

@@ -94,7 +94,7 @@ def test_the_result_has_no_padding_and_is_what_the_store_got():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("looks", [pytest.param(0, marks=pytest.mark.slow), 7])
+@pytest.mark.parametrize("looks", [pytest.param(0, marks=pytest.mark.exhaustive), 7])
 def test_stopped_and_continued_equals_uninterrupted(looks):
     whole, store = Memory(), Memory()
     trained(whole)

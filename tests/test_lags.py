@@ -83,7 +83,7 @@ def test_a_gradient_too_small_to_square_is_still_measured_and_one_that_vanished_
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", ["lstm_1997", pytest.param("stack", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("kind", ["lstm_1997", pytest.param("stack", marks=pytest.mark.exhaustive)])
 def test_the_gradient_is_that_of_finite_differences_averaged_in_logarithms(kind):
     steps, nudge = 6, 1e-6
     cell = stack([make_cell("gru", 3), make_cell("lstm", H)]) if kind == "stack" else make_cell(kind, H)

@@ -54,7 +54,7 @@ SLOW = pytest.mark.slow
     "moment",
     [
         pytest.param(0, id="before", marks=pytest.mark.exhaustive),
-        pytest.param(7, id="epoch's end", marks=SLOW),
+        pytest.param(7, id="epoch's end", marks=pytest.mark.exhaustive),
         pytest.param(9, id="second epoch"),
     ],
 )
@@ -134,7 +134,7 @@ def half_removed(path, *args, **kwargs):
     [
         pytest.param("between metrics and checkpoint", marks=SLOW),
         pytest.param("before deleting", marks=pytest.mark.exhaustive),
-        pytest.param("while deleting", marks=SLOW),
+        pytest.param("while deleting", marks=pytest.mark.exhaustive),
         pytest.param("summary", marks=pytest.mark.exhaustive),
     ],
 )
@@ -198,6 +198,7 @@ def test_a_kill_while_a_finished_run_is_resumed_leaves_it_finished(two, tmp_path
     assert files(directory) == before
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_a_finished_run_continued_for_more_epochs_equals_a_longer_run(tmp_path):
     """Of two arms, the first of which goes on after the second has ended."""

@@ -61,7 +61,12 @@ def test_gates_of_the_long_lags_open_and_close_with_the_lag():
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "arguments",
-    [["long_lag", "--arms", "lstm,gru"], ["algorithmic", "--arms", "grid-tied", "--set", "protocol=addition"]],
+    [
+        ["long_lag", "--arms", "lstm,gru"],
+        pytest.param(
+            ["algorithmic", "--arms", "grid-tied", "--set", "protocol=addition"], marks=pytest.mark.exhaustive
+        ),
+    ],
 )  # fmt: skip
 def test_the_studies_that_are_solved_or_not_run_to_their_end(tmp_path, capsys, arguments):
     assert main(["run", *arguments[:3], "--quick", "--out", str(tmp_path / "run"), *arguments[3:]]) == 0

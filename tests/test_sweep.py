@@ -84,7 +84,7 @@ def test_twelve_runs_over_four_devices_equal_the_same_runs_on_one(split, twelve,
 
 @pytest.mark.parametrize(
     ("devices", "runs_per_device"),
-    [pytest.param(*case, marks=pytest.mark.slow) for case in ((1, 12), (4, 2))],
+    [pytest.param(*case, marks=pytest.mark.slow) for case in ((4, 2),)],
 )
 def test_chunks_change_nothing_but_rounding(split, twelve, on_one_device, devices, runs_per_device):
     """Six steps of Adam: products in another order move a weight by some 1e-5."""
@@ -129,7 +129,7 @@ def test_one_seed_starts_alike_at_every_rate(split, twelve):
     [
         (1, 3),
         (2, 2),
-        *(pytest.param(d, r, marks=pytest.mark.slow) for d, r in [(1, 1), (1, 2), (1, 6), (2, 1), (2, 3)]),
+        *(pytest.param(d, r, marks=pytest.mark.slow) for d, r in [(1, 6), (2, 1)]),
     ],
 )
 def test_updating_in_place_is_mapping(devices, runs_per_device):

@@ -177,7 +177,7 @@ def remember_first(seed, examples=256, length=10):
 
 
 LEARN_FAST = ("lstm",)
-LEARN_SLOW = ("biological_lstm", "grid_lstm_2d", "qrnn", "mlstm")
+LEARN_SLOW = ("biological_lstm", "qrnn")
 SPEED = {cell: pytest.mark.slow if cell in LEARN_SLOW else pytest.mark.exhaustive for cell in CELLS}
 
 

@@ -85,7 +85,7 @@ def test_every_cell_has_the_gradient_of_the_plain_scan(name):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["lstm", pytest.param("cerebral(gru)", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("name", ["lstm", pytest.param("cerebral(gru)", marks=pytest.mark.exhaustive)])
 @pytest.mark.parametrize("reverse", [False, True])
 def test_padding_and_direction(name, reverse):
     cell = cell_called(name)
