@@ -7,6 +7,7 @@ import numpy as np
 import optax
 import pytest
 from flax import nnx
+from helpers.cases import filled, generator
 
 from rnnlab.cells import make_cell, stack
 from rnnlab.cells.from_flax import flax_factory
@@ -45,7 +46,7 @@ def test_linens_rnn_runs_our_cells(cell):
 
 def test_nnxs_rnn_runs_our_cells_and_a_layer_of_ours_gives_the_same():
     rnn = nnx.RNN(NNXCell(CEREBRAL, D, rngs=nnx.Rngs(0)))
-    params = rnn.cell.params.get_value()
+    params = rnn.cell.params
     np.testing.assert_allclose(rnn(XS), time_major(CEREBRAL, params), **CLOSE)
     layer = NNXLayer(CEREBRAL, D, rngs=nnx.Rngs(0))
     np.testing.assert_allclose(layer(XS), rnn(XS), **CLOSE)
@@ -71,6 +72,12 @@ def test_both_directions_and_two_training_steps_of_each_kind():
             losses.append(float(loss))
         return losses
 
+    optimizer = nnx.Optimizer(bidirectional, optax.sgd(0.1), wrt=nnx.Param)
+    value, gradient = nnx.value_and_grad(lambda module: jnp.mean((module(XS) - 0.3) ** 2))(bidirectional)
+    optimizer.update(bidirectional, gradient)
+    assert jnp.mean((bidirectional(XS) - 0.3) ** 2) < value
+    bidirectional.set_params(filled(generator("layer"), bidirectional.params))
+    np.testing.assert_allclose(bidirectional(XS), time_major(bidirectional.cell, bidirectional.params), **CLOSE)
     linen = trained(lambda v: jnp.mean((both.apply(v, XS) - 0.3) ** 2), variables)
     graph, state = nnx.split(bidirectional)
     nnx_losses = trained(lambda s: jnp.mean((nnx.merge(graph, s)(XS) - 0.3) ** 2), state)

@@ -61,6 +61,16 @@ def test_the_figure_exists():
 
 
 @pytest.mark.slow
+def test_the_lines_of_python_run_as_printed(tmp_path):
+    source = re.search(r"```python\n(import jax\n.*?)```", README, re.DOTALL)[1]
+    assert len([line for line in source.splitlines() if line.strip()]) <= 25
+    shown = subprocess.run([sys.executable, "-c", source], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert {"lstm", "gru", "leaky"} <= set(shown.stdout.split())
+    assert (tmp_path / "accuracy.png").read_bytes().startswith(b"\x89PNG")
+    assert read_summary(tmp_path / "runs" / "first")["complete"]
+
+
+@pytest.mark.slow
 def test_the_custom_cell_works_as_printed(tmp_path, monkeypatch):
     source = next(text for text in re.findall(r"```python\n(.*?)```", README, re.DOTALL) if "-> Cell" in text)
     assert len([line for line in source.splitlines() if line.strip()]) <= 20

@@ -8,11 +8,12 @@ from typing import Any
 
 import flax.linen as nn
 import jax
+import jax.numpy as jnp
 from flax import nnx
 
 from rnnlab.cells.ops import step_of
 from rnnlab.cells.unroll import unroll
-from rnnlab.core.types import Array, Carry, Cell
+from rnnlab.core.types import Array, Carry, Cell, Params
 
 
 class LinenCell(nn.RNNCellBase):
@@ -55,7 +56,31 @@ class LinenLayer(nn.Module):
         return _over_time(self.cell, params, inputs, seq_lengths, self.reverse)
 
 
-class NNXCell(nnx.RNNCellBase):
+class _CellParams(nnx.Pytree):
+    """The parameters of a cell, an ``nnx.Param`` each: NNX reads no pytree within one."""
+
+    weights: nnx.Dict
+    cell: Cell
+    in_features: int
+
+    def _draw(self, cell: Cell, in_features: int, rngs: nnx.Rngs) -> None:
+        self.cell, self.in_features = cell, in_features
+        leaves = jax.tree_util.tree_leaves_with_path(cell.init(rngs.params(), in_features))
+        self.weights = nnx.Dict({_name(path): nnx.Param(leaf) for path, leaf in leaves})
+
+    @property
+    def params(self) -> Params:
+        """The cell's own pytree, as `unroll` takes it."""
+        shapes = jax.eval_shape(lambda key: self.cell.init(key, self.in_features), jax.random.key(0))
+        return jax.tree_util.tree_map_with_path(lambda path, _: self.weights[_name(path)].get_value(), shapes)
+
+    def set_params(self, params: Params) -> None:
+        """Take trained ``params``, such as those of one run of ``rnnlab.Result.params``."""
+        for path, leaf in jax.tree_util.tree_leaves_with_path(params):
+            self.weights[_name(path)].set_value(jnp.asarray(leaf))
+
+
+class NNXCell(nnx.RNNCellBase, _CellParams):
     """Any cell as an nnx module: ``nnx.RNN(NNXCell(make_cell("cerebral_lstm", 64), 28, rngs=nnx.Rngs(0)))(xs)``.
 
     Raises InputError for a cell without a step.
@@ -63,12 +88,11 @@ class NNXCell(nnx.RNNCellBase):
 
     def __init__(self, cell: Cell, in_features: int, *, rngs: nnx.Rngs) -> None:
         step_of(cell, "NNXCell")
-        self.cell, self.in_features = cell, in_features
-        self.params = nnx.Param(cell.init(rngs.params(), in_features))
+        self._draw(cell, in_features, rngs)
 
     def __call__(self, carry: Carry, inputs: Array) -> tuple[Carry, Array]:
         """One step: (carry, x [..., D] float) -> (carry, h [..., H])."""
-        return step_of(self.cell, "NNXCell")(self.params.get_value(), carry, inputs)
+        return step_of(self.cell, "NNXCell")(self.params, carry, inputs)
 
     def initialize_carry(self, input_shape: tuple[int, ...], rngs: Any = None, carry_init: Any = None) -> Carry:
         """The cell's initial carry for inputs of ``input_shape [..., D]``. It draws nothing."""
@@ -80,16 +104,20 @@ class NNXCell(nnx.RNNCellBase):
         return 1
 
 
-class NNXLayer(nnx.Module):
+class NNXLayer(nnx.Module, _CellParams):
     """Any cell over a whole sequence as an nnx module: ``xs [B, T, D] -> hs [B, T, H]``, also a bidirectional one."""
 
     def __init__(self, cell: Cell, in_features: int, *, reverse: bool = False, rngs: nnx.Rngs) -> None:
-        self.cell, self.reverse = cell, reverse
-        self.params = nnx.Param(cell.init(rngs.params(), in_features))
+        self.reverse = reverse
+        self._draw(cell, in_features, rngs)
 
     def __call__(self, inputs: Array, seq_lengths: Array | None = None) -> Array:
         """``seq_lengths [B]``: the valid steps of each sequence."""
-        return _over_time(self.cell, self.params.get_value(), inputs, seq_lengths, self.reverse)
+        return _over_time(self.cell, self.params, inputs, seq_lengths, self.reverse)
+
+
+def _name(path: Any) -> str:
+    return jax.tree_util.keystr(path, simple=True, separator="_") or "params"
 
 
 def _initial_carry(cell: Cell, input_shape: tuple[int, ...]) -> Carry:
