@@ -11,6 +11,7 @@ from rnnlab.cells import make_cell, stack
 from rnnlab.cells.unroll import unroll
 from rnnlab.cells.weight_gradients import plain_scan, scan
 from rnnlab.core.types import Array, Cell
+from rnnlab.models.recurrent_model import make_model
 
 T, B, D, H = 6, 3, 5, 4
 LENGTHS = np.array([6, 2, 4])
@@ -101,6 +102,22 @@ def test_ids_gather_their_rows():
     cell = make_cell("lstm", H)
     params, carry, _ = drawn(cell)
     same(*gradients(cell, params, carry, jnp.array([[0, 4, 2], [4, 4, 1], [0, 0, 3]], jnp.int32)))
+
+
+@pytest.mark.parametrize(("rows", "once"), [(T * B - 1, True), (T * B, False)])
+def test_a_table_of_few_rows_is_multiplied_once_for_each_row(rows, once):
+    model = make_model(make_cell("lstm", H), rows, 2, per_step=True, embedding_size=D)
+    ids, lengths = jax.random.randint(jax.random.key(2), (B, T), 0, rows), jnp.asarray(LENGTHS)
+    params = model.init(jax.random.key(0))
+
+    def loss(plain, params):
+        outer = make_model(make_cell("lstm", H), rows, 2, per_step=True, embedding_size=D, backward=plain)
+        return jnp.sum(jnp.sin(outer.apply(params, ids, lengths)[1]))
+
+    found = jax.jit(jax.value_and_grad(loss, 1), static_argnums=0)
+    same(found("auto", params), found("scan", params))
+    program = str(jax.make_jaxpr(jax.grad(loss, 1), static_argnums=0)("auto", params))
+    assert (f"f32[{rows},4,{H}]" in program) == once
 
 
 @pytest.mark.parametrize("name", ["lstm", pytest.param("gru", marks=pytest.mark.slow)])

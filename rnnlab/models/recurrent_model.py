@@ -71,11 +71,11 @@ def make_model(
             jnp.zeros(output_size),
         )
 
-    def time_major(params: ModelParams, inputs: Array) -> Array:
+    def time_major(params: ModelParams, inputs: Array, *, embedded: bool = True) -> Array:
         xs = jnp.swapaxes(inputs, 0, 1)  # time-major from here
         if xs.ndim > 2:
             return xs.astype(jnp.promote_types(jnp.float32, params.w.dtype)) * scale
-        return xs if params.embedding is None else params.embedding[xs]
+        return xs if params.embedding is None or not embedded else params.embedding[xs]
 
     def initial_carry(params: ModelParams, batch: int) -> Carry:
         return cell.initial_carry(params.cell, (batch,))
@@ -83,7 +83,10 @@ def make_model(
     def apply(
         params: ModelParams, inputs: Array, lengths: Array | None = None, carry: Carry | None = None
     ) -> tuple[Carry, Array]:
-        xs, run_cell = time_major(params, inputs), cell
+        drops_inputs = dropout is not None and dropout.inputs is not None
+        # In the step, rows of the table are multiplied by token where that is less: `weight_gradients.tables`.
+        in_step = params.embedding is not None and cell.scan is None and not drops_inputs and inputs.ndim == 2
+        xs, run_cell, cell_params = time_major(params, inputs, embedded=not in_step), cell, params.cell
         if dropout is not None:
             key_inputs, key_recurrent, key_readout = jax.random.split(dropout.key, 3)
         if dropout is not None and dropout.inputs is not None:
@@ -92,7 +95,11 @@ def make_model(
             xs = xs * dropout_mask(key_inputs, xs.shape[1:], dropout.inputs)
         if dropout is not None and dropout.recurrent is not None:
             run_cell = drop_recurrent(cell, key_recurrent, dropout.recurrent, initial_carry(params, len(inputs)))
-        carry, hs_TBH = unroll(run_cell, params.cell, xs, carry, lengths=lengths, backward=backward)
+        if carry is None:
+            carry = run_cell.initial_carry(params.cell, (len(inputs),))
+        if in_step:
+            run_cell, cell_params = _embedding(run_cell), (params.embedding, params.cell)
+        carry, hs_TBH = unroll(run_cell, cell_params, xs, carry, lengths=lengths, backward=backward)
         out = hs_TBH if per_step else (cell.last_output or last_valid)(hs_TBH, lengths)
         if dropout is not None and dropout.readout is not None:
             out = out * dropout_mask(key_readout, out.shape, dropout.readout)
@@ -112,3 +119,9 @@ def make_model(
         return leaves_named("b")(params)._replace(cell=no_decay_of(cell, params.cell))
 
     return Model(init, apply, initial_carry, carry_history, embed=time_major, paths=cell.paths, no_decay=no_decay)
+
+
+def _embedding(cell: Cell) -> Cell:
+    """``cell`` of ids, which it embeds by itself: its parameters are (table ``[V, E]``, those of ``cell``)."""
+    step = step_of(cell, "cell")
+    return cell._replace(step=lambda params, carry, ids: step(params[1], carry, params[0][ids]))

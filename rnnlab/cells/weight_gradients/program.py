@@ -23,105 +23,18 @@ _CALLS = ("jit", "pjit")
 
 # Deterministic operations that vmap does not change, and whose gradients are linear in the cotangent: these may be done
 # once for all steps. Custom derivatives are not among them: a clipped gradient is clipped at every step.
-_MOVABLE = frozenset(
-    [
-        "abs",
-        "acos",
-        "acosh",
-        "add",
-        "add_any",
-        "and",
-        "argmax",
-        "argmin",
-        "asin",
-        "asinh",
-        "atan",
-        "atan2",
-        "atanh",
-        "bitcast_convert_type",
-        "broadcast_in_dim",
-        "cbrt",
-        "ceil",
-        "cholesky",
-        "clamp",
-        "complex",
-        "concatenate",
-        "conj",
-        "convert_element_type",
-        "copy",
-        "cos",
-        "cosh",
-        "cummax",
-        "cummin",
-        "cumprod",
-        "cumsum",
-        "div",
-        "dot_general",
-        "dynamic_slice",
-        "eq",
-        "erf",
-        "erf_inv",
-        "erfc",
-        "exp",
-        "exp2",
-        "expand_dims",
-        "expm1",
-        "floor",
-        "gather",
-        "ge",
-        "gt",
-        "imag",
-        "integer_pow",
-        "iota",
-        "is_finite",
-        "le",
-        "log",
-        "log1p",
-        "logistic",
-        "lt",
-        "lu",
-        "lu_pivots_to_permutation",
-        "max",
-        "min",
-        "mul",
-        "ne",
-        "neg",
-        "not",
-        "or",
-        "pad",
-        "pow",
-        "real",
-        "reduce_and",
-        "reduce_max",
-        "reduce_min",
-        "reduce_or",
-        "reduce_precision",
-        "reduce_prod",
-        "reduce_sum",
-        "rem",
-        "reshape",
-        "rev",
-        "round",
-        "rsqrt",
-        "select_n",
-        "sign",
-        "sin",
-        "sinh",
-        "slice",
-        "sort",
-        "split",
-        "sqrt",
-        "square",
-        "squeeze",
-        "stop_gradient",
-        "sub",
-        "tan",
-        "tanh",
-        "transpose",
-        "triangular_solve",
-        "xor",
-    ]
-)
+_MOVABLE = frozenset([
+    "abs", "acos", "acosh", "add", "add_any", "and", "argmax", "argmin", "asin", "asinh", "atan", "atan2",
+    "atanh", "bitcast_convert_type", "broadcast_in_dim", "cbrt", "ceil", "cholesky", "clamp", "complex",
+    "concatenate", "conj", "convert_element_type", "copy", "cos", "cosh", "cummax", "cummin", "cumprod",
+    "cumsum", "div", "dot_general", "dynamic_slice", "eq", "erf", "erf_inv", "erfc", "exp", "exp2",
+    "expand_dims", "expm1", "floor", "gather", "ge", "gt", "imag", "integer_pow", "iota", "is_finite", "le",
+    "log", "log1p", "logistic", "lt", "lu", "lu_pivots_to_permutation", "max", "min", "mul", "ne", "neg", "not",
+    "or", "pad", "pow", "real", "reduce_and", "reduce_max", "reduce_min", "reduce_or", "reduce_precision",
+    "reduce_prod", "reduce_sum", "rem", "reshape", "rev", "round", "rsqrt", "select_n", "sign", "sin", "sinh",
+    "slice", "sort", "split", "sqrt", "square", "squeeze", "stop_gradient", "sub", "tan", "tanh", "transpose",
+    "triangular_solve", "xor",
+])  # fmt: skip
 # A product that widens a vector of the carry more, such as a readout over a vocabulary, would store more than it saves.
 MOST_WIDENED = 16
 _MOVABLE_WITH_INNER = frozenset({"cond", "custom_linear_solve", "jit", "pjit", "scan", "while"})
@@ -141,7 +54,7 @@ class Program:
     """The equations of a step, sorted by what they depend on."""
 
     known: Sequence[Variable]  # constants, then leaves of the parameters
-    outside: Sequence[Equation]  # of known ones alone, making no weight larger: done once, before the scan
+    outside: Sequence[Equation]  # of known ones alone, making no weight larger but a table: done once, before the scan
     given: Sequence[Variable]  # what the step needs of ``known`` and of the results of ``outside``
     equations: Sequence[Equation]  # of the step
     carry: Sequence[Variable]
@@ -172,16 +85,15 @@ def read_program(closed: ClosedJaxpr, params: int, carries: int) -> Program:
     known, of_x = set(own), set(x)
     outside: list[Equation] = []
     inside: list[Equation] = []
+    tables = gathered_tables(jaxpr.eqns)
     for equation in jaxpr.eqns:
         inputs = variables(equation.invars)
-        drawn = not any(differentiable(v.aval) for v in inputs)  # from a key: once, whatever its size
-        once = drawn or (_size(equation.outvars) <= _size(inputs) and _is_movable(equation, inner=True))
-        if inputs and once and known.issuperset(inputs):
+        if is_done_once(equation, known, tables):
             known.update(equation.outvars)
             outside.append(equation)
             continue
         inside.append(equation)
-        if (known | of_x).issuperset(inputs) and _is_movable(equation, inner=False):
+        if (known | of_x).issuperset(inputs) and is_movable(equation, inner=False):
             of_x.update(equation.outvars)
     ends = variables(jaxpr.outvars)
     needed = [*(v for equation in inside for v in variables(equation.invars)), *ends]
@@ -196,11 +108,27 @@ def read_program(closed: ClosedJaxpr, params: int, carries: int) -> Program:
     return Program(own, outside, given, inside, carry, x, after, out, deferred, frozenset(of_x), _cuts(inside), places)
 
 
-def _is_movable(equation: Equation, *, inner: bool) -> bool:
+def is_done_once(equation: Equation, known: set[Variable], tables: set[Variable]) -> bool:
+    """Whether it is of ``known`` ones alone and leaves the scan: what is drawn from a key, whatever its size, tables
+    whose rows are gathered, and what makes no weight larger."""
+    inputs = variables(equation.invars)
+    if not inputs or not known.issuperset(inputs):
+        return False
+    drawn = not any(differentiable(v.aval) for v in inputs)
+    small = _size(equation.outvars) <= _size(inputs) or not tables.isdisjoint(equation.outvars)
+    return drawn or (small and is_movable(equation, inner=True))
+
+
+def gathered_tables(equations: Sequence[Equation]) -> set[Variable]:
+    """The variables of which rows are gathered."""
+    return {v for e in equations if e.primitive.name == "gather" for v in variables(e.invars[:1])}
+
+
+def is_movable(equation: Equation, *, inner: bool) -> bool:
     """Whether an equation may be done once for all steps; with ``inner`` loops and branches too, if all in them may."""
     name = equation.primitive.name
     if inner and name in _MOVABLE_WITH_INNER:
-        return all(_is_movable(e, inner=True) for jaxpr in jaxprs_in_params(equation.params) for e in jaxpr.eqns)
+        return all(is_movable(e, inner=True) for jaxpr in jaxprs_in_params(equation.params) for e in jaxpr.eqns)
     return name in _MOVABLE
 
 

@@ -36,6 +36,7 @@ from rnnlab.cells.weight_gradients.local_rules import transposed_weights
 from rnnlab.cells.weight_gradients.products import add_weight_grads
 from rnnlab.cells.weight_gradients.program import Program, evaluate, inline, read_program
 from rnnlab.cells.weight_gradients.step_gradient import StepGradient, step_gradient
+from rnnlab.cells.weight_gradients.tables import multiply_tables
 from rnnlab.core.errors import InputError
 from rnnlab.core.types import Array, Carry, Params
 
@@ -64,7 +65,7 @@ def scan(step: Step, params: Params, carry: Carry, xs: Any, *, reverse: bool = F
     check_step(carry, shapes)
     if closed.effects or _is_fixed(closed) or not all(_is_simple(const) for const in closed.consts):
         return plain_scan(step, params, carry, xs, reverse=reverse)
-    closed = inline(closed)
+    closed = multiply_tables(inline(closed), len(jax.tree.leaves(params)), _length(xs))
     program = read_program(closed, *(len(jax.tree.leaves(tree)) for tree in (params, carry)))
     before, after = ([(v.aval.shape, v.aval.dtype) for v in atoms] for atoms in (program.carry, program.after))
     if before != after or not program.deferred:
@@ -86,6 +87,11 @@ def check_step(carry: Carry, result: Any) -> None:
     after: Any = jax.tree.structure(result[0])
     if before != after:
         raise InputError(f"step: returns a carry of another structure, {after}; it was given {before}")
+
+
+def _length(xs: Any) -> int:
+    leaves = jax.tree.leaves(xs)
+    return leaves[0].shape[0] if leaves else 1
 
 
 def _described(result: Any) -> str:
