@@ -21,6 +21,8 @@ def pytest_configure(config: pytest.Config) -> None:
             hasty += " --xla_cpu_use_fusion_emitters=false"
         os.environ.setdefault("XLA_FLAGS", hasty)
 
+    os.environ.setdefault("JAX_ENABLE_COMPILATION_CACHE", "false")  # not into the user's folder
+
     import jax  # which reads them
 
     jax.config.update("jax_num_cpu_devices", 4)

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pyarrow.parquet
 import pytest
 
 from rnnlab.cli import devices
@@ -205,3 +206,25 @@ def test_flags_are_not_tried_twice(monkeypatch):
     monkeypatch.setattr(subprocess, "run", lambda *arguments, **options: pytest.fail("tried again"))
     monkeypatch.setenv("XLA_FLAGS", "")
     devices.check_flags()
+
+
+@pytest.mark.slow
+def test_programs_are_kept_and_a_damaged_one_is_made_again(tmp_path):
+    environment = {**os.environ, "RNNLAB_DATA": str(tmp_path / "data"), "JAX_ENABLE_COMPILATION_CACHE": "true"}
+    command = [sys.executable, "-m", "experiments", "run", "quickstart", "--quick", "--arms", "lstm", "--out"]
+
+    def metrics(out):
+        done = subprocess.run([*command, tmp_path / out], env=environment, capture_output=True, text=True, check=True)
+        assert "Error" not in done.stderr
+        return pyarrow.parquet.read_table(tmp_path / out / "metrics.parquet")
+
+    def programs():
+        return {path: path.read_bytes() for path in (tmp_path / "data" / "compiled").glob("*/*-cache")}
+
+    first, kept = metrics("first"), programs()
+    assert kept
+    assert metrics("second") == first
+    assert programs() == kept
+    for path, content in kept.items():
+        path.write_bytes(content[: len(content) // 2])
+    assert metrics("third") == first
