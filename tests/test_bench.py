@@ -20,7 +20,7 @@ from rnnlab.bench import cases, peers, processes, report, rounds, workloads
 from rnnlab.bench.flops import program_flops
 from rnnlab.bench.processes import Case, FailedError, MatrixProduct
 from rnnlab.bench.rnnlab_trainer import arm_spec, forward_flops, rnnlab
-from rnnlab.bench.workloads import BATCHES, WORKLOADS, Workload, random_batches, step_flops
+from rnnlab.bench.workloads import BATCHES, WORKLOADS, Workload, random_batches, resized, step_flops
 from rnnlab.cli.main import main
 from rnnlab.core.types import Split
 
@@ -239,7 +239,17 @@ def test_cells_are_paired_with_the_lstm_and_sizes_get_distinct_keys():
     assert len(set(keys)) == len(keys)
 
 
+def test_other_sizes_are_another_workload():
+    assert resized(WORKLOADS["imdb"], "T=512,B=8")[:3] == ("imdb T=512 B=8", 512, 8)
+
+
 # Systems
+
+
+@pytest.mark.slow
+def test_inference_is_the_loss_of_one_batch():
+    timed = rnnlab(TINY_WORDS._replace(inference=True), 2)
+    assert timed.train_steps(1) == timed.train_steps(3) == pytest.approx(np.log(TINY_WORDS.C), rel=0.3)
 
 
 @pytest.mark.parametrize(
@@ -289,7 +299,8 @@ def test_random_batches_are_reproducible_and_differ_between_runs():
         (["--peers", "none,torch"], "cannot be combined"), (["--rounds", "0"], "--rounds"),
         (["--cells", "lstmm"], "did you mean 'lstm'"), (["--cells", ""], "qrnn"), (["--out", "full"], "not an empty"),
         (["--cells", "gru", "--peers", "torch"], "--peers"), (["--scale", "--bfloat16"], "--bfloat16"),
-        (["--rounds", "two", "--scale"], "'two'"),
+        (["--rounds", "two", "--scale"], "'two'"), (["--inference"], "--cells"), (["--sizes", "T=0"], "T, B or H"),
+        (["--sizes", "D=4"], "'D=4'"),
     ],
 )  # fmt: skip
 def test_invalid_options_are_one_line_and_start_nothing(tmp_path, monkeypatch, capsys, arguments, message):

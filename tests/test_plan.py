@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from rnnlab import stats
-from rnnlab.claims import Claim, all_of, higher, last, lower
+from rnnlab.claims import Claim, all_of, epochs_to, higher, in_most, last, lower
 from rnnlab.claims.plan import plan, text
 from rnnlab.cli.main import main
 from rnnlab.config.experiment import Arm, Config
@@ -45,8 +45,11 @@ def test_what_the_pilot_cannot_say_is_said():
     (row,) = planned(lambda found: higher(found.group("a"), found.group("b"), last("test", "nothing")))
     assert (row.outlook, row.effect) == ("", "not measured")
     (row,) = planned(lambda found: all_of(*(f(found.group("a"), found.group("a"), END) for f in (higher, lower))))
-    assert not math.isfinite(row.seeds)
+    assert (row.seeds, row.outlook) == (math.inf, "undecided")
     assert "no feasible number" in text([row])
+    never = epochs_to("train", "loss", last("train", "loss").mean(group("a", np.full((4, 2), np.nan))))
+    (row,) = planned(lambda found: in_most(found.group("b"), never, above=1))
+    assert (row.outlook, row.effect) == ("", "not measured")
     assert planned(None, arms=["a", "c"]) == planned(None, protocols=["other"]) == []
 
 

@@ -143,7 +143,9 @@ def records_of(name: str, config: Config, seeds: int = 8, other: bool = False) -
             values = {key: mean + (mean != 0) * 2e-5 * random.normal(size=(seeds, epochs + 1))
                       for key, mean in values.items()}  # fmt: skip
             found.append(group(arm, values, first=0, learning_rate=rate))
-    timings["qrnn"] = list(np.exp(0.01 * random.normal(size=6)) * (4 if other else 0.1))
+    for kind in ("", "inference/", "longest/"):
+        timings[f"{kind}qrnn"] = list(np.exp(0.01 * random.normal(size=6)) * (4 if other else 0.1))
+        timings.setdefault(f"{kind}lstm", timings.get("lstm", []))
     return found, {"arms": known}, timings
 
 
@@ -225,8 +227,11 @@ def test_times_are_read_from_a_bench_in_the_run_s_directory(tmp_path):
     assert _timings(tmp_path) == {}
     records = {f"rnnlab/{cell}": {"mnist": {"8": {"rounds_ratio": ratios}}} for cell, ratios in
                (("lstm", [1.0] * 4), ("lstm3", [0.5, 0.6, 0.5, 0.4]))}  # fmt: skip
-    (tmp_path / "bench").mkdir()
+    for name in ("bench", "bench-longest"):
+        (tmp_path / name).mkdir()
     files.write_json(tmp_path / "bench" / "bench.json", {"results": records})
     part = claims.cheaper(_timings(tmp_path), "lstm3", "lstm")
     assert (part.n, part.supports_claim) == (4, True)
     assert part.p_holds < 0.05
+    files.write_json(tmp_path / "bench-longest" / "bench.json", {"results": records})
+    assert _timings(tmp_path)["longest/lstm3"] == _timings(tmp_path)["lstm3"]

@@ -53,14 +53,23 @@ def rnnlab(workload: Workload, runs: int, devices: int = 0) -> Trainer:
     inputs, targets = random_batches(workload, 1, STEPS)
     examples = STEPS * workload.B
     split = Split(inputs.reshape(examples, *inputs.shape[3:]), targets.reshape(examples, *targets.shape[3:]))
+    batch = Split(split.inputs[: workload.B], split.targets[: workload.B])
     used = jax.devices()[: devices or None][:runs]
-    sweep = Sweep(spec, run_grid(range(runs), {"learning_rate": (LEARNING_RATE,)}), {"train": split}, devices=used)
+    sweep = Sweep(
+        spec,
+        run_grid(range(runs), {"learning_rate": (LEARNING_RATE,)}),
+        {"train": split, "validation": batch},
+        devices=used,
+    )
     state, indices = sweep.init(), sweep.batch_indices(1)
     parameters = count_parameters(state.params) // jax.tree.leaves(state.params)[0].shape[0]
     flops = forward_flops(spec, split)
 
     def train_steps(steps: int) -> float:
         nonlocal state
+        if workload.inference:
+            held_out = [sweep.evaluate(state.params, "validation") for _ in range(steps)][-1]
+            return float(np.mean(sweep.to_host(held_out.loss / held_out.count)))
         for start in range(0, steps, STEPS):
             state = sweep.train(state, indices, 0, min(STEPS, steps - start))
         sums = sweep.to_host(state.sums)

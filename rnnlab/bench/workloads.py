@@ -24,6 +24,7 @@ class Workload(NamedTuple):
     per_step: bool = False  # logits at every step, else only from the last h
     cell: str = "lstm"
     compute_dtype: str = "float32"  # of rnnlab; peers use float32
+    inference: bool = False  # of rnnlab: a forward pass of a batch instead of a training step
 
     @property
     def sizes(self) -> str:
@@ -48,6 +49,19 @@ def choose_workloads(names: str) -> list[Workload]:
     if not chosen:
         raise InputError(f"--work: is empty; accepted: {', '.join(WORKLOADS)}")
     return chosen
+
+
+def resized(workload: Workload, sizes: str) -> Workload:
+    """``workload`` with other ``sizes``, as in ``T=512,B=8``, and a name that says so. Raises InputError."""
+    accepted = "T, B or H and a whole number from 1, as in T=512,B=8"
+    changed: dict[str, int] = {}
+    for part in sizes.split(","):
+        name, _, number = part.partition("=")
+        if name not in ("T", "B", "H") or name in changed or not number.isdecimal() or not 1 <= int(number) <= 10**5:
+            raise InputError(f"--sizes: {part!r} of {sizes!r}; accepted: {accepted}")
+        changed[name] = int(number)
+    name = " ".join([workload.name, *(f"{size}={number}" for size, number in changed.items())])
+    return Workload(**{**workload._asdict(), **changed, "name": name})
 
 
 def step_flops(workload: Workload) -> int:

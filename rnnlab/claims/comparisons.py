@@ -130,7 +130,7 @@ def cheaper(timings: Mapping[str, Sequence[float]], a: str, b: str, *, times: fl
     comparison = _one_sided(f"time of {a} / time of {b} below {1 / times:.3g}", difference, bound, -1)
     return comparison._replace(
         effect=math.exp(comparison.effect), low=math.exp(comparison.low), high=math.exp(comparison.high),
-        needs="" if rounds else f"times of {a} and {b} in turn: bench --cells, into DIR/bench",
+        needs="" if rounds else f"times of {a} and {b} in turn: bench --cells, into DIR/bench (NAME/: DIR/bench-NAME)",
     )  # fmt: skip
 
 

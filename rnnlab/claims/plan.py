@@ -15,7 +15,8 @@ class Plan(NamedTuple):
     """What decides ``claim`` with a power of 80 %, if the effects are those of the pilot."""
 
     claim: str
-    outlook: str  # the verdict that the pilot's effects point to; "" where nothing was measured
+    outlook: str  # the verdict that the pilot's effects point to; "" where nothing was measured, undecided without a
+    # feasible number of seeds
     effect: str  # the deciding comparison of the pilot
     seeds: float  # at least the claim's own; infinite: no feasible number, NaN: nothing was measured
     epochs: int
@@ -45,7 +46,7 @@ def plan(
         supports, seeds = rules.outlook(rule, ALPHA, POWER) if deciding.n else (None, math.nan)
         seeds = max(claim.seeds, seeds)
         hours = seeds * epochs * sum(_seconds_per_run_step(groups, summary, arm) * steps[arm] for arm in claim.arms)
-        outlook = "" if supports is None else ("holds" if supports else "fails")
+        outlook = "" if supports is None else ("holds" if supports else "fails") if seeds < math.inf else "undecided"
         effect = f"{deciding.label}: {deciding.effect:.3g}" if deciding.n else "not measured"
         rows.append(Plan(claim.name, outlook, effect, seeds, epochs, hours / 3600))
     return rows

@@ -153,14 +153,18 @@ def fluctuation(split: str, metric: str, first: int = 1) -> RunValue:
 def epochs_to(split: str, metric: str, level: float) -> RunValue:
     """The first epoch at which the metric is at ``level`` or better; infinite (censored) if that is never reached.
 
-    A diverged run never reaches it. For tests of ranks and signs.
+    A diverged run never reaches it; without a finite level, such as that of a group that diverged, no value exists.
+    For tests of ranks and signs.
     """
     sign = 1 if HIGHER_IS_BETTER[metric] else -1
 
     def value(group: Group) -> np.ndarray:
+        if not np.isfinite(level):
+            return np.full(len(group.seeds), np.nan)
         column = stats.first_reached(sign * _curves(group, split, metric, 0), sign * level)
         return (
             np.where(column >= 0, group.epochs[column].astype(float), np.inf) if len(group.epochs) else column + np.inf
         )
 
-    return RunValue(f"epochs to a {_words(split, metric)} of {level:g}", value).or_outcome()
+    found = RunValue(f"epochs to a {_words(split, metric)} of {level:g}", value)
+    return found.or_outcome() if np.isfinite(level) else found

@@ -35,6 +35,7 @@ OPTIONS = (
                            "all (default): those that are installed"),
     ("--rounds", "N", "turns of each system (default: 5)"),
     ("--cells", "A,B,...", "instead of peers, time these cells, or all, in turns with the LSTM"),
+    ("--sizes", "T=N,B=M,...", "other steps T, batches B or units H of the workloads"),
 )  # fmt: skip
 
 
@@ -44,6 +45,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         parser.add_argument(name, metavar=metavar, help=text)
     parser.add_argument("--scale", action="store_true",
                         help="instead of peers, time and memory by runs, steps T, units H and devices")  # fmt: skip
+    parser.add_argument(
+        "--inference", action="store_true", help="with --cells: forward passes instead of training steps"
+    )
     parser.add_argument(
         "--bfloat16",
         action="store_true",
@@ -84,7 +88,7 @@ def show(options: argparse.Namespace) -> int:
 def _plans(options: argparse.Namespace) -> Iterable[Plan]:
     """The plans to measure. Raises InputError for invalid options."""
     from rnnlab.bench import cases, processes
-    from rnnlab.bench.workloads import WORKLOADS, choose_workloads
+    from rnnlab.bench.workloads import WORKLOADS, choose_workloads, resized
 
     special = options.cells is not None or options.scale
     if special and options.peers not in (None, NONE):
@@ -94,6 +98,12 @@ def _plans(options: argparse.Namespace) -> Iterable[Plan]:
     workloads = choose_workloads(
         options.work if options.work is not None else "mnist" if special else ",".join(WORKLOADS)
     )
+    if options.inference and (options.cells is None or options.scale):
+        raise InputError("--inference: times cells; use it with --cells")
+    if options.sizes is not None:
+        workloads = [resized(workload, options.sizes) for workload in workloads]
+    if options.inference:
+        workloads = [each._replace(name=f"{each.name} inference", inference=True) for each in workloads]
     runs = None if options.runs is None else _runs(options.runs)
     cells = None if options.cells is None else _cells(options.cells)
     compute_dtypes = ["bfloat16"] if options.bfloat16 else []
@@ -229,7 +239,9 @@ def _write_and_print(document: dict[str, Any], directory: Path, *, as_json: bool
 
     results, product = document["results"], document["matrix_product"]
     rate = f"{np.median(product['gflops']):.0f} GFLOP/s" if product["gflops"] else "not measured"
-    title = f"a training step after compilation; matrix product: {rate} on {product['device']}"
+    forward = any("inference" in workload for by_workload in results.values() for workload in by_workload)
+    timed = "forward pass" if forward else "training step"
+    title = f"a {timed} after compilation; matrix product: {rate} on {product['device']}"
     write_whole(directory / "bench.csv", csv_text(report.rows(results)).encode())
     write_whole(directory / "bench.png", report.draw(results, title))
     if as_json:
@@ -238,7 +250,7 @@ def _write_and_print(document: dict[str, Any], directory: Path, *, as_json: bool
     else:
         print(report.table(results), end="")
         print(
-            "ms: training step of one run, median and quartiles over rounds. ratio: time / time of rnnlab (lstm). "
+            f"ms: {timed} of one run, median and quartiles over rounds. ratio: time / time of rnnlab (lstm). "
             "vs best peer: speed / speed of the fastest peer"
         )
         print(f"{document['rounds']} rounds; product of two {product['n']} x {product['n']} matrices: {rate} "

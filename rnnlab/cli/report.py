@@ -135,17 +135,20 @@ def _verdicts(study: ModuleType, config: Config, directory: Path) -> Sequence[An
 
 
 def _timings(directory: Path) -> Mapping[str, Sequence[float]]:
-    """Times of cells over that of the LSTM, round by round, from a bench in DIR/bench; {} without one."""
+    """Times of cells over that of the LSTM, round by round, from benches in DIR/bench; {} without one.
+
+    Those of DIR/bench-NAME are called NAME/CELL.
+    """
     from rnnlab.storage import files
 
-    path = directory / "bench" / "bench.json"
-    if not path.exists():
-        return {}
     ratios: dict[str, Sequence[float]] = {}
-    for system, workloads in files.read_json(path)["results"].items():
-        for by_runs in workloads.values():
-            for record in by_runs.values():
-                ratios.setdefault(system.partition("/")[2], record["rounds_ratio"])
+    for path in sorted(directory.glob("bench*/bench.json")):
+        name = path.parent.name.removeprefix("bench").removeprefix("-")
+        for system, workloads in files.read_json(path)["results"].items():
+            cell = system.partition("/")[2]
+            for by_runs in workloads.values():
+                for record in by_runs.values():
+                    ratios.setdefault(f"{name}/{cell}" if name else cell, record["rounds_ratio"])
     return ratios
 
 
