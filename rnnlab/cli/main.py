@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from rnnlab.cli import analyze, bench, report, run, sample, studies, trust
+from rnnlab.cli import analyze, bench, export, report, run, sample, studies, trust
 from rnnlab.core.errors import InputError
 from rnnlab.core.program import program
 from rnnlab.core.terminal import entry, escaped
@@ -108,6 +108,7 @@ def _parser() -> argparse.ArgumentParser:
     trust.add_arguments(resume)
     report.add_arguments(command("report", _report, "write the tables, figures and page of a run; compare runs"))
     sample.add_arguments(command("sample", sample.show, "text or answers from the trained models of a run"))
+    export.add_arguments(command("export", export.show, "the parameters or the predictions of a trained run as a file"))
     analyze.add_arguments(command("analyze", analyze.show, "what the cells of a run do: gates, memory, Jacobians"))
     bench.add_arguments(command("bench", bench.show, "training speed next to PyTorch, Flax and Keras"))
     return parser

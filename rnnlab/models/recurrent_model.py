@@ -94,9 +94,9 @@ def make_model(
                 raise InputError("dropout: input dropout requires an embedding for ids")
             xs = xs * dropout_mask(key_inputs, xs.shape[1:], dropout.inputs)
         if dropout is not None and dropout.recurrent is not None:
-            run_cell = drop_recurrent(cell, key_recurrent, dropout.recurrent, initial_carry(params, len(inputs)))
+            run_cell = drop_recurrent(cell, key_recurrent, dropout.recurrent, initial_carry(params, inputs.shape[0]))
         if carry is None:
-            carry = run_cell.initial_carry(params.cell, (len(inputs),))
+            carry = run_cell.initial_carry(params.cell, (inputs.shape[0],))
         if in_step:
             run_cell, cell_params = _embedding(run_cell), (params.embedding, params.cell)
         carry, hs_TBH = unroll(run_cell, cell_params, xs, carry, lengths=lengths, backward=backward)
@@ -113,7 +113,7 @@ def make_model(
             after, _ = cell_step(params.cell, carry, x)
             return after, after
 
-        return jax.lax.scan(step, initial_carry(params, len(inputs)), time_major(params, inputs))[1]
+        return jax.lax.scan(step, initial_carry(params, inputs.shape[0]), time_major(params, inputs))[1]
 
     def no_decay(params: ModelParams) -> ModelParams:
         return leaves_named("b")(params)._replace(cell=no_decay_of(cell, params.cell))

@@ -105,6 +105,22 @@ class SavedRun:
                 )
         return jax.tree.map(lambda leaf: leaf[row], params)
 
+    def best_run(self, arm: str, **hyperparams: float) -> tuple[int, dict[str, float]]:
+        """Seed and hyperparameters of the run with the lowest validation loss, among those with ``hyperparams``.
+
+        Raises InputError without a checkpoint and where no run had a finite validation loss.
+        """
+        runs = self.runs(arm)
+        rows = np.concatenate([self._rows(arm, seed, hyperparams, needed=()) for seed in self.config.seeds])
+        if not self.saved(arm):
+            raise InputError(f"checkpoint: arm {arm} of {self.directory} has none yet")
+        best = checkpoint.load(self._checkpoints(arm), abstract_state(self.spec(arm), runs)).best
+        loss = np.where(np.asarray(best.epoch)[rows] > 0, np.asarray(best.loss)[rows], np.inf)
+        if not np.isfinite(loss).any():
+            raise InputError(f"seed: best of arm {arm}: no run had a finite validation loss; accepted: a number")
+        row = rows[np.argmin(loss)]
+        return int(runs.seed[row]), {name: float(values[row]) for name, values in runs.hyperparams.items()}
+
     def kept(self, arm: str) -> list[int]:
         """The epochs that ``keep_params_every`` kept, in order. Raises InputError for an unknown arm."""
         choose("arm", arm, self.config.arms)
