@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from rnnlab.core.errors import InputError
     from rnnlab.core.types import Cell
     from rnnlab.data.dataset import Dataset
+    from rnnlab.runs.progress import ProgressMeter
 
 __version__ = "0.1.0"
 
@@ -29,14 +30,15 @@ _MODULES = {
     "Arm": "config.experiment", "CELLS": "cells", "Cell": "core.types", "Config": "config.experiment",
     "Dataset": "data.dataset", "InputError": "core.errors", "Result": "api.result", "bidirectional": "cells",
     "cerebral": "cells", "count_parameters": "cells", "load_dataset": "api.settings", "load_run": "api.result",
-    "make_cell": "cells", "stack": "cells", "train": "api.training", "unroll": "cells.unroll",
+    "make_cell": "cells", "ProgressMeter": "runs.progress", "stack": "cells", "train": "api.training",
+    "unroll": "cells.unroll",
 }  # fmt: skip
 _PACKAGES = ("analysis", "cells", "claims", "stats")
 
 __all__ = [
-    "CELLS", "Arm", "Cell", "Config", "Dataset", "InputError", "Result", "analysis", "bidirectional", "cells",
-    "cerebral", "claims", "count_parameters", "load_dataset", "load_run", "make_cell", "stack", "stats", "train",
-    "unroll",
+    "CELLS", "Arm", "Cell", "Config", "Dataset", "InputError", "ProgressMeter", "Result", "analysis", "bidirectional",
+    "cells", "cerebral", "claims", "count_parameters", "load_dataset", "load_run", "make_cell", "stack", "stats",
+    "train", "unroll",
 ]  # fmt: skip
 
 

@@ -4,6 +4,7 @@ import doctest
 import importlib
 import os
 import signal
+import struct
 import subprocess
 import sys
 
@@ -147,18 +148,54 @@ def test_a_directory_is_what_the_command_writes_and_continues(data, tmp_path, mo
 
 @pytest.mark.slow
 def test_ctrl_c_gives_the_result_so_far(data):
-    class Interrupts:
-        def begin(self, arm, runs, steps, done): ...
+    class Interrupts(rnnlab.ProgressMeter):
         def move(self, done, epoch, seconds_left, note):
             if epoch == 2:
                 os.kill(os.getpid(), signal.SIGINT)
 
-        def end(self, seconds): ...
-        def line(self, text): ...
-
     found = rnnlab.train("rnn", data, **{**SMALL, "epochs": 5, "progress": Interrupts()})
     assert not found.complete
     assert max(found.metrics["epoch"].to_pylist()) < 5
+
+
+def test_tensorboard_gets_a_folder_for_each_run_with_every_value(stored, result, tmp_path, capsys):
+    from tensorboardX.proto.event_pb2 import Event
+
+    def events(path):  # a record: length, its checksum, content, its checksum
+        content = path.read_bytes()
+        while content:
+            (length,) = struct.unpack("<Q", content[:8])
+            yield Event.FromString(content[12 : 12 + length])
+            content = content[16 + length :]
+
+    assert main(["report", str(stored), "--export", f"tensorboard:{tmp_path / 'events'}"]) == 0
+    rows = [row for row in result.metrics.to_pylist() if (row["arm"], row["seed"]) == ("gru", 1)]
+    wanted = {(row["step"], f"{row['split']}/{row['metric']}", np.float32(row["value"])) for row in rows
+              if row["learning_rate"] == 1e-2}  # fmt: skip
+    (path,) = (tmp_path / "events" / "gru" / "seed=1,learning_rate=0.01").iterdir()
+    found = {(event.step, value.tag, np.float32(value.simple_value))
+             for event in events(path) for value in event.summary.value}  # fmt: skip
+    assert found == wanted
+    assert main(["report", str(stored), "--export", f"tensorboard:{tmp_path / 'events'}"]) == 2
+    assert "is not an empty directory" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_a_meter_of_ones_own_gets_every_metric_of_every_run(data):
+    class Logger(rnnlab.ProgressMeter):
+        def __init__(self):
+            self.logged = []
+
+        def record(self, arm, epoch, runs, metrics):
+            for row, run in enumerate(runs):
+                self.logged += [(arm, epoch, run["seed"], name, values[row]) for name, values in metrics.items()]
+
+    logger = Logger()
+    found = rnnlab.train("rnn", data, **{**SMALL, "epochs": 2, "progress": logger})
+    rows = found.metrics.to_pylist()
+    wanted = {("rnn", r["epoch"], r["seed"], f"{r['split']}/{r['metric']}", r["value"]) for r in rows if r["epoch"]}
+    assert set(logger.logged) == wanted
+    assert len(logger.logged) == len(wanted)
 
 
 def test_cells_are_named_as_they_are_given(data):

@@ -13,6 +13,8 @@ from rnnlab.config.experiment import Config
 from rnnlab.core.errors import InputError, choose
 from rnnlab.core.terminal import listing
 
+TENSORBOARD = "tensorboard:"
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments of the command."""
@@ -23,7 +25,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     parser.add_argument(
         "--export", metavar="FORMAT",
-        help="csv, json or latex: print the results and write no file; csv and json are unrounded",
+        help="csv, json or latex: print the results and write no file; csv and json are unrounded; tensorboard:DIR: "
+             "event files of all metrics, a folder for each run of an arm",
     )  # fmt: skip
     parser.add_argument(
         "--plan", action="store_true",
@@ -90,7 +93,9 @@ def _plan(options: argparse.Namespace, runs: Sequence[tuple[Path, Any]]) -> int:
 def _export(options: argparse.Namespace, configs: Mapping[Path, Any]) -> int:
     from rnnlab.report import compare, tables
 
-    choose("--export", options.export, tables.EXPORTS)
+    if options.export.startswith(TENSORBOARD):
+        return _events(Path(options.export.removeprefix(TENSORBOARD)), configs)
+    choose("--export", options.export, (*tables.EXPORTS, f"{TENSORBOARD}DIR"))
     if options.out is not None:
         raise InputError("--out: --export writes no file; use one of the two")
     trained = [directory for directory, config in configs.items() if isinstance(config, Config)]
@@ -105,6 +110,22 @@ def _export(options: argparse.Namespace, configs: Mapping[Path, Any]) -> int:
     shown = [tables.Table(each.header, each.rows) for each in findings]
     rows = [dict(zip(table.header, row, strict=True)) for table in shown for row in table.rows]
     sys.stdout.write(tables.export(options.export, shown, rows))
+    return 0
+
+
+def _events(out: Path, configs: Mapping[Path, Any]) -> int:
+    from rnnlab.report.tensorboard import write_events
+    from rnnlab.storage.metrics import read_metrics
+
+    if out == Path() or (out.exists() and (not out.is_dir() or any(out.iterdir()))):
+        raise InputError(f"--export: {TENSORBOARD}{out} is not an empty directory; accepted: {TENSORBOARD}DIR")
+    for directory, config in configs.items():
+        if not isinstance(config, Config):
+            raise InputError(f"--export: {directory} trained nothing; accepted: with {TENSORBOARD} a run that trained")
+    for directory in configs:
+        where = out if len(configs) == 1 else out / directory.resolve().name
+        written = write_events(read_metrics(directory / "metrics.parquet"), where)
+        print(listing([f"written: {len(written)} folders in {where}"]))
     return 0
 
 

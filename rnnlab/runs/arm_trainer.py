@@ -137,12 +137,24 @@ class _ArmTrainer:
         validation[GAP] = validation["loss"] - metrics["train"]["loss"]
         for split, values in metrics.items():
             self.store.add(finite, self.position, split, values)
+        self._report(epoch, finite, metrics)
         if finite.any():
             self.note = f"{self.held_out[0]} loss {np.mean(validation['loss']):.4f}"
         self._probe(sweep, state, epoch)
         this_epoch = ~finite & (diverged_at >= step - self.spec.steps_per_epoch)
         self.store.add(this_epoch, self.position, "train", {DIVERGED_AT: diverged_at[this_epoch]})
         return sweep.update_best(state, sums[self.held_out[0]], epoch)
+
+    def _report(self, epoch: int, finite: np.ndarray, metrics: Mapping[str, Mapping[str, np.ndarray]]) -> None:
+        """Tell the meter; the values ``[n]`` are those of the runs that are ``finite [R]``."""
+        names = ("seed", *self.runs.hyperparams)
+        columns = (self.runs.seed.tolist(), *(column.tolist() for column in self.runs.hyperparams.values()))
+        whole = {f"{split}/{name}": np.full(len(finite), np.nan) for split in metrics for name in metrics[split]}
+        for split, values in metrics.items():
+            for name, value in values.items():
+                whole[f"{split}/{name}"][finite] = value
+        runs = [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
+        self.meter.record(self.store.name, epoch, runs, whole)
 
     def _probe(self, sweep: Sweep, state: TrainState, epoch: int) -> None:
         """Record the probes on a fixed batch of the validation split; before training as epoch 0."""

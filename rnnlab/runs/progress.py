@@ -1,8 +1,9 @@
 """Progress of a run, on a terminal or anywhere else."""
 
 import time
-from typing import Protocol
+from collections.abc import Mapping, Sequence
 
+import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 from rich.table import Column
@@ -12,22 +13,36 @@ from rnnlab.core.terminal import escaped
 NARROW = 80  # columns below which there is no room for a bar
 
 
-class ProgressMeter(Protocol):
-    """What a run reports: an arm begins, advances, ends; and single lines."""
+class ProgressMeter:
+    """What a run reports while it trains. Subclass it and define what you need; the rest does nothing.
 
-    def begin(self, arm: str, runs: int, steps: int, done: int) -> None: ...
-    def move(self, done: int, epoch: int, seconds_left: float | None, note: str) -> None: ...
-    def end(self, seconds: float) -> None: ...
-    def line(self, text: str) -> None: ...
+    Examples:
+        >>> class Losses(ProgressMeter):
+        ...     def record(self, arm, epoch, runs, metrics):
+        ...         print(arm, epoch, [run["seed"] for run in runs], metrics["validation/loss"].shape)
+    """
+
+    def begin(self, arm: str, runs: int, steps: int, done: int) -> None:
+        """An arm begins, or resumes, with ``done`` of ``steps`` training steps."""
+
+    def move(self, done: int, epoch: int, seconds_left: float | None, note: str) -> None:
+        """``done`` steps are complete; ``seconds_left`` of this arm is None while unknown."""
+
+    def record(
+        self, arm: str, epoch: int, runs: Sequence[Mapping[str, float]], metrics: Mapping[str, np.ndarray]
+    ) -> None:
+        """An epoch ended. ``runs``: seed and hyperparameters of each; ``metrics``: ``[R]`` of each, NaN if diverged,
+        by a name such as "validation/loss"."""
+
+    def end(self, seconds: float) -> None:
+        """The arm is complete after ``seconds`` of training."""
+
+    def line(self, text: str) -> None:
+        """A single line for the user."""
 
 
-class NoProgressMeter:
+class NoProgressMeter(ProgressMeter):
     """Reports nothing."""
-
-    def begin(self, arm: str, runs: int, steps: int, done: int) -> None: ...
-    def move(self, done: int, epoch: int, seconds_left: float | None, note: str) -> None: ...
-    def end(self, seconds: float) -> None: ...
-    def line(self, text: str) -> None: ...
 
 
 def duration(seconds: float) -> str:
@@ -40,7 +55,7 @@ def duration(seconds: float) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
 
 
-class TerminalProgressMeter:
+class TerminalProgressMeter(ProgressMeter):
     """On standard error: a bar per arm on a terminal, elsewhere a line every ``every`` seconds."""
 
     def __init__(self, every: float = 10.0) -> None:
@@ -52,7 +67,6 @@ class TerminalProgressMeter:
         self.bar: TaskID | None = None
 
     def begin(self, arm: str, runs: int, steps: int, done: int) -> None:
-        """An arm begins, or resumes, with ``done`` of ``steps`` training steps."""
         self.arm, self.runs, self.steps, self.last_line = arm, runs, steps, time.monotonic()
         if not self.console.is_terminal:
             self.line(f"{arm}: {runs} runs x {steps} steps" + (f", from step {done}" if done else ""))
@@ -66,7 +80,6 @@ class TerminalProgressMeter:
         self.bar = self.bars.add_task(f"{arm} ({runs} runs)", total=steps, completed=done, note="compiling")
 
     def move(self, done: int, epoch: int, seconds_left: float | None, note: str) -> None:
-        """``done`` steps are complete; ``seconds_left`` of this arm is None while unknown."""
         left = "" if seconds_left is None else f", {duration(seconds_left)} left"
         text = f"epoch {epoch}{left}{note and f', {note}'}"
         if self.bars is not None and self.bar is not None:
@@ -76,7 +89,6 @@ class TerminalProgressMeter:
             self.line(f"{self.arm}: {100 * done // self.steps} %, {text}")
 
     def end(self, seconds: float) -> None:
-        """The arm is complete after ``seconds`` of training."""
         if self.bars is not None and self.bar is not None:
             self.bars.update(self.bar, completed=self.steps, note=f"done in {duration(seconds)}")
         else:
