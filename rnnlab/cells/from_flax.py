@@ -43,6 +43,35 @@ def is_flax_class(made: Any) -> bool:
     return issubclass(made, (nn.Module, nnx.Module))
 
 
+def constructor(cls: Any) -> Mapping[str, inspect.Parameter]:
+    """What it takes to make a module of ``cls``, by name. The class of nnx modules hides it."""
+    from flax import nnx
+
+    return inspect.signature(cls.__init__ if issubclass(cls, nnx.Module) else cls).parameters
+
+
+def is_whole_model(made: Any) -> bool:
+    """Whether ``made`` is a class of Flax modules from inputs to logits: one that names its ``output_size``."""
+    return is_flax_class(made) and not hasattr(made, "initialize_carry") and "output_size" in constructor(made)
+
+
+def whole_model_factory(cls: Any) -> Callable[..., Cell]:
+    """What stands for a whole model where a cell is wanted: its options, and one line for who wants the cell."""
+    accepted = {
+        name: option for name, option in _options(cls).items() if name not in ("input_size", "output_size")
+    }  # fmt: skip
+
+    def factory(hidden_size: int, **options: Any) -> Cell:
+        raise InputError(
+            f"cell: {cls.__name__} is a whole model, in which nothing is known of a cell; accepted: a cell"
+        )
+
+    positional = inspect.Parameter("hidden_size", inspect.Parameter.POSITIONAL_ONLY)
+    accepted.pop("hidden_size", None)
+    vars(factory)["__signature__"] = inspect.Signature([positional, *accepted.values()])
+    return factory
+
+
 def flax_factory(cls: Any) -> Callable[..., Cell]:
     """``(hidden_size, **options) -> Cell`` of a class of Flax cells, linen or nnx.
 
@@ -57,11 +86,11 @@ def flax_factory(cls: Any) -> Callable[..., Cell]:
         if not callable(own) or own is getattr(nn.Module, attribute, None):
             raise InputError(
                 f"cell: {cls.__name__} has no {attribute}; accepted: a Flax cell, with __call__(carry, inputs) and "
-                "initialize_carry(rng, input_shape)"
+                "initialize_carry(rng, input_shape), or a whole model, which takes output_size"
             )
     linen = issubclass(cls, nn.Module)
     accepted = _options(cls)
-    if linen and "features" not in inspect.signature(cls).parameters:
+    if linen and "features" not in constructor(cls):
         raise InputError(f"cell: {cls.__name__} has no field features; accepted: a linen cell with features, its width")
 
     def factory(hidden_size: int, **options: Any) -> Cell:
@@ -78,7 +107,7 @@ def flax_factory(cls: Any) -> Callable[..., Cell]:
 def _options(cls: Any) -> dict[str, inspect.Parameter]:
     return {
         name: parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY)
-        for name, parameter in inspect.signature(cls).parameters.items()
+        for name, parameter in constructor(cls).items()
         if isinstance(parameter.default, _KINDS) and name not in ("features", "parent", "name")
     }
 

@@ -16,10 +16,10 @@ import numpy as np
 
 from rnnlab.cells.array_text import is_array, leaves_text, place, shown, sizes_text
 from rnnlab.cells.complex_pairs import is_complex, join, split
-from rnnlab.cells.from_flax import flax_class, flax_factory, is_flax_class
+from rnnlab.cells.from_flax import flax_class, flax_factory, is_flax_class, is_whole_model, whole_model_factory
 from rnnlab.cells.session_cell import session_factory
 from rnnlab.cells.user_file import load_factory
-from rnnlab.config.cell_name import is_file_cell
+from rnnlab.config.cell_name import is_file_cell, parse_name
 from rnnlab.core.errors import InputError
 from rnnlab.core.types import Array, Carry, Cell, Key, Params
 from rnnlab.core.user_file import UserFile, one_line
@@ -59,7 +59,7 @@ def user_factory(name: str) -> Callable[..., Cell]:
     """
     file, factory = _named(name)
     if is_flax_class(factory):
-        factory = flax_factory(factory)
+        factory = whole_model_factory(factory) if is_whole_model(factory) else flax_factory(factory)
 
     @functools.wraps(factory)
     def make(*sizes: Any, **options: Any) -> Cell:
@@ -69,6 +69,14 @@ def user_factory(name: str) -> Callable[..., Cell]:
         return _checked(cell, code) if isinstance(cell, Cell) else cell
 
     return make
+
+
+def whole_model(name: str) -> Any:
+    """The class of Flax modules of that name, if they are whole models; None for a cell."""
+    if parse_name(name).combinators or not (is_file_cell(name) or name.startswith("python:")):
+        return None
+    made = _named(name)[1]
+    return made if is_whole_model(made) else None
 
 
 def _named(name: str) -> tuple[UserFile | None, Callable[..., Any]]:

@@ -100,3 +100,5 @@ class Model(NamedTuple):
     embed: Callable[[Params, Array], Array] | None = None
     paths: Callable[[Params], list[Array]] | None = None  # of the cell's parameters, as ``Cell.paths``
     no_decay: Callable[[Params], Any] | None = None  # of the model's parameters, as ``Cell.no_decay``
+    # Of a model whose calls in training replace state: (params, what `apply` returns as carry) -> params
+    with_state: Callable[[Params, Any], Params] | None = None

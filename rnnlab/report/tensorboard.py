@@ -9,7 +9,7 @@ from rnnlab.storage.metrics import COLUMNS
 
 
 def write_events(metrics: pa.Table, directory: Path) -> list[Path]:
-    """Write ``split/metric`` by step of ``metrics`` below ``directory``: ``ARM/seed=N``, with the values that were swept.
+    """Write ``split/metric`` by step of ``metrics`` below ``directory``: ``ARM/seed=N``, with what was swept.
 
     Returns the folders. Raises InputError without the package tensorboardX.
     """

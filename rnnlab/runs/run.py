@@ -128,7 +128,8 @@ class RunWriter:
     def begin(self, name: str) -> "ArmWriter":
         """The writer of one arm, which from now on has a place in summary.json."""
         spec, count = self.experiment.specs[name], len(self.runs[name].seed)
-        parameters = count_parameters(self.abstract[name].params) // count
+        params = self.abstract[name].params
+        parameters = count_parameters(getattr(params, "trained", params)) // count  # not the state of a whole model
         arm = ArmWriter(self, name)
         self.arms[name] = ArmRecord(spec.cell, spec.hidden_size, spec.layers, parameters, arm.position.seconds)
         return arm

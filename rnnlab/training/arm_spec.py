@@ -8,11 +8,13 @@ import jax
 import optax
 
 from rnnlab.cells.registry import cell_factory, factory_options, make_cell
+from rnnlab.cells.user_cell import whole_model
 from rnnlab.cells.wrappers.mixed_precision import mixed_precision
 from rnnlab.cells.wrappers.stack import stack
 from rnnlab.config.experiment import Option
 from rnnlab.core.errors import InputError
 from rnnlab.core.types import Array, Cell, Dataset, Key, Model
+from rnnlab.models.flax_model import Sizes, make_flax_model
 from rnnlab.models.recurrent_model import Dropout, make_model
 from rnnlab.models.seq2seq import make_seq2seq
 from rnnlab.training.optimizers import make_optimizer, schedule
@@ -105,6 +107,9 @@ def build_model(spec: ArmSpec, hyperparams: Mapping[str, Array], key: Key | None
 
     Raises InputError if the cell and the data do not fit together.
     """
+    whole = whole_model(spec.cell)
+    if whole is not None:
+        return _build_whole(spec, whole, hyperparams, key)
     rates = {field: hyperparams[name] for name, field in DROPOUT.items() if name in hyperparams}
     dropout = None
     if key is not None and rates:
@@ -134,6 +139,23 @@ def build_model(spec: ArmSpec, hyperparams: Mapping[str, Array], key: Key | None
         dropout=dropout,
         backward=spec.backward,
     )
+
+
+def _build_whole(spec: ArmSpec, cls: Any, hyperparams: Mapping[str, Array], key: Key | None) -> Model:
+    """The model of a Flax class from inputs to logits. Raises InputError for fields that only cells have."""
+    data = spec.data
+    foreign = {
+        "layers": spec.layers > 1, "attention": spec.attention is not None, "probes": bool(spec.probes),
+        "compute_dtype": spec.compute_dtype != "float32", "batch_sampling": spec.batch_sampling == "contiguous",
+        **{name: name in hyperparams for name in (*DROPOUT, LAYER_DROPOUT)},
+    }  # fmt: skip
+    for field, given in foreign.items():
+        if given:
+            raise InputError(f"{field}: {cls.__name__} is a whole model and has none; accepted: without it")
+    options = {**dict(spec.options), **{swept: hyperparams[swept] for swept in spec.swept_options}}
+    sizes = Sizes(data.input_size, spec.hidden_size, data.output_size)
+    per_step, ids = TASKS[data.task].per_step, data.has_token_inputs
+    return make_flax_model(cls, sizes, options, per_step=per_step, ids=ids, scale=data.scale, key=key)
 
 
 def _build_seq2seq(spec: ArmSpec, hyperparams: Mapping[str, Array], key: Key | None, dropout: Dropout | None) -> Model:

@@ -43,18 +43,19 @@ def train_steps(
         def mean_loss(params: Params) -> tuple[Array, tuple[MetricSums, Carry]]:
             carry, logits = model.apply(params, batch.inputs, batch.lengths, before)
             sums = task.sums(logits, batch.targets, target_weights(batch))
-            return sums.loss / sums.count, (sums, None if before is None else carry)
+            return sums.loss / sums.count, (sums, carry if model.with_state or before is not None else None)
 
         (loss, (sums, carry)), gradient = jax.value_and_grad(mean_loss, has_aux=True)(state.params)
         updates, opt_state = optimizer.update(gradient, state.opt_state, state.params)
+        params = optax.apply_updates(state.params, updates)
         after = TrainState(
-            optax.apply_updates(state.params, updates),
+            params if model.with_state is None else model.with_state(params, carry),
             opt_state,
             state.step + 1,
             state.diverged_at,
             jax.tree.map(jnp.add, state.sums, sums),
             state.best,
-            carry,
+            None if before is None else carry,
         )
         finite = jnp.isfinite(loss)
         for leaf in jax.tree.leaves(gradient):
