@@ -138,7 +138,7 @@ def test_ids_and_lengths_reach_an_attention_layer_and_options_are_swept():
 @pytest.mark.parametrize(
     ("model", "settings", "said"),
     [
-        (Conv, {"compute_dtype": "bfloat16"}, "compute_dtype: Conv is a"), (Conv, {"dropout": 0.5}, "dropout: Conv is a"),
+        (Conv, {"compute_dtype": "bfloat16"}, "compute_dtype: Conv is"), (Conv, {"dropout": 0.5}, "dropout: Conv is a"),
         (Wrong, {}, "Wrong gives"), (Conv, {"options": {"speed": 1.0}}, "speed"),
         (Conv, {"options": {"rate": [0.1, 0.2]}}, "fails"),
     ],

@@ -1,4 +1,4 @@
-"""Models: embedding -> cell -> readout, and encoder -> decoder.
+"""Models: embedding -> cell -> readout, encoder -> decoder, and whole models of Flax.
 
 In: cells and sizes. Out: a ``Model`` of pure functions (``init``, ``apply``), and ids from it by sampling or decoding.
 Imports core, config and cells only.
