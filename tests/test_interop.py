@@ -8,7 +8,7 @@ from helpers.cases import assert_trees_equal, filled, generator, random_inputs
 from rnnlab.cells import make_cell, stack
 from rnnlab.cells.unroll import unroll
 from rnnlab.core.errors import InputError
-from rnnlab.interop import keras
+from rnnlab.interop import cerebral, keras
 from rnnlab.interop.torch import from_state_dict, to_state_dict
 
 T, B, D, H = 5, 3, 2, 4
@@ -49,6 +49,35 @@ def test_pytorch_gives_our_outputs_and_we_give_its(name, both):
         module.load_state_dict({key: torch.tensor(value) for key, value in own.items()})
         theirs = module(torch.tensor(XS))[0]
     np.testing.assert_allclose(unroll(cell, from_state_dict(name, own), XS)[1], theirs, rtol=1e-5, atol=2e-6)
+
+
+@pytest.mark.slow
+def test_the_authors_cerebral_lstm_gives_our_outputs_and_we_give_its():
+    torch, package = pytest.importorskip("torch"), pytest.importorskip("cerebral_lstm")
+    cell = several("cerebral_lstm", 2, False)
+    params = drawn(cell)
+    module = package.CerebralLSTM(D, H, num_layers=2)
+    own = {key: value.numpy().copy() for key, value in module.state_dict().items()}
+    with torch.no_grad():
+        theirs = module(torch.tensor(XS))[0]
+        module.load_state_dict({key: torch.tensor(value) for key, value in cerebral.to_state_dict(params).items()})
+        np.testing.assert_allclose(unroll(cell, params, XS)[1], module(torch.tensor(XS))[0], rtol=1e-5, atol=2e-6)
+    np.testing.assert_allclose(unroll(cell, cerebral.from_state_dict(own), XS)[1], theirs, rtol=1e-5, atol=2e-6)
+
+
+def test_cerebral_there_and_back():
+    params = drawn(several("cerebral_lstm", 2, False))
+    state = cerebral.to_state_dict(params)
+    assert_trees_equal(cerebral.from_state_dict(state), params)
+    for altered, said in [
+        ({**state, "more": 0}, "more cannot be used"), ({}, "layers.0.W_ui is missing"),
+        ({**state, "layers.1.b_lo": np.zeros(H + 1)}, "accepted: .H . D, H"),
+        ({key: value for key, value in state.items() if key != "layers.0.W_lo"}, "layers.0.W_lo is missing"),
+    ]:  # fmt: skip
+        with pytest.raises(InputError, match=said):
+            cerebral.from_state_dict(altered)
+    with pytest.raises(InputError, match="two paths"):
+        cerebral.to_state_dict(drawn(make_cell("cerebral_lstm", H, paths="tied")))
 
 
 def kerass_step(cell, weights, h, c, x):
