@@ -235,6 +235,8 @@ def test_random_search_draws_all_ranges_together(data):
         (lambda data, result: rnnlab.train("gru", data, learning_rate=-1), "learning_rate: -1 is out of range"),
         (lambda data, result: rnnlab.train("gru", data, draws=3), "draws: nothing is drawn"),
         (lambda data, result: rnnlab.train("gru", data, lr_schedule="cosine"), "lr_decay_epochs: none"),
+        (lambda data, result: rnnlab.train("gru", data, lr_schedule="warmup_cosine"), "lr_warmup_epochs: none"),
+        (lambda data, result: rnnlab.train("gru", data, lr_schedule="constant", lr_decay_epochs=2), "constant"),
         (lambda data, result: result.compare("gru", "gruu"), "arm: unknown value 'gruu'"),
         (lambda data, result: result.compare("gru", "gru", "test_acc"), "did you mean 'test_accuracy'?"),
         (lambda data, result: result.plot("perplexity"), "metric: unknown value"),

@@ -278,7 +278,7 @@ def test_mistakes_are_named(name, options, said):
 @pytest.mark.parametrize("warmup", [0, 4])
 def test_schedules_fall_to_a_fraction_and_stay_there(warmup):
     steps = np.arange(15)
-    found = schedule("cosine", jnp.float32(0.3), steps=10, factor=0.1, warmup=warmup)
+    found = schedule("warmup_cosine" if warmup else "cosine", jnp.float32(0.3), steps=10, factor=0.1, warmup=warmup)
     expected = optax.warmup_cosine_decay_schedule(0.0 if warmup else 0.3, 0.3, warmup, 10, 0.03)
     np.testing.assert_allclose([found(step) for step in steps], [expected(step) for step in steps], rtol=1e-5)
     found = schedule("linear", 0.3, steps=10, factor=0.1, warmup=warmup)

@@ -19,7 +19,7 @@ Option = bool | int | float | str | tuple[float, ...]  # a tuple is swept: each 
 CONNECTIONS = ("plain", "residual", "dense")
 BACKWARD = ("auto", "scan")
 COMPUTE_DTYPES = ("float32", "bfloat16")
-LR_SCHEDULES = ("step", "cosine", "linear")
+LR_SCHEDULES = ("step", "constant", "cosine", "warmup_cosine", "linear")
 SWEEPS = ("grid", "paired")
 
 
@@ -123,6 +123,15 @@ class Config:
     def _check_schedule(self) -> None:
         if self.lr_schedule == "step":
             return
+        if self.lr_schedule == "constant":
+            if self.lr_decay_epochs is not None:
+                raise InputError(
+                    f"lr_decay_epochs: {self.lr_decay_epochs}, but lr_schedule is constant; accepted: none"
+                )
+            return
+        if self.lr_schedule == "warmup_cosine" and not self.lr_warmup_epochs:
+            raise InputError("lr_warmup_epochs: none, but lr_schedule is warmup_cosine; accepted: the epochs in which "
+                             "the learning rate rises")  # fmt: skip
         if self.lr_decay_epochs is None:
             raise InputError(f"lr_decay_epochs: none, but lr_schedule is {self.lr_schedule}; accepted: the epochs in "
                              "which the learning rate falls to lr_decay times its value")  # fmt: skip

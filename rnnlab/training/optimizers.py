@@ -95,13 +95,13 @@ def schedule(
 ) -> Array | optax.Schedule:
     """The learning rate by training step, which may be traced.
 
-    ``step``: multiplied by ``factor`` after every ``steps`` steps. ``cosine``, ``linear``: falls to ``factor`` times
-    its value within ``steps`` steps, and stays there. ``steps=None``: constant. Before it ``warmup`` steps rise from 0
-    linearly; they count among ``steps`` of cosine and linear, as in Optax's warmup_cosine_decay_schedule.
+    ``step``: multiplied by ``factor`` after every ``steps`` steps. ``cosine``, ``warmup_cosine``, ``linear``: falls to
+    ``factor`` times its value within ``steps`` steps, and stays there. ``steps=None``: constant. Before it ``warmup``
+    steps rise from 0 linearly; they count among ``steps`` of these, as in Optax's warmup_cosine_decay_schedule.
     """
     if steps is None:
         after: Any = optax.constant_schedule(learning_rate)
-    elif name == "cosine":
+    elif name in ("cosine", "warmup_cosine"):
         after = optax.cosine_decay_schedule(learning_rate, steps - warmup, alpha=factor)
     elif name == "linear":
         after = optax.linear_schedule(learning_rate, learning_rate * factor, steps - warmup)
