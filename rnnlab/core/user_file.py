@@ -145,7 +145,7 @@ def _user_modules() -> dict[str, ModuleType]:
     kept = ("__main__", "__mp_main__")
     return {
         name: module
-        for name, module in list(sys.modules.items())
+        for name, module in sys.modules.copy().items()  # whole: other threads import
         if name not in kept and not name.startswith(_OWN_MODULE) and _is_users(_file_of(module))
     }
 
