@@ -36,6 +36,8 @@ GOLDEN = Path(__file__).parent / "golden" / "cells.json"
 FLOAT32 = {"rtol": 1e-5, "atol": 2e-6}
 WITHOUT_U = [name for name, entry in CELLS.items() if "u_init" not in factory_options(entry.factory)]
 
+FIXED = ("lambda_re_log", "lambda_im", "scale", "scale_c")  # HiPPO's eigenvalues; gains of a normalization
+
 every_case = pytest.mark.parametrize("case", CASES, ids=name_of)
 # Where other options of a cell add nothing, and cells of one kind little:
 one_of_each = pytest.mark.parametrize("case", rows(OVER_TIME, pytest.mark.exhaustive), ids=name_of)
@@ -144,14 +146,14 @@ def test_step_equals_the_papers_equations(case):
 
 @pytest.mark.parametrize("name", CELLS)
 def test_gates_are_in_one_order(name):
-    """r, z, i, f, candidate, o; a cell that lacks one skips it."""
+    """a, r, z, i, f, candidate, o; a cell that lacks one skips it. LEM has time steps."""
     cell = make_cell(name, H)
     if cell.gates is None or name == "hodgkin_huxley":
         return
     params = jax.eval_shape(lambda: cell.init(jax.random.key(0), D))
     carry = jax.eval_shape(lambda p: cell.initial_carry(p, (2,)), params)
     fields = jax.eval_shape(cell.gates, params, carry, jax.ShapeDtypeStruct((2, D), jnp.float32))._fields
-    order = ("r", "z", "i", "f", "candidate", "o")
+    order = ("a", "r", "z", "i", "f", "candidate", "o", "dt_z", "dt_y")
     assert fields == tuple(gate for gate in order if gate in fields)
 
 
@@ -240,7 +242,7 @@ def test_init_depends_on_the_key_alone(case):
     first, other = init(3), init(4)
     assert_trees_equal(first, init(3))
     for (path, a), b in zip(jax.tree_util.tree_leaves_with_path(first), jax.tree.leaves(other), strict=True):
-        fixed = case.name.startswith("hodgkin") or path[-1].name in ("lambda_re_log", "lambda_im")  # HiPPO's
+        fixed = case.name.startswith("hodgkin") or path[-1].name in FIXED
         if path[-1].name.startswith("b") or fixed:
             np.testing.assert_array_equal(a, b)
         else:

@@ -7,22 +7,34 @@ from typing import Any, NamedTuple
 import jax
 
 from rnnlab.cells.biological_lstm import biological_lstm
+from rnnlab.cells.brc import brc, nbrc
 from rnnlab.cells.cerebral_lstm import cerebral_lstm
+from rnnlab.cells.cornn import cornn
+from rnnlab.cells.greff_lstm import greff_lstm
 from rnnlab.cells.grid_lstm import grid_lstm
 from rnnlab.cells.grid_lstm_nd import grid_lstm_2d, grid_lstm_nd
 from rnnlab.cells.gru import gru
 from rnnlab.cells.hodgkin_huxley import hodgkin_huxley
+from rnnlab.cells.indrnn import indrnn
+from rnnlab.cells.janet import janet
+from rnnlab.cells.layer_norm import layer_norm_gru, layer_norm_lstm
+from rnnlab.cells.lem import lem
 from rnnlab.cells.lru import lru
 from rnnlab.cells.lstm import lstm, lstm_1997
+from rnnlab.cells.mgu import mgu
 from rnnlab.cells.min_rnn import min_gru, min_lstm
 from rnnlab.cells.mlstm import mlstm
+from rnnlab.cells.mut import mut1, mut2, mut3
 from rnnlab.cells.peephole_lstm import peephole_lstm
+from rnnlab.cells.projected_lstm import projected_lstm
 from rnnlab.cells.qrnn import qrnn
 from rnnlab.cells.rg_lru import rg_lru
 from rnnlab.cells.rnn import rnn
 from rnnlab.cells.s5 import s5
 from rnnlab.cells.slim_lstm import lstm1, lstm2, lstm3, lstm4, lstm5
 from rnnlab.cells.slstm import slstm
+from rnnlab.cells.sru import sru
+from rnnlab.cells.ugrnn import ugrnn
 from rnnlab.cells.user_cell import user_factory
 from rnnlab.cells.wrappers.bidirectional import bidirectional
 from rnnlab.cells.wrappers.cerebral import cerebral
@@ -43,6 +55,9 @@ class CellEntry(NamedTuple):
 
 AKANDEH = "Akandeh & Salem, Simplified LSTM RNNs, part I, 2017"
 RAHMAN = "Rahman, Mohammed & Azad, A new LSTM model by introducing biological cell state, 2016"
+BA = "Ba, Kiros & Hinton, Layer normalization, 2016"
+JOZEFOWICZ = "Jozefowicz, Zaremba & Sutskever, An empirical exploration of recurrent network architectures, 2015"
+VECOVEN = "Vecoven, Ernst & Drion, A bio-inspired bistable recurrent cell allows for long-lasting memory, 2021"
 FENG = "Feng, Tung, Ahmed, Bengio & Hajimirsadeghi, Were RNNs all we needed?, 2024"
 XLSTM = "Beck, Pöppel, Spanring et al., xLSTM: extended long short-term memory, 2024"
 GRID = "Kalchbrenner, Danihelka & Graves, Grid long short-term memory, 2015, section 3"
@@ -113,6 +128,55 @@ CELLS: dict[str, CellEntry] = {
         GRID,
         "2*P*H + 4*N*L*(N*H*H + H), P = D / places, N = sizes in shape + 2, L = layers, 1 when tied; "
         "feed-forward P*H + (4*N - 3)*L*(N*H*H + H)",
+    ),
+    "layer_norm_lstm": CellEntry(layer_norm_lstm, f"{BA}, eq. 20-22", "4*(D*H + H*H + H) + 18*H"),
+    "layer_norm_gru": CellEntry(layer_norm_gru, f"{BA}, eq. 26-29", "3*(D*H + H*H) + 12*H"),
+    "projected_lstm": CellEntry(
+        projected_lstm,
+        "Sak, Senior & Beaufays, LSTM recurrent neural network architectures for large scale acoustic modeling, 2014",
+        "4*(D*N + H*N + N) + N*H, N = state_size or 2*H",
+        oracle="PyTorch",
+    ),
+    "greff_lstm": CellEntry(
+        greff_lstm,
+        "Greff, Srivastava, Koutník, Steunebrink & Schmidhuber, LSTM: a search space odyssey, 2015",
+        "4*(D*H + H*H + H) + 3*H; NIG, NFG, NOG, CIFG 3*(D*H + H*H + H) + 2*H; NP - 3*H; FGR + 9*H*H",
+    ),
+    "mgu": CellEntry(
+        mgu,
+        "Zhou, Wu, Zhang & Zhou, Minimal gated unit for recurrent neural networks, 2016, eq. 9-11",
+        "2*(D*H + H*H + H)",
+    ),
+    "janet": CellEntry(
+        janet,
+        "van der Westhuizen & Lasenby, The unreasonable effectiveness of the forget gate, 2018, eq. 8-11",
+        "2*(D*H + H*H + H)",
+    ),
+    "ugrnn": CellEntry(
+        ugrnn,
+        "Collins, Sohl-Dickstein & Sussillo, Capacity and trainability in recurrent neural networks, 2017",
+        "2*(D*H + H*H + H)",
+    ),
+    "mut1": CellEntry(mut1, JOZEFOWICZ, "3*(D*H + H) + 2*H*H"),
+    "mut2": CellEntry(mut2, JOZEFOWICZ, "3*(D*H + H*H + H)"),
+    "mut3": CellEntry(mut3, JOZEFOWICZ, "3*(D*H + H*H + H)"),
+    "indrnn": CellEntry(
+        indrnn, "Li, Li, Cook, Zhu & Gao, Independently recurrent neural network (IndRNN), 2018, eq. 2", "D*H + 2*H"
+    ),
+    "sru": CellEntry(
+        sru,
+        "Lei, Zhang, Wang, Dai & Artzi, Simple recurrent units for highly parallelizable recurrence, 2018, eq. 1-4",
+        "4*D*H + 4*H, - D*H where D = H",
+    ),
+    "brc": CellEntry(brc, f"{VECOVEN}, eq. 8-9", "3*D*H + 2*H"),
+    "nbrc": CellEntry(nbrc, f"{VECOVEN}, eq. 10", "3*D*H + 2*H*H"),
+    "cornn": CellEntry(
+        cornn, "Rusch & Mishra, Coupled oscillatory recurrent neural network, 2021, eq. 3", "D*H + 2*H*H + H"
+    ),
+    "lem": CellEntry(
+        lem,
+        "Rusch, Mishra, Erichson & Mahoney, Long expressive memory for sequence modeling, 2022, eq. 3",
+        "4*(D*H + H*H + H)",
     ),
     "min_gru": CellEntry(min_gru, f"{FENG}, section 3.1, appendix B", "2*(D*H + H)"),
     "min_lstm": CellEntry(min_lstm, f"{FENG}, section 3.2, appendix B", "3*(D*H + H)"),
