@@ -26,7 +26,9 @@ RECURRENT = [name for name in DRAWN if "u_init" in factory_options(CELLS[name].f
 
 def test_cells_without_an_initializer():
     assert set(CELLS) - set(DRAWN) == {"hodgkin_huxley", "lru", "s5"}  # these two draw as their papers do
-    assert set(DRAWN) - set(RECURRENT) == {"qrnn", "min_gru", "min_lstm", "rg_lru", "mlstm"}
+    assert set(DRAWN) - set(RECURRENT) == {
+        "qrnn", "min_gru", "min_lstm", "rg_lru", "mlstm", "indrnn", "sru", "brc",
+    }  # fmt: skip
 
 
 def draw(name, seed=0, shape=(N_IN, GATES, HIDDEN)):
@@ -129,7 +131,7 @@ def test_default_initializers(name):
     assert (defaults["w_init"].default, defaults["u_init"].default) == expected
 
 
-FORGET_BIASES = {  # cell -> default; the row of f is the second, i the first
+FORGET_BIASES = {  # cell -> default; the row of f is the second, after i, or the first
     "lstm": 1.0,
     "peephole_lstm": 1.0,
     "lstm1": 1.0,
@@ -143,6 +145,12 @@ FORGET_BIASES = {  # cell -> default; the row of f is the second, i the first
     "grid_lstm_nd": 1.0,
     "min_lstm": 0.0,
     "slstm": 1.0,
+    "layer_norm_lstm": 1.0,
+    "projected_lstm": 1.0,
+    "greff_lstm": 1.0,
+    "janet": 1.0,
+    "ugrnn": 1.0,
+    "sru": 0.0,
     "mlstm": 3.0,
 }
 
@@ -171,8 +179,8 @@ def test_biases_start_at_zero_but_the_forget_and_input_gates(name):
             for field, value in params._asdict().items()
             if field.startswith("b") and value is not None
         }
-        assert biases
-        f = 0 if name == "qrnn" else 1  # after i, which a QRNN lacks
+        assert biases or name in ("brc", "nbrc")  # printed without
+        f = 0 if name in ("qrnn", "janet", "ugrnn", "sru") else 1  # after i, which these lack
         if name in FORGET_BIASES:
             of_gates = biases["b_gates" if name == "mlstm" else "b"]
             assert (of_gates[..., f, :] == np.float32(forget)).all()
@@ -205,7 +213,9 @@ def test_no_two_weights_share_a_key(name, options):
     """One key gives one stream of numbers, whatever the shape: two leaves drawn from it would be proportional."""
     cell = make_cell(name, 20, w_init="glorot_uniform", u_init="glorot_uniform", **options)
     params = cell.init(jax.random.key(0), 20)._asdict().items()
-    weights = {n: np.ravel(value) for n, value in params if isinstance(value, jax.Array) and not n.startswith("b")}
+    weights = {
+        n: np.ravel(value) for n, value in params if isinstance(value, jax.Array) and not n.startswith(("b", "scale"))
+    }
     assert len(weights) >= 2
     for (n, a), (m, b) in itertools.combinations(weights.items(), 2):
         shared = min(a.size, b.size)  # 40 numbers or more: chance correlates them by 0.16

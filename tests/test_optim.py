@@ -185,6 +185,7 @@ def test_without_gradient_weights_shrink_and_biases_stay():
 
 
 BIASES = {"b", "b_n", "b_c", "b_v", "b_state", "b_x", "b_gates"}
+NORMALIZATIONS = {"scale", "b_scale", "scale_c"}
 RATES = {"nu_log", "theta_log", "gamma_log", "lambda_re_log", "lambda_im", "dt_log", "decay"}  # of linear recurrences
 OWN = make_cell("rnn", 4)._replace(
     init=lambda key, inputs: {"w": jnp.ones((inputs, 4)), "beta": jnp.ones((2, 4)), "gain": jnp.ones(4)},
@@ -196,7 +197,7 @@ OWN = make_cell("rnn", 4)._replace(
 @pytest.mark.parametrize(
     ("cell", "biases"),
     [
-        *((make_cell(name, 4), BIASES | RATES) for name in (*CELLS, "bidirectional(gru)")),
+        *((make_cell(name, 4), BIASES | RATES | NORMALIZATIONS) for name in (*CELLS, "bidirectional(gru)")),
         (make_cell("lstm", 4, state_bias=True), {"b", "b_state"}),
         (make_cell("grid_lstm", 4, depth="feedforward"), {"b", "b_v"}),
         (make_cell("cerebral(gru)", 4), {"b", "b_n"}),

@@ -247,3 +247,107 @@ def test_the_authors_initial_values():
             assert abs(np.std(ours[rows]) / np.std(theirs[rows]) - 1) < 0.1, name
             assert abs(np.mean(ours[rows])) < 0.1 * np.std(theirs[rows]), name
         assert np.abs(ours).max() > 3 * np.std(theirs), name  # normal, not uniform
+
+
+def packed(blocks, order):
+    """``[N, G, H]`` or ``[G, H]`` as torch packs gates, in its ``order`` of ours; a vector or a matrix as it is."""
+    return gate_rows(np.asarray(blocks)[..., list(order), :])
+
+
+def by_gates(order, recurrent=None):
+    """What a cell of GateParams gives to a module whose gates are ``order`` of ours, the recurrent ones another."""
+
+    def weights(p):
+        mine = order if recurrent is None else recurrent
+        given = {"weight_ih": packed(p.w, order), "weight_hh": packed(p.u, mine)}
+        return given | ({"bias_ih": packed(p.b, order)} if hasattr(p, "b") else {})
+
+    return weights
+
+
+def mut1_weights(p):
+    """The candidate's bias is outside of tanh(x W), with h."""
+    given, (b_r, b_n, b_z) = by_gates((2, 0, 1), (0, 1))(p), p.b
+    return given | {
+        "bias_ih": np.concatenate([b_z, b_r, 0 * b_n]), "bias_hh": np.concatenate([0 * b_r, b_n]),
+    }  # fmt: skip
+
+
+def vector_and_matrix(p):
+    return {"weight_ih": p.w.T, "vector_u": p.u, "bias_ih": p.b}
+
+
+def brc_vectors(p):
+    return {"weight_ih": packed(p.w, (0, 1, 2)), "weight_hh": np.ravel(p.u)}
+
+
+def oscillators(p):
+    return {"weight_ih": p.w.T, "weight_hh": p.u[:, 0].T, "weight_ch": p.u[:, 1].T, "bias_ih": p.b}
+
+
+@pytest.mark.parametrize(
+    ("name", "theirs", "weights", "options"),
+    [
+        ("mgu", "MGUCell", by_gates((0, 1)), {}),
+        ("janet", "JANETCell", by_gates((0, 1)), {"beta": 0.4}),
+        ("ugrnn", "UGRNNCell", by_gates((1, 0)), {}),
+        ("mut1", "MUT1Cell", mut1_weights, {}),
+        ("mut2", "MUT2Cell", by_gates((2, 0, 1)), {}),  # ours: r, n, z
+        ("mut3", "MUT3Cell", by_gates((2, 0, 1)), {}),
+        ("indrnn", "IndRNNCell", vector_and_matrix, {}),
+        ("brc", "BRCell", brc_vectors, {}),
+        ("nbrc", "NBRCell", by_gates((0, 1, 2), (0, 1)), {}),
+        ("cornn", "coRNNCell", oscillators, {"dt": 0.1, "gamma": 2.0, "epsilon": 3.0}),
+    ],
+)
+def test_torchrecurrents_cells_over_time(name, theirs, weights, options):
+    """Not its LEM, whose y reads the z of the step before, where paper and authors' code read the new one."""
+    torch, package = optional("torch"), optional("torchrecurrent")
+    cell, params, carry, xs = drawn(name, **options)
+    more = {"nonlinearity": torch.relu} if name == "indrnn" else options
+    module = getattr(package, theirs)(D, H, **more)
+    given = weights(params)
+    with torch.no_grad():
+        for field, value in module.named_parameters():
+            if field == "beta":  # of JANET: given above
+                continue
+            value.copy_(torch.tensor(np.array(given.pop(field, np.zeros(value.shape))).reshape(value.shape)))
+    assert not given
+    outputs, state = [], torch.tensor(carry[0])
+    if name in ("janet", "cornn"):  # (h, c): of JANET one and the same
+        state = (state, torch.tensor(carry[-1]))
+    for x in torch.tensor(xs):
+        state = module(x, state)
+        outputs.append((state[0] if isinstance(state, tuple) else state).detach().numpy())
+    np.testing.assert_allclose(unroll(cell, params, xs, carry)[1], outputs, **FLOAT32)
+
+
+def test_torchs_projection():
+    torch = optional("torch")
+    cell, p, carry, xs = drawn("projected_lstm", state_size=6)
+    module = torch.nn.LSTM(D, 6, proj_size=H)
+    with torch.no_grad():
+        for field, value in {"ih": gate_rows(p.w), "hh": gate_rows(p.u), "hr": p.p.T}.items():
+            getattr(module, f"weight_{field}_l0").copy_(torch.tensor(np.array(value)))
+        module.bias_ih_l0.copy_(torch.tensor(gate_rows(p.b)))
+        module.bias_hh_l0.zero_()
+    hs, (_, c) = module(torch.tensor(xs), (torch.tensor(carry.h[None]), torch.tensor(carry.c[None])))
+    after, ours = unroll(cell, p, xs, carry)
+    np.testing.assert_allclose(ours, hs.detach().numpy(), **FLOAT32)
+    np.testing.assert_allclose(after.c, c[0].detach().numpy(), **FLOAT32)
+
+
+def test_linen_normalizes_alike():
+    """``nn.LayerNorm`` over all gates together, and its epsilon."""
+    cell, p, carry, xs = drawn("layer_norm_lstm")
+    norm = nn.LayerNorm(epsilon=1e-5)
+
+    def normalized(a, scale, bias):
+        flat = {"params": {"scale": np.ravel(scale), "bias": np.ravel(bias)}}
+        return norm.apply(flat, a.reshape(B, -1)).reshape(a.shape)
+
+    a = normalized(np.einsum("bd,dgh->bgh", xs[0], p.w), p.scale[0], p.b_scale[0])
+    a = a + normalized(np.einsum("bd,dgh->bgh", carry.h, p.u), p.scale[1], p.b_scale[1]) + p.b
+    gates = cell.gates(p, carry, xs[0])
+    np.testing.assert_allclose(gates.candidate, np.tanh(a[:, 2]), **FLOAT32)
+    np.testing.assert_allclose(gates.i, jax.nn.sigmoid(a[:, 0]), **FLOAT32)

@@ -1,6 +1,6 @@
 """Parameters of gates that see the input and h, and their initial values."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import jax
@@ -18,9 +18,7 @@ class GateParams(NamedTuple):
     b: Array
 
 
-def init_gates(
-    key: Key,
-    inputs: int,
+def gates_init(
     hidden_size: int,
     gates: int,
     *,
@@ -28,13 +26,17 @@ def init_gates(
     u_init: str,
     recurrent: int | None = None,
     biases: Mapping[int, float] | None = None,
-) -> GateParams:
-    """Parameters of ``gates`` gates, of which ``recurrent`` (None: all) see h; ``biases`` by gate, elsewhere 0."""
+) -> Callable[[Key, int], GateParams]:
+    """A ``Cell.init`` of ``gates`` gates, of which ``recurrent`` (None: all) see h; ``biases`` by gate, elsewhere 0."""
     init_w, init_u = get_initializer("w_init", w_init), get_initializer("u_init", u_init)
-    key_w, key_u = jax.random.split(key)
-    w = init_w(key_w, (inputs, gates, hidden_size))
-    u = init_u(key_u, (hidden_size, gates if recurrent is None else recurrent, hidden_size))
-    b = zeros(w, gates, hidden_size)
-    for gate, bias in (biases or {}).items():
-        b = b.at[gate].set(bias)
-    return GateParams(w, u, b)
+
+    def init(key: Key, inputs: int) -> GateParams:
+        key_w, key_u = jax.random.split(key)
+        w = init_w(key_w, (inputs, gates, hidden_size))
+        u = init_u(key_u, (hidden_size, gates if recurrent is None else recurrent, hidden_size))
+        b = zeros(w, gates, hidden_size)
+        for gate, bias in (biases or {}).items():
+            b = b.at[gate].set(bias)
+        return GateParams(w, u, b)
+
+    return init

@@ -18,8 +18,8 @@ ABSENT = {"NIG": "i", "NFG": "f", "NOG": "o", "CIFG": "f"}  # the gate that a va
 
 class GreffParams(NamedTuple):
     """G blocks in the order i, f, c~, o, without the one that is absent: ``w [D, G, H]``, ``u [H, G, H]``,
-    ``b [G, H]``; peepholes ``p`` of the gates, ``[2 or 3, H]``, None in NP; ``u_gates [H, 3, 3, H]`` from the gates to
-    the gates, in FGR alone."""
+    ``b [G, H]``; peepholes ``p`` of the gates, ``[2 or 3, H]``, None in NP; ``u_gates [3, H, 3, H]`` from the gates of
+    the step before, in FGR alone."""
 
     w: Array
     u: Array
@@ -76,6 +76,7 @@ def greff_lstm(
         if variant != "FGR":
             return GreffParams(w, u, b, p, None)
         u_gates = init_u(key_gates, (hidden_size, 9, hidden_size)).reshape(hidden_size, 3, 3, hidden_size)
+        u_gates = jnp.moveaxis(u_gates, 1, 0)
         return GreffParams(w, u, b, p, u_gates)
 
     def initial_carry(params: GreffParams, batch: tuple[int, ...]) -> GreffCarry:
@@ -86,8 +87,8 @@ def greff_lstm(
         a = dot(x, params.w) + dot(carry.h, params.u) + params.b
         driven = {name: a[..., place, :] for place, name in enumerate(blocks)}
         if params.u_gates is not None:
-            sources = zip((carry.i, carry.f, carry.o), jnp.moveaxis(params.u_gates, 1, 0), strict=True)
-            from_gates = sum(dot(gate, u) for gate, u in sources)
+            before = jnp.concatenate([gate for gate in (carry.i, carry.f, carry.o) if gate is not None], -1)
+            from_gates = dot(before, params.u_gates.reshape(-1, 3, hidden_size))
             for place, name in enumerate("ifo"):
                 driven[name] = driven[name] + from_gates[..., place, :]
 

@@ -4,7 +4,7 @@ import jax
 
 from rnnlab.cells.initializers import get_initializer
 from rnnlab.cells.ops import activation as make_activation
-from rnnlab.cells.ops import dot, zeros
+from rnnlab.cells.ops import dot, leaves_named, zeros
 from rnnlab.cells.rnn import RNNCarry, RNNParams
 from rnnlab.core.errors import check_number
 from rnnlab.core.types import Array, Cell, Key
@@ -35,5 +35,4 @@ def indrnn(hidden_size: int, *, activation: str = "relu", u_max: float = 1.0, w_
         h = act(dot(x, params.w) + params.u * carry.h + params.b)
         return RNNCarry(h), h
 
-    # Not by its one axis: u is this cell's recurrent matrix.
-    return Cell(init, initial_carry, step, hidden_size, no_decay=lambda params: RNNParams(False, False, True))
+    return Cell(init, initial_carry, step, hidden_size, no_decay=leaves_named("b"))

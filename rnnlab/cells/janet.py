@@ -3,11 +3,11 @@
 import jax.numpy as jnp
 from jax.nn import sigmoid
 
-from rnnlab.cells.gate_params import GateParams, init_gates
+from rnnlab.cells.gate_params import GateParams, gates_init
 from rnnlab.cells.mgu import MGUGates
 from rnnlab.cells.ops import dot, keeps_f, leaves_named, zeros
 from rnnlab.cells.rnn import RNNCarry
-from rnnlab.core.types import Array, Cell, Key
+from rnnlab.core.types import Array, Cell
 
 
 def janet(
@@ -29,8 +29,7 @@ def janet(
     Departures: a constant initial bias ``forget_bias``; the paper draws chrono values from the longest dependency.
     """
 
-    def init(key: Key, inputs: int) -> GateParams:
-        return init_gates(key, inputs, hidden_size, 2, w_init=w_init, u_init=u_init, biases={0: forget_bias})
+    init = gates_init(hidden_size, 2, w_init=w_init, u_init=u_init, biases={0: forget_bias})
 
     def initial_carry(params: GateParams, batch: tuple[int, ...]) -> RNNCarry:
         return RNNCarry(zeros(params.u, *batch, hidden_size))

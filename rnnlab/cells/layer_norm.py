@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from jax.nn import sigmoid
 
-from rnnlab.cells.gate_params import init_gates
+from rnnlab.cells.gate_params import gates_init
 from rnnlab.cells.gru import GRUGates
 from rnnlab.cells.lstm import LSTMCarry, LSTMGates
 from rnnlab.cells.ops import dot, keeps_f, leaves_named, zeros
@@ -58,8 +58,10 @@ def layer_norm_lstm(
     Departures: none; forget bias 1 by default.
     """
 
+    init_products = gates_init(hidden_size, 4, w_init=w_init, u_init=u_init, biases={1: forget_bias})
+
     def init(key: Key, inputs: int) -> LayerNormLSTMParams:
-        w, u, b = init_gates(key, inputs, hidden_size, 4, w_init=w_init, u_init=u_init, biases={1: forget_bias})
+        w, u, b = init_products(key, inputs)
         both, of_c = zeros(w, 2, 4, hidden_size), zeros(w, hidden_size)
         return LayerNormLSTMParams(w, u, b, both + 1, both, of_c + 1, of_c)
 
@@ -93,8 +95,10 @@ def layer_norm_gru(hidden_size: int, *, w_init: str = "glorot_uniform", u_init: 
     Departures: none.
     """
 
+    init_products = gates_init(hidden_size, 3, w_init=w_init, u_init=u_init)
+
     def init(key: Key, inputs: int) -> LayerNormGRUParams:
-        w, u, _ = init_gates(key, inputs, hidden_size, 3, w_init=w_init, u_init=u_init)
+        w, u, _ = init_products(key, inputs)
         both = zeros(w, 2, 3, hidden_size)
         return LayerNormGRUParams(w, u, both + 1, both)
 

@@ -5,10 +5,10 @@ from typing import NamedTuple
 import jax.numpy as jnp
 from jax.nn import sigmoid
 
-from rnnlab.cells.gate_params import GateParams, init_gates
+from rnnlab.cells.gate_params import GateParams, gates_init
 from rnnlab.cells.ops import dot, leaves_named, zeros
 from rnnlab.core.errors import check_number
-from rnnlab.core.types import Array, Cell, Key
+from rnnlab.core.types import Array, Cell
 
 
 class LEMCarry(NamedTuple):
@@ -38,8 +38,7 @@ def lem(hidden_size: int, *, dt: float = 1.0, w_init: str = "glorot_uniform", u_
     """
     check_number("dt", dt)
 
-    def init(key: Key, inputs: int) -> GateParams:
-        return init_gates(key, inputs, hidden_size, 4, w_init=w_init, u_init=u_init)
+    init = gates_init(hidden_size, 4, w_init=w_init, u_init=u_init)
 
     def initial_carry(params: GateParams, batch: tuple[int, ...]) -> LEMCarry:
         return LEMCarry(zeros(params.u, *batch, hidden_size), zeros(params.u, *batch, hidden_size))

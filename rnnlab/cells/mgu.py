@@ -5,10 +5,10 @@ from typing import NamedTuple
 import jax.numpy as jnp
 from jax.nn import sigmoid
 
-from rnnlab.cells.gate_params import GateParams, init_gates
+from rnnlab.cells.gate_params import GateParams, gates_init
 from rnnlab.cells.ops import dot, leaves_named, zeros
 from rnnlab.cells.rnn import RNNCarry
-from rnnlab.core.types import Array, Cell, Key
+from rnnlab.core.types import Array, Cell
 
 
 class MGUGates(NamedTuple):
@@ -29,8 +29,7 @@ def mgu(hidden_size: int, *, w_init: str = "glorot_uniform", u_init: str = "orth
     Departures: none.
     """
 
-    def init(key: Key, inputs: int) -> GateParams:
-        return init_gates(key, inputs, hidden_size, 2, w_init=w_init, u_init=u_init)
+    init = gates_init(hidden_size, 2, w_init=w_init, u_init=u_init)
 
     def initial_carry(params: GateParams, batch: tuple[int, ...]) -> RNNCarry:
         return RNNCarry(zeros(params.u, *batch, hidden_size))

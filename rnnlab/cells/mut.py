@@ -5,11 +5,11 @@ from collections.abc import Callable
 import jax.numpy as jnp
 from jax.nn import sigmoid
 
-from rnnlab.cells.gate_params import GateParams, init_gates
+from rnnlab.cells.gate_params import GateParams, gates_init
 from rnnlab.cells.gru import GRUGates
 from rnnlab.cells.ops import dot, leaves_named, zeros
 from rnnlab.cells.rnn import RNNCarry
-from rnnlab.core.types import Array, Cell, Key
+from rnnlab.core.types import Array, Cell
 
 
 def mut1(hidden_size: int, *, w_init: str = "glorot_uniform", u_init: str = "orthogonal") -> Cell:
@@ -58,8 +58,7 @@ def _mutation(
     squash_x: Callable[[Array], Array],
     seen_by_z: Callable[[Array], Array] | None,
 ) -> Cell:
-    def init(key: Key, inputs: int) -> GateParams:
-        return init_gates(key, inputs, hidden_size, 3, w_init=w_init, u_init=u_init, recurrent=recurrent)
+    init = gates_init(hidden_size, 3, w_init=w_init, u_init=u_init, recurrent=recurrent)
 
     def initial_carry(params: GateParams, batch: tuple[int, ...]) -> RNNCarry:
         return RNNCarry(zeros(params.u, *batch, hidden_size))

@@ -146,32 +146,41 @@ CELLS: dict[str, CellEntry] = {
         mgu,
         "Zhou, Wu, Zhang & Zhou, Minimal gated unit for recurrent neural networks, 2016, eq. 9-11",
         "2*(D*H + H*H + H)",
+        oracle="torchrecurrent",
     ),
     "janet": CellEntry(
         janet,
         "van der Westhuizen & Lasenby, The unreasonable effectiveness of the forget gate, 2018, eq. 8-11",
         "2*(D*H + H*H + H)",
+        oracle="torchrecurrent",
     ),
     "ugrnn": CellEntry(
         ugrnn,
         "Collins, Sohl-Dickstein & Sussillo, Capacity and trainability in recurrent neural networks, 2017",
         "2*(D*H + H*H + H)",
+        oracle="torchrecurrent",
     ),
-    "mut1": CellEntry(mut1, JOZEFOWICZ, "3*(D*H + H) + 2*H*H"),
-    "mut2": CellEntry(mut2, JOZEFOWICZ, "3*(D*H + H*H + H)"),
-    "mut3": CellEntry(mut3, JOZEFOWICZ, "3*(D*H + H*H + H)"),
+    "mut1": CellEntry(mut1, JOZEFOWICZ, "3*(D*H + H) + 2*H*H", oracle="torchrecurrent"),
+    "mut2": CellEntry(mut2, JOZEFOWICZ, "3*(D*H + H*H + H)", oracle="torchrecurrent"),
+    "mut3": CellEntry(mut3, JOZEFOWICZ, "3*(D*H + H*H + H)", oracle="torchrecurrent"),
     "indrnn": CellEntry(
-        indrnn, "Li, Li, Cook, Zhu & Gao, Independently recurrent neural network (IndRNN), 2018, eq. 2", "D*H + 2*H"
+        indrnn,
+        "Li, Li, Cook, Zhu & Gao, Independently recurrent neural network (IndRNN), 2018, eq. 2",
+        "D*H + 2*H",
+        oracle="torchrecurrent",
     ),
     "sru": CellEntry(
         sru,
         "Lei, Zhang, Wang, Dai & Artzi, Simple recurrent units for highly parallelizable recurrence, 2018, eq. 1-4",
         "4*D*H + 4*H, - D*H where D = H",
     ),
-    "brc": CellEntry(brc, f"{VECOVEN}, eq. 8-9", "3*D*H + 2*H"),
-    "nbrc": CellEntry(nbrc, f"{VECOVEN}, eq. 10", "3*D*H + 2*H*H"),
+    "brc": CellEntry(brc, f"{VECOVEN}, eq. 8-9", "3*D*H + 2*H", oracle="torchrecurrent"),
+    "nbrc": CellEntry(nbrc, f"{VECOVEN}, eq. 10", "3*D*H + 2*H*H", oracle="torchrecurrent"),
     "cornn": CellEntry(
-        cornn, "Rusch & Mishra, Coupled oscillatory recurrent neural network, 2021, eq. 3", "D*H + 2*H*H + H"
+        cornn,
+        "Rusch & Mishra, Coupled oscillatory recurrent neural network, 2021, eq. 3",
+        "D*H + 2*H*H + H",
+        oracle="torchrecurrent",
     ),
     "lem": CellEntry(
         lem,

@@ -4,11 +4,11 @@ from typing import NamedTuple
 
 from jax.nn import sigmoid
 
-from rnnlab.cells.gate_params import GateParams, init_gates
+from rnnlab.cells.gate_params import GateParams, gates_init
 from rnnlab.cells.ops import activation as make_activation
 from rnnlab.cells.ops import dot, leaves_named, zeros
 from rnnlab.cells.rnn import RNNCarry
-from rnnlab.core.types import Array, Cell, Key
+from rnnlab.core.types import Array, Cell
 
 
 class UGRNNGates(NamedTuple):
@@ -38,8 +38,7 @@ def ugrnn(
     """
     act = make_activation(activation)
 
-    def init(key: Key, inputs: int) -> GateParams:
-        return init_gates(key, inputs, hidden_size, 2, w_init=w_init, u_init=u_init, biases={0: forget_bias})
+    init = gates_init(hidden_size, 2, w_init=w_init, u_init=u_init, biases={0: forget_bias})
 
     def initial_carry(params: GateParams, batch: tuple[int, ...]) -> RNNCarry:
         return RNNCarry(zeros(params.u, *batch, hidden_size))

@@ -314,7 +314,7 @@ def greff_lstm(variant):
             before = {"i": carry.i, "f": carry.f, "o": carry.o}
             for k, source in enumerate("ifo"):
                 for m, target in enumerate("ifo"):
-                    a[target] = a[target] + before[source] @ params.u_gates[:, k, m]
+                    a[target] = a[target] + before[source] @ params.u_gates[k, :, m]
         one = np.ones_like(carry.c)
 
         def gate(g, c):
