@@ -16,6 +16,7 @@ from rnnlab.training.tasks import TASKS
 
 def predict(
     spec: ArmSpec, runs: Run, params: Params, dataset: Dataset, inputs: AnyArray, *, lengths: AnyArray | None = None,
+    resets: AnyArray | None = None,
     known: np.ndarray | None = None, ensemble: bool = False, carry: Carry | None = None, return_carry: bool = False,
 ) -> Any:  # fmt: skip
     """See `Result.predict`. ``known [R]``: the runs that ``params [R, ...]`` belong to; the others give NaN."""
@@ -23,13 +24,16 @@ def predict(
         raise InputError("predict: the arm is an encoder and a decoder; accepted: the command `sample`")
     inputs = _checked(np.asarray(inputs), dataset)
     lengths = None if lengths is None else _lengths(np.asarray(lengths), inputs)
+    starts = None if resets is None else _resets(np.asarray(resets), inputs)
     if not dataset.has_token_inputs:
         inputs = standardize_inputs(dataset.source, inputs)
 
     @jax.jit
-    def apply(params: Params, xs: Array, lengths: Array | None, carry: Carry | None) -> tuple[Carry, Array]:
+    def apply(
+        params: Params, xs: Array, lengths: Array | None, carry: Carry | None, more: dict[str, Array]
+    ) -> tuple[Carry, Array]:
         def one(run: Run, params: Params, carry: Carry | None) -> tuple[Carry, Array]:
-            return build_model(spec, run.hyperparams).apply(params, xs, lengths, carry)
+            return build_model(spec, run.hyperparams).apply(params, xs, lengths, carry, **more)
 
         return jax.vmap(one, in_axes=(0, 0, None if carry is None else 0))(runs, params, carry)
 
@@ -39,7 +43,8 @@ def predict(
         rows = np.minimum(np.arange(first, first + size), count - 1)  # the last batch repeats an example
         kept = min(size, count - first)
         part = None if carry is None else jax.tree.map(lambda leaf, rows=rows: jnp.asarray(leaf)[:, rows], carry)
-        after, logits = apply(params, inputs[rows], None if lengths is None else lengths[rows], part)
+        more = {} if starts is None else {"resets": starts[rows]}
+        after, logits = apply(params, inputs[rows], None if lengths is None else lengths[rows], part, more)
         outputs.append(np.asarray(logits[:, :kept]))
         carries.append(jax.tree.map(lambda leaf, kept=kept: np.asarray(leaf[:, :kept]), after))
     found = np.concatenate(outputs, axis=1)
@@ -71,6 +76,14 @@ def _checked(inputs: np.ndarray, dataset: Dataset) -> np.ndarray:
     if 0 in inputs.shape:
         raise InputError(f"inputs: {list(inputs.shape)} is empty; accepted: an example and a step, or more")
     return inputs if inputs.dtype != np.float64 else inputs.astype(np.float32)
+
+
+def _resets(resets: np.ndarray, inputs: np.ndarray) -> np.ndarray:
+    if resets.shape != inputs.shape[:2] or resets.dtype.kind not in "biu" or not np.isin(resets, (0, 1)).all():
+        raise InputError(
+            f"resets: {resets.dtype} {list(resets.shape)}; accepted: {list(inputs.shape[:2])} booleans, or 0 and 1"
+        )
+    return resets.astype(bool)
 
 
 def _lengths(lengths: np.ndarray, inputs: np.ndarray) -> np.ndarray:

@@ -146,13 +146,15 @@ class Result:
         return state.best.params if epoch == "best" else state.params
 
     def predict(
-        self, inputs: AnyArray, arm: str | None = None, *, lengths: AnyArray | None = None, epoch: str | int = "best",
+        self, inputs: AnyArray, arm: str | None = None, *, lengths: AnyArray | None = None,
+        resets: AnyArray | None = None, epoch: str | int = "best",
         ensemble: bool = False, carry: Carry | None = None, return_carry: bool = False,
     ) -> Any:  # fmt: skip
         """What every run of ``arm`` predicts: probabilities of classes ``[R, N, C]``, or values ``[R, N, K]``.
 
         With an answer at every step ``[R, N, T, ...]``. ``inputs``: features ``[N, T, D]`` in the unit of the training
-        data, which are standardized as these were, or ids ``[N, T]``; ``lengths [N]``: valid steps. Values are in the
+        data, which are standardized as these were, or ids ``[N, T]``; ``lengths [N]``: valid steps; ``resets
+        [N, T]``: true where one of several packed sequences starts. Values are in the
         unit of the targets. ``arm`` may be left out where there is one. ``ensemble``: the mean over runs, without the
         run axis. ``carry``: the carry to go on from; ``return_carry``: also the carry after the last step, leaves
         ``[R, N, ...]``, for streams. A run without parameters of that epoch (it diverged) gives NaN.
@@ -163,7 +165,7 @@ class Result:
         known = np.asarray(self._source.state(arm).best.epoch) > 0 if epoch == "best" else None
         return predictions.predict(
             self._source.spec(arm), self._source.runs(arm), self.params(arm, epoch), self._source.dataset, inputs,
-            lengths=lengths, known=known, ensemble=ensemble, carry=carry, return_carry=return_carry,
+            lengths=lengths, resets=resets, known=known, ensemble=ensemble, carry=carry, return_carry=return_carry,
         )  # fmt: skip
 
     def save(self, directory: str | Path) -> None:

@@ -13,9 +13,9 @@ from rnnlab.core.types import Array, Cell, Key
 
 
 class CoRNNCarry(NamedTuple):
-    """Positions ``y [..., H]``, the output, and velocities ``z [..., H]``."""
+    """Positions ``h [..., H]``, the paper's y, and velocities ``z [..., H]``."""
 
-    y: Array
+    h: Array
     z: Array
 
 
@@ -35,7 +35,7 @@ def cornn(
 
     The defaults are the paper's for sequential MNIST; ``gamma`` is a frequency, ``epsilon`` a damping.
 
-    Shapes: x [..., D]; y, z, h [..., H]. Params are RNNParams with ``u [H, 2, H]``, of y and z.
+    Shapes: x [..., D]; z, h [..., H]. Params are RNNParams with ``u [H, 2, H]``, of y and z.
     Departures: none. The damping is explicit (the paper allows either), as in the authors' code.
     """
     init_w, init_u = get_initializer("w_init", w_init), get_initializer("u_init", u_init)

@@ -12,9 +12,9 @@ from rnnlab.core.types import Array, Cell
 
 
 class LEMCarry(NamedTuple):
-    """``y [..., H]``, the output, and ``z [..., H]``."""
+    """``h [..., H]``, the paper's y, and ``z [..., H]``."""
 
-    y: Array
+    h: Array
     z: Array
 
 
@@ -33,7 +33,7 @@ def lem(hidden_size: int, *, dt: float = 1.0, w_init: str = "glorot_uniform", u_
         dt_y = dt s(x W_2 + y_{t-1} U_2 + b_2)      y_t = (1 - dt_y) y_{t-1} + dt_y tanh(x W_y + z_t U_y + b_y)
         h_t = y_t
 
-    Shapes: x [..., D]; y, z, h [..., H]. Params are GateParams in the order dt_z, dt_y, z, y; u of y reads z.
+    Shapes: x [..., D]; z, h [..., H]. Params are GateParams in the order dt_z, dt_y, z, y; u of y reads z.
     Departures: none.
     """
     check_number("dt", dt)
@@ -46,7 +46,7 @@ def lem(hidden_size: int, *, dt: float = 1.0, w_init: str = "glorot_uniform", u_
     def driven(params: GateParams, carry: LEMCarry, x: Array) -> tuple[Array, Array]:
         """What x gives to all four ``[..., 4, H]``, and x and y together to the first three ``[..., 3, H]``."""
         from_x = dot(x, params.w) + params.b
-        return from_x, from_x[..., :3, :] + dot(carry.y, params.u[:, :3])
+        return from_x, from_x[..., :3, :] + dot(carry.h, params.u[:, :3])
 
     def gates(params: GateParams, carry: LEMCarry, x: Array) -> LEMGates:
         _, a = driven(params, carry, x)
@@ -56,7 +56,7 @@ def lem(hidden_size: int, *, dt: float = 1.0, w_init: str = "glorot_uniform", u_
         from_x, a = driven(params, carry, x)
         dt_z, dt_y = dt * sigmoid(a[..., 0, :]), dt * sigmoid(a[..., 1, :])
         z = (1 - dt_z) * carry.z + dt_z * jnp.tanh(a[..., 2, :])
-        y = (1 - dt_y) * carry.y + dt_y * jnp.tanh(from_x[..., 3, :] + dot(z, params.u[:, 3]))
+        y = (1 - dt_y) * carry.h + dt_y * jnp.tanh(from_x[..., 3, :] + dot(z, params.u[:, 3]))
         return LEMCarry(y, z), y
 
     def retention(gates: LEMGates) -> dict[str, Array]:

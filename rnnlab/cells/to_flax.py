@@ -50,10 +50,10 @@ class LinenLayer(nn.Module):
     reverse: bool = False
 
     @nn.compact
-    def __call__(self, inputs: Array, seq_lengths: Array | None = None) -> Array:
-        """``seq_lengths [B]``: the valid steps of each sequence."""
+    def __call__(self, inputs: Array, seq_lengths: Array | None = None, resets: Array | None = None) -> Array:
+        """``seq_lengths [B]``: the valid steps of each sequence; ``resets [B, T]``: true where a packed one starts."""
         params = self.param("cell", lambda key: self.cell.init(key, inputs.shape[-1]))
-        return _over_time(self.cell, params, inputs, seq_lengths, self.reverse)
+        return _over_time(self.cell, params, inputs, seq_lengths, resets, self.reverse)
 
 
 class _CellParams(nnx.Pytree):
@@ -111,9 +111,9 @@ class NNXLayer(nnx.Module, _CellParams):
         self.reverse = reverse
         self._draw(cell, in_features, rngs)
 
-    def __call__(self, inputs: Array, seq_lengths: Array | None = None) -> Array:
-        """``seq_lengths [B]``: the valid steps of each sequence."""
-        return _over_time(self.cell, self.params, inputs, seq_lengths, self.reverse)
+    def __call__(self, inputs: Array, seq_lengths: Array | None = None, resets: Array | None = None) -> Array:
+        """``seq_lengths [B]``: the valid steps of each sequence; ``resets [B, T]``: true where a packed one starts."""
+        return _over_time(self.cell, self.params, inputs, seq_lengths, resets, self.reverse)
 
 
 def _name(path: Any) -> str:
@@ -125,6 +125,8 @@ def _initial_carry(cell: Cell, input_shape: tuple[int, ...]) -> Carry:
     return cell.initial_carry(shapes, input_shape[:-1])
 
 
-def _over_time(cell: Cell, params: Any, inputs: Array, lengths: Array | None, reverse: bool) -> Array:
-    xs_TBD = inputs.swapaxes(0, 1)
-    return unroll(cell, params, xs_TBD, lengths=lengths, reverse=reverse)[1].swapaxes(0, 1)
+def _over_time(
+    cell: Cell, params: Any, inputs: Array, lengths: Array | None, resets: Array | None, reverse: bool
+) -> Array:
+    xs_TBD, resets_TB = inputs.swapaxes(0, 1), None if resets is None else resets.swapaxes(0, 1)
+    return unroll(cell, params, xs_TBD, lengths=lengths, resets=resets_TB, reverse=reverse)[1].swapaxes(0, 1)

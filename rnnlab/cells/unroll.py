@@ -1,6 +1,7 @@
 """Runs a cell over time."""
 
 from contextvars import ContextVar
+from typing import Any, NamedTuple
 
 import chex
 import jax
@@ -12,7 +13,16 @@ from rnnlab.config.experiment import BACKWARD
 from rnnlab.core.errors import choose
 from rnnlab.core.types import Array, Carry, Cell, Params
 
-_surrounding: ContextVar[str] = ContextVar("backward", default="auto")
+
+class _Surrounding(NamedTuple):
+    """What an ``unroll`` hands on to those of the cells inside of its cell."""
+
+    backward: str = "auto"
+    resets: Array | None = None  # [T, B]
+
+
+_NONE = _Surrounding()
+_surrounding: ContextVar[_Surrounding] = ContextVar("surrounding", default=_NONE)
 
 
 def unroll(
@@ -22,14 +32,17 @@ def unroll(
     carry: Carry | None = None,
     *,
     lengths: Array | None = None,
+    resets: Array | None = None,
     reverse: bool = False,
     backward: str | None = None,
 ) -> tuple[Carry, Array]:
     """Run ``cell`` over time-major ``xs [T, B, D]`` (or integer ids ``[T, B]``): ``(carry, hs [T, B, H])``.
 
     ``lengths [B]`` counts the valid steps of each element: padding, whatever it holds (NaN too), never changes the
-    carry or an output of a valid step, nor a gradient; outputs of padding are zero. ``reverse`` starts at the last
-    valid step; ``hs[t]`` is still the output at ``xs[t]``. The initial carry is the cell's own unless given.
+    carry or an output of a valid step, nor a gradient; outputs of padding are zero. ``resets [T, B]``, true at the
+    first step of each of several sequences that lie end to end in an element: every one starts from the cell's own
+    initial carry, step by step also where the cell has a ``scan``. ``reverse`` starts at the last valid step;
+    ``hs[t]`` is still the output at ``xs[t]``. The initial carry is the cell's own unless given.
 
     ``backward="scan"`` differentiates a plain `jax.lax.scan` of ``step``, also in the cells inside of the cell;
     ``"auto"`` has the same derivatives, to rounding, faster: those of the cell's ``scan``, or of
@@ -39,30 +52,54 @@ def unroll(
         carry = cell.initial_carry(params, xs.shape[1:2])
     if lengths is not None:
         chex.assert_shape(lengths, xs.shape[1:2])
-    if backward is not None:
-        token = _surrounding.set(choose("backward", backward, BACKWARD))
+    surrounding = _surrounding.get()
+    if backward is not None or resets is not None:
+        if backward is not None:
+            surrounding = surrounding._replace(backward=choose("backward", backward, BACKWARD))
+        if resets is not None:
+            chex.assert_shape(resets, xs.shape[:2])
+            surrounding = surrounding._replace(resets=resets)
+        token = _surrounding.set(surrounding)
         try:
             return unroll(cell, params, xs, carry, lengths=lengths, reverse=reverse)
         finally:
             _surrounding.reset(token)
-    plain = _surrounding.get() == "scan"
-    if cell.scan is not None and (cell.step is None or not plain):
+    plain, resets_TB = surrounding.backward == "scan", surrounding.resets
+    if cell.scan is not None and (cell.step is None or not (plain or resets_TB is not None)):
         return cell.scan(params, carry, xs, lengths, reverse)
     step, over_time = step_of(cell, "cell"), plain_scan if plain else scan
-    if lengths is None:
+    if lengths is None and resets_TB is None:
         return over_time(step, params, carry, xs, reverse=reverse)
 
-    valid_TB = jnp.arange(xs.shape[0])[:, None] < lengths[None, :]
-    # Inputs are cleaned too: a masked NaN would still reach the weights' gradient as 0 * NaN.
-    xs = jnp.where(valid_TB.reshape(valid_TB.shape + (1,) * (xs.ndim - 2)), xs, jnp.zeros((), xs.dtype))
+    valid_TB = None if lengths is None else jnp.arange(xs.shape[0])[:, None] < lengths[None, :]
+    if valid_TB is not None:
+        # Inputs are cleaned too: a masked NaN would still reach the weights' gradient as 0 * NaN.
+        xs = jnp.where(valid_TB.reshape(valid_TB.shape + (1,) * (xs.ndim - 2)), xs, jnp.zeros((), xs.dtype))
+    if resets_TB is not None:
+        resets_TB = _starts(resets_TB.astype(bool), valid_TB, reverse)
 
-    def masked_step(params: Params, before: Carry, inputs: tuple[Array, Array]) -> tuple[Carry, Array]:
-        x, valid_B = inputs
+    def masked_step(params: Params, before: Carry, inputs: tuple[Array, Any, Any]) -> tuple[Carry, Array]:
+        x, valid_B, starts_B = inputs
+        if starts_B is not None:
+            before = _chosen(starts_B, cell.initial_carry(params, starts_B.shape), before)
         after, h = step(params, before, x)
-        after = jax.tree.map(lambda new, old: jnp.where(_like(valid_B, new), new, old), after, before)
-        return after, jnp.where(valid_B[:, None], h, jnp.zeros((), h.dtype))
+        if valid_B is None:
+            return after, h
+        return _chosen(valid_B, after, before), jnp.where(valid_B[:, None], h, jnp.zeros((), h.dtype))
 
-    return over_time(masked_step, params, carry, (xs, valid_TB), reverse=reverse)
+    return over_time(masked_step, params, carry, (xs, valid_TB, resets_TB), reverse=reverse)
+
+
+def _starts(resets_TB: Array, valid_TB: Array | None, reverse: bool) -> Array:
+    """Where a sequence starts in the order of reading: in reverse at its last step, before the next one's first."""
+    if valid_TB is not None:
+        resets_TB = resets_TB & valid_TB
+    return jnp.concatenate([resets_TB[1:], jnp.zeros_like(resets_TB[:1])]) if reverse else resets_TB
+
+
+def _chosen(which_B: Array, carry: Carry, other: Carry) -> Carry:
+    """``carry`` of the elements ``which_B [B]``, of the rest ``other``."""
+    return jax.tree.map(lambda one, two: jnp.where(_like(which_B, one), one, two), carry, other)
 
 
 def last_valid(hs: Array, lengths: Array | None) -> Array:

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from rnnlab.core.errors import InputError, choose
 
-FORMAT = 6  # of config.json and the run directory; raised by every change that older code cannot read
+FORMAT = 7  # of config.json and the run directory; raised by every change that older code cannot read
 
 Option = bool | int | float | str | tuple[float, ...]  # a tuple is swept: each value gets its own runs
 
@@ -21,6 +21,8 @@ BACKWARD = ("auto", "scan")
 COMPUTE_DTYPES = ("float32", "bfloat16")
 LR_SCHEDULES = ("step", "constant", "cosine", "warmup_cosine", "linear")
 SWEEPS = ("grid", "paired")
+INITIAL_STATES = ("fixed", "trained")
+SEED_SOURCES = ("all", "init", "batches", "split")
 
 
 @dataclass(frozen=True)
@@ -63,6 +65,7 @@ class Config:
     dropout: tuple[float, ...] = ()  # of inputs or embeddings, one mask for all time steps
     recurrent_dropout: tuple[float, ...] = ()  # of h as the next step sees it, one mask for all time steps
     readout_dropout: tuple[float, ...] = ()  # of h as the readout sees it
+    zoneout: tuple[float, ...] = ()  # probability that a part of a unit's state stays for a step
     layer_dropout: tuple[float, ...] = ()  # of h as the layers above see it, one mask for all time steps
     lr_schedule: str = "step"  # of LR_SCHEDULES: multiplied by lr_decay after every lr_decay_epochs, or falling to it
     lr_decay_epochs: int | None = None  # None: the learning rate stays constant
@@ -70,6 +73,9 @@ class Config:
     lr_warmup_epochs: int | None = None  # epochs in which it rises from 0, among lr_decay_epochs of cosine and linear
     sweep: str = "grid"  # of SWEEPS: every combination of swept values, or the first of each, the second of each, ...
     options: Mapping[str, Option] = field(default_factory=dict)  # of every arm whose cell takes them
+    initial_state: str = "fixed"  # of INITIAL_STATES: the cell's own, or trained from it
+    seed_source: str = "all"  # what a run's seed draws, of SEED_SOURCES: initial values and batches; or one of these,
+    # or the division of train and validation, all else as with seed 0
     sequence_length: int = 32  # T of texts
     embedding_size: int | None = None  # None: token ids enter the cell as one-hot rows
     embedding_init: str = "glorot_uniform"
@@ -94,6 +100,14 @@ class Config:
         choose("backward", self.backward, BACKWARD)
         choose("lr_schedule", self.lr_schedule, LR_SCHEDULES)
         choose("sweep", self.sweep, SWEEPS)
+        choose("initial_state", self.initial_state, INITIAL_STATES)
+        choose("seed_source", self.seed_source, SEED_SOURCES)
+        if self.initial_state == "trained" and self.batch_sampling == "contiguous":
+            raise InputError("initial_state: trained, but contiguous batches carry the state on and start once an "
+                             "epoch; accepted: fixed, or batch_sampling=shuffled")  # fmt: skip
+        if self.seed_source == "split" and self.batch_sampling == "contiguous":
+            raise InputError("seed_source: split, but contiguous batches read a text in its order; accepted: all, "
+                             "init")  # fmt: skip
         self._check_schedule()
         for name, arm in self.arms.items():
             if not name or not all(c.isalnum() or c in "-_." for c in name) or name.startswith("."):
@@ -162,6 +176,7 @@ HYPERPARAMS = {
     "recurrent_dropout": RATE,
     "readout_dropout": RATE,
     "layer_dropout": RATE,
+    "zoneout": RATE,
 }
 
 MOST = 2**31 - 1  # the largest int32

@@ -52,6 +52,7 @@ class Split(NamedTuple):
     targets: AnyArray  # [N] or [N, T] int32 classes or ids; [N], [N, K] or [N, T, K] float32 values
     lengths: AnyArray | None = None  # [N] int32 valid steps; None: all T
     weights: AnyArray | None = None  # [N] or [N, T] float32, 0 where there is no target; None: all 1 (not for K values)
+    resets: AnyArray | None = None  # [N, T] bool, true where one of several sequences in a row starts; None: nowhere
 
 
 class Dataset(NamedTuple):
@@ -85,8 +86,9 @@ class Model(NamedTuple):
     """Embedding -> cell -> readout, batch-major outside."""
 
     init: Callable[[Key], Params]
-    # (params, inputs [B, T(, D)], lengths [B] or None, carry or None: the cell's own) -> (carry, logits)
-    apply: Callable[[Params, Array, Array | None, Carry | None], tuple[Carry, Array]]
+    # (params, inputs [B, T(, D)], lengths [B] or None, carry or None: the cell's own) -> (carry, logits); a model of
+    # one cell also takes resets=[B, T]
+    apply: Callable[..., tuple[Carry, Array]]
     initial_carry: Callable[[Params, int], Carry]  # (params, B)
     carry_history: Callable[
         [Params, Array], Carry

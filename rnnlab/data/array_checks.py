@@ -18,6 +18,7 @@ class Arrays(NamedTuple):
     targets: np.ndarray
     lengths: np.ndarray | None
     weights: np.ndarray | None
+    resets: np.ndarray | None
     valid: np.ndarray | None
 
     @property
@@ -31,7 +32,7 @@ def is_integer(array: np.ndarray) -> bool:
     return array.dtype.kind in "biu"
 
 
-def check_arrays(where: str, prefix: str, inputs: Any, targets: Any, lengths: Any, weights: Any) -> Arrays:
+def check_arrays(where: str, prefix: str, inputs: Any, targets: Any, lengths: Any, weights: Any, resets: Any) -> Arrays:
     """The arrays of one split, checked. ``where`` begins every message; ``prefix`` (``"train_"``) the arrays' names."""
     xs = _numbers(f"{where}: {prefix}inputs", inputs, INPUTS)
     features = xs.ndim == 3 and (xs.dtype.kind == "f" or xs.dtype == np.uint8)
@@ -57,7 +58,8 @@ def check_arrays(where: str, prefix: str, inputs: Any, targets: Any, lengths: An
     _finite(f"{where}: {prefix}inputs", xs, valid)
     _finite(f"{where}: {prefix}targets", ys, valid if per_step else None)
     marked = _weights(f"{where}: {prefix}weights", weights, expected, valid)
-    return Arrays(xs, ys, ends, marked, valid)
+    starts = _resets(f"{where}: {prefix}resets", resets, (count, steps))
+    return Arrays(xs, ys, ends, marked, starts, valid)
 
 
 def check_series(field: str, series: Any) -> np.ndarray:
@@ -100,6 +102,15 @@ def _lengths(field: str, lengths: Any, count: int, steps: int) -> tuple[np.ndarr
     if (place := _first((array < 1) | (array > steps), None)) is not None:
         raise InputError(f"{field}: {array[place]} at {_at(place)} is out of range; accepted: 1 to T = {steps}")
     return array.astype(np.int32), np.arange(steps) < array[:, None]
+
+
+def _resets(field: str, resets: Any, shape: tuple[int, int]) -> np.ndarray | None:
+    if resets is None:
+        return None
+    array = _numbers(field, resets, "[N, T] booleans")
+    if array.shape != shape or not is_integer(array) or not np.isin(array, (0, 1)).all():
+        raise InputError(f"{field}: {described(array)}; accepted: {list(shape)} booleans, or 0 and 1")
+    return array.astype(bool)
 
 
 def _weights(field: str, weights: Any, shape: tuple[int, ...], valid: np.ndarray | None) -> np.ndarray | None:

@@ -12,26 +12,28 @@ from rnnlab.data.files import sha256
 from rnnlab.data.standardize import SOURCE, standardized, statistics
 
 SPLITS = ("train", "validation", "test")
-FIELDS = ("inputs", "targets", "lengths", "weights")
+FIELDS = ("inputs", "targets", "lengths", "weights", "resets")
 SPLIT_ARRAYS = tuple(f"{split}_{field}" for split in SPLITS for field in FIELDS)
 ARRAYS = (*FIELDS, *SPLIT_ARRAYS)  # the names of arrays in a file
 SIZES = ("num_classes", "vocabulary_size")
 
 
 def from_arrays(
-    inputs: Any = None, targets: Any = None, lengths: Any = None, weights: Any = None, *, name: str = "arrays",
-    num_classes: int | None = None, vocabulary_size: int | None = None, validation_fraction: float = 0.15,
-    test_fraction: float = 0.15, split_seed: int = 0, standardize: bool = True, **splits: Any,
+    inputs: Any = None, targets: Any = None, lengths: Any = None, weights: Any = None, resets: Any = None, *,
+    name: str = "arrays", num_classes: int | None = None, vocabulary_size: int | None = None,
+    validation_fraction: float = 0.15, test_fraction: float = 0.15, split_seed: int = 0, standardize: bool = True,
+    **splits: Any,
 ) -> Dataset:  # fmt: skip
     """The data set of ``inputs [N, T, D]`` (float, or uint8, divided by 255), or ``[N, T]`` integer ids, and targets.
 
     ``targets``: classes ``[N]``, or ``[N, T]``, one at every step; real values ``[N]``, ``[N, K]`` or ``[N, T, K]``.
     ``lengths [N]``: valid steps; what follows is not looked at. ``weights [N]``, or ``[N, T]`` with a target at every
-    step: of each target in loss and metrics. ``num_classes`` and ``vocabulary_size``: classes and different ids, by
+    step: of each target in loss and metrics. ``resets [N, T]``: true where one of several sequences, packed into a row,
+    starts afresh. ``num_classes`` and ``vocabulary_size``: classes and different ids, by
     default the largest plus one.
 
     The examples are divided at random by ``split_seed``, classes ``[N]`` in proportion; or given as ``train_inputs``,
-    ``train_targets``, ..., ``test_weights``. Without ``validation_inputs`` the fraction is taken from the training
+    ``train_targets``, ..., ``test_resets``. Without ``validation_inputs`` the fraction is taken from the training
     examples. Float inputs (``standardize``) and real targets get mean 0 and standard deviation 1 by statistics of the
     training split, recorded as ``source["standardized"]``. Raises InputError.
 
@@ -40,7 +42,7 @@ def from_arrays(
         'multiclass_classification'
     """
     where = f"data: {name}"
-    whole = dict(zip(FIELDS, (inputs, targets, lengths, weights), strict=True))
+    whole = dict(zip(FIELDS, (inputs, targets, lengths, weights, resets), strict=True))
     num_classes, vocabulary_size = (
         _count(f"{where}: {size}", value) for size, value in zip(SIZES, (num_classes, vocabulary_size), strict=True)
     )
@@ -203,7 +205,7 @@ def _split(arrays: Arrays, found: Mapping[str, Any]) -> Split:
     if arrays.valid is not None:
         inputs = _cut(inputs, arrays.valid)
         targets = _cut(targets, arrays.valid) if per_step else targets
-    return Split(inputs, targets, arrays.lengths, weights)
+    return Split(inputs, targets, arrays.lengths, weights, arrays.resets)
 
 
 def _cut(array: np.ndarray, valid: np.ndarray) -> np.ndarray:

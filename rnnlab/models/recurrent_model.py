@@ -81,8 +81,9 @@ def make_model(
         return cell.initial_carry(params.cell, (batch,))
 
     def apply(
-        params: ModelParams, inputs: Array, lengths: Array | None = None, carry: Carry | None = None
-    ) -> tuple[Carry, Array]:
+        params: ModelParams, inputs: Array, lengths: Array | None = None, carry: Carry | None = None,
+        *, resets: Array | None = None,
+    ) -> tuple[Carry, Array]:  # fmt: skip
         drops_inputs = dropout is not None and dropout.inputs is not None
         # In the step, rows of the table are multiplied by token where that is less: `weight_gradients.tables`.
         in_step = params.embedding is not None and cell.scan is None and not drops_inputs and inputs.ndim == 2
@@ -95,11 +96,12 @@ def make_model(
             xs = xs * dropout_mask(key_inputs, xs.shape[1:], dropout.inputs)
         if dropout is not None and dropout.recurrent is not None:
             run_cell = drop_recurrent(cell, key_recurrent, dropout.recurrent, initial_carry(params, inputs.shape[0]))
+        resets_TB = None if resets is None else jnp.swapaxes(resets, 0, 1)
         if carry is None:
             carry = run_cell.initial_carry(params.cell, (inputs.shape[0],))
         if in_step:
             run_cell, cell_params = _embedding(run_cell), (params.embedding, params.cell)
-        carry, hs_TBH = unroll(run_cell, cell_params, xs, carry, lengths=lengths, backward=backward)
+        carry, hs_TBH = unroll(run_cell, cell_params, xs, carry, lengths=lengths, resets=resets_TB, backward=backward)
         out = hs_TBH if per_step else (cell.last_output or last_valid)(hs_TBH, lengths)
         if dropout is not None and dropout.readout is not None:
             out = out * dropout_mask(key_readout, out.shape, dropout.readout)
@@ -124,4 +126,7 @@ def make_model(
 def _embedding(cell: Cell) -> Cell:
     """``cell`` of ids, which it embeds by itself: its parameters are (table ``[V, E]``, those of ``cell``)."""
     step = step_of(cell, "cell")
-    return cell._replace(step=lambda params, carry, ids: step(params[1], carry, params[0][ids]))
+    return cell._replace(
+        initial_carry=lambda params, batch: cell.initial_carry(params[1], batch),
+        step=lambda params, carry, ids: step(params[1], carry, params[0][ids]),
+    )

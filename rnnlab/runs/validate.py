@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 import jax
 
+from rnnlab.cells.user_cell import whole_model
 from rnnlab.cells.user_file import imported_hashes
 from rnnlab.config.cell_name import is_file_cell, is_own_cell, parse_name
 from rnnlab.config.experiment import Config
@@ -15,7 +16,7 @@ from rnnlab.data.registry import dataset_options, load_dataset
 from rnnlab.data.text import HELD_OUT_DIVISOR
 from rnnlab.runs.hyperparam_grid import hyperparam_grids, split_cell_options, split_optimizer_options
 from rnnlab.runs.own_files import NONE, Moved, relocated
-from rnnlab.training.arm_spec import DROPOUT, ArmSpec, DataShape, build_cell, build_model, build_optimizer
+from rnnlab.training.arm_spec import DROPOUT, ZONEOUT, ArmSpec, DataShape, build_cell, build_model, build_optimizer
 from rnnlab.training.batches import batch_indices
 from rnnlab.training.optimizers import OPTIMIZERS
 from rnnlab.training.probes import check_probes
@@ -55,7 +56,7 @@ def validate(config: Config, moved: Moved = NONE, dataset: Dataset | None = None
         user_cells = [cell for cell in config.arms[name].cells if is_own_cell(cell)]
         foreign = config.optimizer not in OPTIMIZERS
         traced = bool(
-            foreign or user_cells or spec.attention or dataset.prompt_length or DROPOUT.keys() & grids[name].keys()
+            foreign or user_cells or spec.attention or dataset.prompt_length or {*DROPOUT, ZONEOUT} & grids[name].keys()
         )
         try:
             _trace(spec, experiment.runs(name), dataset, whole=traced)
@@ -164,6 +165,10 @@ def _describe(config: Config, name: str, dataset: Dataset) -> ArmSpec:
         why = "validates on test" if task.success_metric else "has no success metric"
         raise InputError(f"success_threshold: {config.success_threshold:g}, but {dataset.name} {why}; accepted: none")
     check_probes(config.probes, dataset)
+    _check_seed_source(config, dataset)
+    if dataset.train.resets is not None and (arm.attention is not None or whole_model(arm.cell) is not None):
+        raise InputError(f"cell: {dataset.name} has resets, which only a cell of the lab reads; accepted: no encoder "
+                         "and decoder, no whole model, or data without resets")  # fmt: skip
     fixed, swept = split_cell_options(config, name)
     optimizer_fixed, _ = split_optimizer_options(config)
     return ArmSpec(
@@ -190,8 +195,22 @@ def _describe(config: Config, name: str, dataset: Dataset) -> ArmSpec:
         eval_batch_size=config.eval_batch_size,
         batch_sampling=config.batch_sampling,
         steps_per_epoch=config.steps_per_epoch or most,
+        initial_state=config.initial_state,
+        seed_source=config.seed_source,
         probes=config.probes,
     )
+
+
+def _check_seed_source(config: Config, dataset: Dataset) -> None:
+    """Raise InputError where train and validation cannot be divided anew for each run."""
+    if config.seed_source != "split":
+        return
+    shapes = [jax.tree.map(lambda leaf: leaf.shape[1:], split) for split in (dataset.train, dataset.validation)]
+    why = f"{dataset.name} validates on test" if dataset.validation_is_test else ""
+    why = why or ("probes read one validation split" if config.probes else "")
+    why = why or ("" if shapes[0] == shapes[1] else f"train and validation of {dataset.name} differ in shape")
+    if why:
+        raise InputError(f"seed_source: split, but {why}; accepted: all, init, batches")
 
 
 def _longer_text(config: Config, dataset: Dataset, windows: int) -> str:

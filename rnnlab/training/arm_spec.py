@@ -11,6 +11,8 @@ from rnnlab.cells.registry import cell_factory, factory_options, make_cell
 from rnnlab.cells.user_cell import whole_model
 from rnnlab.cells.wrappers.mixed_precision import mixed_precision
 from rnnlab.cells.wrappers.stack import stack
+from rnnlab.cells.wrappers.trained_state import trained_initial_state
+from rnnlab.cells.wrappers.zoneout import zoneout
 from rnnlab.config.experiment import Option
 from rnnlab.core.errors import InputError
 from rnnlab.core.types import Array, Cell, Dataset, Key, Model
@@ -24,6 +26,7 @@ Options = tuple[tuple[str, Option], ...]
 
 DROPOUT = {"dropout": "inputs", "recurrent_dropout": "recurrent", "readout_dropout": "readout"}
 LAYER_DROPOUT = "layer_dropout"
+ZONEOUT = "zoneout"
 OPTIMIZER = "optimizer_"  # prefix of an optimizer's swept options: its eps and a cell's are different columns
 
 
@@ -80,6 +83,8 @@ class ArmSpec:
     lr_decay: float = 0.1
     lr_decay_epochs: int | None = None
     lr_warmup_epochs: int | None = None
+    initial_state: str = "fixed"
+    seed_source: str = "all"
     probes: tuple[str, ...] = ()
 
 
@@ -93,13 +98,20 @@ def build_cell(spec: ArmSpec, hyperparams: Mapping[str, Array], key: Key | None 
     options: dict[str, Any] = {**dict(spec.options), **{swept: hyperparams[swept] for swept in spec.swept_options}}
     options = {option: value for option, value in options.items() if option in accepted}
     keys = [None if key is None else jax.random.fold_in(key, layer) for layer in range(spec.layers)]
-    layers = [
-        mixed_precision(make_cell(name, spec.hidden_size, key=own, **options), spec.compute_dtype) for own in keys
-    ]
+    layers = [_layer(spec, name, hyperparams, options, own) for own in keys]
     if len(layers) == 1:
         return layers[0]
     key = None if key is None else jax.random.fold_in(key, len(layers))  # no layer's own
     return stack(layers, connections=spec.connections, dropout=hyperparams.get(LAYER_DROPOUT, 0.0), key=key)
+
+
+def _layer(
+    spec: ArmSpec, name: str, hyperparams: Mapping[str, Array], options: dict[str, Any], key: Key | None
+) -> Cell:
+    cell = mixed_precision(make_cell(name, spec.hidden_size, key=key, **options), spec.compute_dtype)
+    if ZONEOUT in hyperparams:  # a key that no cell draws from: theirs are folded from steps and paths, below 2^31
+        cell = zoneout(cell, hyperparams[ZONEOUT], None if key is None else jax.random.fold_in(key, 2**31))
+    return trained_initial_state(cell) if spec.initial_state == "trained" else cell
 
 
 def build_model(spec: ArmSpec, hyperparams: Mapping[str, Array], key: Key | None = None) -> Model:
@@ -110,6 +122,8 @@ def build_model(spec: ArmSpec, hyperparams: Mapping[str, Array], key: Key | None
     whole = whole_model(spec.cell)
     if whole is not None:
         return _build_whole(spec, whole, hyperparams, key)
+    if ZONEOUT in hyperparams and "recurrent_dropout" in hyperparams:
+        raise InputError("zoneout: with recurrent_dropout, which masks the same state; accepted: one of them")
     rates = {field: hyperparams[name] for name, field in DROPOUT.items() if name in hyperparams}
     dropout = None
     if key is not None and rates:
@@ -147,7 +161,8 @@ def _build_whole(spec: ArmSpec, cls: Any, hyperparams: Mapping[str, Array], key:
     foreign = {
         "layers": spec.layers > 1, "attention": spec.attention is not None, "probes": bool(spec.probes),
         "compute_dtype": spec.compute_dtype != "float32", "batch_sampling": spec.batch_sampling == "contiguous",
-        **{name: name in hyperparams for name in (*DROPOUT, LAYER_DROPOUT)},
+        **{name: name in hyperparams for name in (*DROPOUT, LAYER_DROPOUT, ZONEOUT)},
+        "initial_state": spec.initial_state == "trained",
     }  # fmt: skip
     for field, given in foreign.items():
         if given:

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 
 from rnnlab.core.errors import InputError
 from rnnlab.core.types import Array, Dataset, Model, Params, Split
-from rnnlab.training.batches import target_weights
+from rnnlab.training.batches import resets_of, target_weights
 from rnnlab.training.tasks import Task
 
 
@@ -22,7 +22,7 @@ def paths(model: Model, task: Task, params: Params, batch: Split) -> dict[str, A
         return {}
 
     def mean_loss(cell: Params) -> Array:
-        _, logits = model.apply(params._replace(cell=cell), batch.inputs, batch.lengths, None)
+        _, logits = model.apply(params._replace(cell=cell), batch.inputs, batch.lengths, None, **resets_of(batch))
         sums = task.sums(logits, batch.targets, target_weights(batch))
         return sums.loss / sums.count
 

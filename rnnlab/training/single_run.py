@@ -8,8 +8,8 @@ import optax
 
 from rnnlab.core.types import Array, Carry, Params, Split
 from rnnlab.training.arm_spec import ArmSpec, build_model, build_optimizer
-from rnnlab.training.batches import take, target_weights
-from rnnlab.training.keys import stream_key
+from rnnlab.training.batches import resets_of, take, target_weights
+from rnnlab.training.keys import source_key
 from rnnlab.training.probes import PROBES
 from rnnlab.training.state import BestParams, Run, TrainState
 from rnnlab.training.tasks import TASKS, MetricSums
@@ -18,7 +18,7 @@ from rnnlab.training.tasks import TASKS, MetricSums
 def init_state(spec: ArmSpec, run: Run) -> TrainState:
     """The state before the first step; initial values drawn from the seed's ``init`` stream."""
     model = build_model(spec, run.hyperparams)
-    params = model.init(stream_key("init", run.seed))
+    params = model.init(source_key("init", run.seed, spec.seed_source))
     best = BestParams(params, loss=jnp.float32(jnp.inf), epoch=jnp.int32(0))
     opt_state = build_optimizer(spec, run.hyperparams).init(params)
     carry = model.initial_carry(params, spec.batch_size) if spec.batch_sampling == "contiguous" else None
@@ -32,7 +32,7 @@ def train_steps(
 
     The first step with a non-finite loss or gradient changes nothing and marks the run as diverged; it stays frozen.
     """
-    task, dropout_key = TASKS[spec.data.task], stream_key("dropout", run.seed)
+    task, dropout_key = TASKS[spec.data.task], source_key("dropout", run.seed, spec.seed_source)
     optimizer = build_optimizer(spec, run.hyperparams)
 
     def step(s: Array, state: TrainState) -> TrainState:
@@ -41,7 +41,7 @@ def train_steps(
         before = _fresh_at(s == 0, state.carry, lambda: model.initial_carry(state.params, spec.batch_size))
 
         def mean_loss(params: Params) -> tuple[Array, tuple[MetricSums, Carry]]:
-            carry, logits = model.apply(params, batch.inputs, batch.lengths, before)
+            carry, logits = model.apply(params, batch.inputs, batch.lengths, before, **resets_of(batch))
             sums = task.sums(logits, batch.targets, target_weights(batch))
             return sums.loss / sums.count, (sums, carry if model.with_state or before is not None else None)
 
@@ -67,13 +67,13 @@ def train_steps(
     return jax.lax.fori_loop(start, stop, step, state)
 
 
-def evaluate(spec: ArmSpec, run: Run, params: Params, split: Split) -> MetricSums:
-    """Metric sums over a whole split, batch by batch; padding of the last batch has weight zero.
+def evaluate(spec: ArmSpec, run: Run, params: Params, split: Split, among: Array | None = None) -> MetricSums:
+    """Metric sums over a whole split, or its rows ``among [N]``, batch by batch; padding has weight zero.
 
     With contiguous batches the split is read like the training text: in B streams that carry their state along.
     """
     model, task = build_model(spec, run.hyperparams), TASKS[spec.data.task]
-    examples = split.targets.shape[0]
+    examples = split.targets.shape[0] if among is None else len(among)
     streams = spec.batch_sampling == "contiguous"
     batch = min(spec.batch_size if streams else spec.eval_batch_size, examples)
     steps = -(-examples // batch)
@@ -83,11 +83,12 @@ def evaluate(spec: ArmSpec, run: Run, params: Params, split: Split) -> MetricSum
     def add(index: Array, state: tuple[MetricSums, Carry]) -> tuple[MetricSums, Carry]:
         sums, carry = state
         rows = index + jnp.arange(batch) * steps if streams else index * batch + jnp.arange(batch)
-        part = take(split, jnp.minimum(rows, examples - 1))
+        within = jnp.minimum(rows, examples - 1)
+        part = take(split, within if among is None else among[within])
         valid = (rows < examples).astype(jnp.float32)
         weights = target_weights(part)
         weights = weights * valid.reshape(-1, *[1] * (weights.ndim - 1))
-        after, logits = model.apply(params, part.inputs, part.lengths, carry)
+        after, logits = model.apply(params, part.inputs, part.lengths, carry, **resets_of(part))
         return jax.tree.map(jnp.add, sums, task.sums(logits, part.targets, weights)), after if streams else None
 
     carry = model.initial_carry(params, batch) if streams else None

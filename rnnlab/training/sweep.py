@@ -15,7 +15,7 @@ from jax.sharding import PartitionSpec as P
 from rnnlab.core.types import Array, Params, Split
 from rnnlab.training import single_run
 from rnnlab.training.arm_spec import ArmSpec
-from rnnlab.training.batches import batch_indices
+from rnnlab.training.batches import batch_indices, division
 from rnnlab.training.state import Run, TrainState
 from rnnlab.training.tasks import MetricSums
 
@@ -140,6 +140,11 @@ def _on_every_device(function: Callable[..., Any], mesh: Mesh, split: int) -> Ca
     return all_devices
 
 
+def _pooled(train: Split, validation: Split) -> Split:
+    """The examples of both, those of ``train`` first."""
+    return jax.tree.map(lambda *leaves: np.concatenate(leaves), train, validation)
+
+
 class Sweep:
     """The programs of one arm, each compiled once, for all ``runs`` (host, leaves ``[R]``).
 
@@ -165,6 +170,9 @@ class Sweep:
         self._mesh, self._by_run = mesh, NamedSharding(mesh, P(RUN))
         self._host_runs = pad_runs(runs, mesh.size * at_once)
         self._runs = jax.device_put(self._host_runs, self._by_run)
+        self._training_examples = splits["train"].targets.shape[0]
+        if spec.seed_source == "split":
+            splits = {**splits, "train": _pooled(splits["train"], splits["validation"])}
         self._splits = jax.device_put(dict(splits), NamedSharding(mesh, P()))
         self._map = partial(map_runs, mesh=mesh, runs_per_device=at_once)
         self._map_in_place = partial(map_runs_in_place, mesh=mesh, runs_per_device=at_once)
@@ -195,7 +203,8 @@ class Sweep:
 
     def evaluate(self, params: Params, split: str) -> MetricSums:
         """Metric sums of ``split`` for ``params`` as in a state, on the host."""
-        return self._host(self._programs[f"evaluate {split}"](params, self._runs, self._splits[split]))
+        read = "train" if self.spec.seed_source == "split" and split == "validation" else split
+        return self._host(self._programs[f"evaluate {split}"](params, self._runs, self._splits[read]))
 
     def update_best(self, state: TrainState, validation: MetricSums, epoch: int) -> TrainState:
         """The state with its best parameters updated by host sums of the validation split. ``state`` is donated."""
@@ -225,7 +234,10 @@ class Sweep:
     def _programs(self) -> dict[str, Any]:
         spec, by_run = self.spec, self._by_run
         train, held_out = self._splits["train"], {n: s for n, s in self._splits.items() if n != "train"}
-        examples = train.targets.shape[0]
+        examples, divided = self._training_examples, spec.seed_source == "split"
+
+        def order(run: Run) -> Array:
+            return division(run.seed, train.targets.shape[0])
 
         def abstract(tree: Any) -> Any:
             return jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=by_run), tree)
@@ -246,6 +258,12 @@ class Sweep:
                 (params, runs), split
             )
 
+        def evaluate_divided(params: Params, runs: Run, split: Split) -> MetricSums:
+            def one(item: tuple[Params, Run], split: Split) -> MetricSums:
+                return single_run.evaluate(spec, item[1], item[0], split, order(item[1])[examples:])
+
+            return self._map(one)((params, runs), split)
+
         def probe(params: Params, runs: Run, split: Split) -> dict[str, Array]:
             return self._map(lambda item, split: single_run.probe(spec, item[1], item[0], split))((params, runs), split)
 
@@ -253,7 +271,11 @@ class Sweep:
             return self._map(lambda item, epoch: single_run.update_best(item[0], item[1], epoch))((state, sums), epoch)
 
         def indices(runs: Run, epoch: Array) -> Array:
-            return self._map(lambda run, epoch: batch_indices(spec, run.seed, epoch, examples))(runs, epoch)
+            def one(run: Run, epoch: Array) -> Array:
+                rows = batch_indices(spec, run.seed, epoch, examples)
+                return order(run)[rows] if divided else rows
+
+            return self._map(one)(runs, epoch)
 
         def make_state(runs: Run) -> TrainState:
             return jax.vmap(partial(single_run.init_state, spec))(runs)
@@ -267,7 +289,9 @@ class Sweep:
             "update_best": jax.jit(update_best, donate_argnums=0).lower(state, state.sums, scalar),
         }
         for name, split in held_out.items():
-            lowered[f"evaluate {name}"] = jax.jit(evaluate).lower(state.params, runs, split)
+            among = divided and name == "validation"
+            evaluation = jax.jit(evaluate_divided if among else evaluate)
+            lowered[f"evaluate {name}"] = evaluation.lower(state.params, runs, train if among else split)
             if spec.probes:
                 lowered[f"probe {name}"] = jax.jit(probe).lower(state.params, runs, split)
         return {name: program.compile() for name, program in lowered.items()}

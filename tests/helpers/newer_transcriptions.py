@@ -233,10 +233,10 @@ def lem(dt=1.0):
 
     def step(params, carry, x):
         w, u, b = (named(block, "12zy") for block in params)
-        first, second = (dt * logistic(carry.y @ u[k] + x @ w[k] + b[k]) for k in "12")
-        z = (1 - first) * carry.z + first * np.tanh(carry.y @ u["z"] + x @ w["z"] + b["z"])
-        y = (1 - second) * carry.y + second * np.tanh(z @ u["y"] + x @ w["y"] + b["y"])
-        return {"y": y, "z": z}, y, {"dt_z": first, "dt_y": second}
+        first, second = (dt * logistic(carry.h @ u[k] + x @ w[k] + b[k]) for k in "12")
+        z = (1 - first) * carry.z + first * np.tanh(carry.h @ u["z"] + x @ w["z"] + b["z"])
+        y = (1 - second) * carry.h + second * np.tanh(z @ u["y"] + x @ w["y"] + b["y"])
+        return {"h": y, "z": z}, y, {"dt_z": first, "dt_y": second}
 
     return step
 
@@ -246,10 +246,10 @@ def cornn(dt=0.042, gamma=2.7, epsilon=4.7):
 
     def step(params, carry, x):
         of_y, of_z = params.u[:, 0], params.u[:, 1]
-        pull = np.tanh(carry.y @ of_y + carry.z @ of_z + x @ params.w + params.b)
-        z = carry.z + dt * pull - dt * gamma * carry.y - dt * epsilon * carry.z
-        y = carry.y + dt * z
-        return {"y": y, "z": z}, y, {}
+        pull = np.tanh(carry.h @ of_y + carry.z @ of_z + x @ params.w + params.b)
+        z = carry.z + dt * pull - dt * gamma * carry.h - dt * epsilon * carry.z
+        y = carry.h + dt * z
+        return {"h": y, "z": z}, y, {}
 
     return step
 
