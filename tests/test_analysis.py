@@ -2,6 +2,7 @@
 
 import csv
 import shutil
+import sys
 from typing import Any, NamedTuple
 
 import jax
@@ -18,6 +19,7 @@ from rnnlab.analysis import (
     fixed_points,
     gate_saturation,
     gradient_by_lag,
+    lyapunov,
     path_distances,
     sample_states,
     spectrum,
@@ -28,6 +30,7 @@ from rnnlab.analysis import (
 from rnnlab.analysis.figures import FIGURES
 from rnnlab.analysis.trajectories import from_vector, to_vector
 from rnnlab.cells import make_cell, stack
+from rnnlab.cells.rnn import RNNParams
 from rnnlab.cli.analyze import OPTIONS, _of_seeds
 from rnnlab.cli.main import main
 from rnnlab.config.experiment import Arm, Config, to_json, training_hash
@@ -37,6 +40,7 @@ from rnnlab.runs.saved_run import load_run
 from rnnlab.runs.validate import abstract_state, identity, validate
 from rnnlab.storage import checkpoint, files
 
+lyapunov_module = sys.modules["rnnlab.analysis.lyapunov"]  # its function has its name
 T, B, D, H = 6, 3, 2, 4
 LENGTHS = np.array([6, 3, 1])
 
@@ -98,6 +102,34 @@ def test_the_gradient_of_a_linear_cell_at_lag_k_is_the_kth_power_of_its_matrix(l
         known = lag <= LENGTHS
         np.testing.assert_allclose(row[known], expected, rtol=1e-4, atol=1e-5)
         assert np.isnan(row[~known]).all()
+
+
+@pytest.mark.parametrize("limit", [256, 2], ids=["spectrum", "largest"])
+def test_the_exponents_of_a_linear_cell_are_the_log_absolute_eigenvalues(linear, limit, monkeypatch):
+    monkeypatch.setattr(lyapunov_module, "MAX_SPECTRUM", limit)
+    found = lyapunov(LINEAR, linear, np.ones((1500, 2, D), np.float32), np.array([1500, 1100]))
+    moduli = np.sort(np.abs(np.linalg.eigvals(linear.a.astype(np.float64))))[::-1]
+    expected = np.log(moduli)[: found.shape[1]]
+    assert found.shape == (2, H if limit > 2 else 1)
+    np.testing.assert_allclose(found, np.tile(expected, (2, 1)), atol=0.006)  # the start is forgotten like 1 / T
+    assert np.isnan(lyapunov(LINEAR, linear, np.ones((3, 1, D), np.float32), np.array([0]))).all()
+
+
+def test_a_random_tanh_network_turns_chaotic_where_its_gain_passes_one():
+    """h <- tanh(g W h), W of variance 1/N (Sompolinsky, Crisanti & Sommers 1988): quiet below g = 1, chaotic above."""
+    n, steps = 120, 400
+    draw = generator("analysis", "chaos")
+    w, kick = draw.normal(size=(n, n)) / np.sqrt(n), draw.normal(size=(1, 1, n))
+    cell = make_cell("rnn", n)
+    xs = np.concatenate([kick, np.zeros((steps - 1, 1, n))]).astype(np.float32)
+    largest = {}
+    for gain in (0.6, 2.0):
+        params = RNNParams(np.eye(n, dtype=np.float32), (gain * w).astype(np.float32), np.zeros(n, np.float32))
+        largest[gain] = lyapunov(cell, params, xs)[0]
+    radius = np.abs(np.linalg.eigvals(w)).max()
+    assert abs(largest[0.6][0] - np.log(0.6 * radius)) < 0.02  # the Jacobian at rest is g W
+    assert largest[2.0][0] > 0.05
+    assert largest[2.0][-1] < largest[2.0][0]
 
 
 def test_the_fixed_point_of_a_linear_cell_solves_its_linear_equations(linear):

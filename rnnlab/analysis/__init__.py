@@ -11,6 +11,7 @@ train, runs and report.
 from rnnlab.analysis.fixed_points import fixed_points, sample_states
 from rnnlab.analysis.gates import gate_saturation, time_scales
 from rnnlab.analysis.jacobian import gradient_by_lag, spectrum, state_map
+from rnnlab.analysis.lyapunov import lyapunov
 from rnnlab.analysis.measure import ANALYSES, Measurement, Subject, subject
 from rnnlab.analysis.path_distance import path_distances
 from rnnlab.analysis.pca import components
@@ -25,6 +26,7 @@ __all__ = [
     "fixed_points",
     "gate_saturation",
     "gradient_by_lag",
+    "lyapunov",
     "path_distances",
     "sample_states",
     "spectrum",

@@ -49,6 +49,7 @@ FIGURES: dict[str, Lines | Training | Scatter] = {
     "jacobian": Scatter(
         "eigenvalues of the Jacobian of a step, along one example", "real", "imaginary", ["step"], unit_circle=True
     ),
+    "lyapunov": Lines("Lyapunov exponents per step, largest first", "number"),
     "fixed_points": Scatter(
         "ends of the search for fixed points of the state at the typical input; slow: q > 1e-9",
         "component_1", "component_2", ["kind"],

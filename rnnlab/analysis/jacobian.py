@@ -43,7 +43,7 @@ def spectrum(cell: Cell, params: Params, xs: Array, lengths: Array | None = None
     run = trajectory(cell, params, xs, lengths)
     valid = np.asarray(run.valid)
     steps = np.rint(np.linspace(0, valid.sum(0) - 1, min(positions, len(valid)))).astype(int)
-    matrices = np.asarray(_jacobians(cell, params, xs, run.before, jnp.asarray(steps)), np.float64)
+    matrices = np.asarray(jacobians(cell, params, xs, run.before, jnp.asarray(steps)), np.float64)
     values: Any = np.linalg.eigvals(matrices)
     order = np.argsort(-np.abs(values), axis=-1, kind="stable")
     values = np.take_along_axis(values, order, axis=-1)
@@ -51,8 +51,8 @@ def spectrum(cell: Cell, params: Params, xs: Array, lengths: Array | None = None
 
 
 @partial(jax.jit, static_argnums=0)
-def _jacobians(cell: Cell, params: Params, xs: Array, before: Carry, steps_KB: Array) -> Array:
-    """``[K, B, S, S]``."""
+def jacobians(cell: Cell, params: Params, xs: Array, before: Carry, steps_KB: Array) -> Array:
+    """dF/ds (`state_map`) at the steps ``steps_KB`` of each example, ``[K, B, S, S]``."""
 
     def one(step: Array, element: Array) -> Array:
         carry, x = jax.tree.map(lambda leaf: leaf[step, element], (before, xs))

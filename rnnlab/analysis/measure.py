@@ -12,6 +12,7 @@ import numpy as np
 from rnnlab.analysis.fixed_points import fixed_points, sample_states
 from rnnlab.analysis.gates import gate_saturation, time_scales
 from rnnlab.analysis.jacobian import gradient_by_lag, spectrum
+from rnnlab.analysis.lyapunov import lyapunov
 from rnnlab.analysis.path_distance import path_distances
 from rnnlab.analysis.pca import components
 from rnnlab.analysis.trajectories import drift, to_vector, trajectory, valid_steps
@@ -168,6 +169,17 @@ def measure_jacobian(one: Subject) -> Measurement:
     return Measurement(scalars, points=points)
 
 
+def measure_lyapunov(one: Subject) -> Measurement:
+    """Exponents per step, mean over a few examples; the number of them that are above 0."""
+    exponents = lyapunov(*one.first(FEW_EXAMPLES).args)
+    means = np.nanmean(exponents, axis=0)
+    scalars = {"largest": float(means[0])}
+    if len(means) == 1:
+        return Measurement(scalars)
+    scalars |= {"above 0": float(np.mean((exponents > 0).sum(1))), "mean": float(means.mean())}
+    return Measurement(scalars, {"exponent": (np.arange(1, len(means) + 1), means)})
+
+
 def measure_fixed_points(one: Subject) -> Measurement:
     """Fixed points at the typical input; points in the plane of the first principal components of the state."""
     few = one.first(FEW_EXAMPLES)
@@ -235,6 +247,7 @@ ANALYSES: dict[str, Callable[[Subject], Measurement]] = {
     "paths": measure_paths,
     "lags": measure_lags,
     "jacobian": measure_jacobian,
+    "lyapunov": measure_lyapunov,
     "fixed_points": measure_fixed_points,
     "components": measure_components,
 }

@@ -31,7 +31,8 @@ OPTIONS = (
     ("--epoch", "E,F,...", ALL, "first (untrained), best, last, or epochs of keep_params_every; all (default): first, "
                                 "these and best"),
     ("--examples", "N", "32", "number of validation examples (default: 32)"),
-    ("--what", "A,B,...", ALL, "gates, state, paths, lags, jacobian, fixed_points, components (default: all)"),
+    ("--what", "A,B,...", ALL,
+     "gates, state, paths, lags, jacobian, lyapunov, fixed_points, components (default: all)"),
 )  # fmt: skip
 
 
@@ -56,7 +57,8 @@ class Selection(NamedTuple):
 
 
 def show(options: argparse.Namespace) -> int:
-    """Analyze the cells of a run: gates, state, paths, gradient by lag, Jacobians, fixed points, components."""
+    """Analyze the cells of a run: gates, state, paths, gradient by lag, Jacobians, Lyapunov exponents, fixed points,
+    components."""
     count = whole("--examples", options.examples, 1, MAX_EXAMPLES)
     from rnnlab.analysis import ANALYSES
     from rnnlab.runs.saved_run import load_run
