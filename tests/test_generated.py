@@ -1,5 +1,6 @@
 """Generated data sets: answers recomputed from prompts, splits, options, pixels; weighted metrics and training."""
 
+import itertools
 import json
 import math
 from dataclasses import replace
@@ -11,6 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 from helpers.data import error_of
 
+import rnnlab
 from experiments import quickstart
 from rnnlab import data
 from rnnlab.cells.registry import make_cell
@@ -410,3 +412,40 @@ def test_contiguous_batches_require_a_text():
 def test_random_streams_of_the_splits_differ():
     draws = [generated.split_rng(split).random_sample(50) for split in generated.SPLITS]
     assert len(np.unique(draws)) == 150
+
+
+# state tracking
+
+
+@pytest.mark.parametrize(("group", "elements"), [("parity", 2), ("s3", 6), ("s5", 120)])
+def test_a_state_is_the_product_of_all_permutations_so_far(group, elements):
+    things = list(itertools.permutations(range({2: 2, 6: 3, 120: 5}[elements])))
+    dataset = load("state_tracking", group=group, length=5)
+    assert dataset.input_size == dataset.output_size == elements == len(things)
+    assert [len(split.inputs[0]) for split in (dataset.train, dataset.validation, dataset.test)] == [5, 5, 20]
+    for each in examples_of(dataset):
+        held = things[0]
+        for element, state in zip(each.inputs, each.targets, strict=True):
+            held = tuple(things[element][place] for place in held)
+            assert held == things[state]
+    if group == "parity":
+        np.testing.assert_array_equal(dataset.test.targets, np.cumsum(dataset.test.inputs, axis=1) % 2)
+
+
+@pytest.mark.parametrize("steps", [20, 3, 1])
+def test_state_tracking_is_read_at_a_quarter_half_and_the_end(steps):
+    draw = np.random.RandomState(0)
+    logits, targets = draw.normal(size=(7, steps, 3)).astype(np.float32), draw.randint(0, 3, (7, steps))
+    task = TASKS["state_tracking"]
+    found = task.compute(task.sums(logits, targets, jnp.ones((7, steps))))
+    right = logits.argmax(-1) == targets
+    for name, step in (("quarter", max(1, steps // 4)), ("half", max(1, steps // 2)), ("end", steps)):
+        assert np.isclose(found[f"accuracy_{name}"], right[:, step - 1].mean())
+    assert np.isclose(found["accuracy"], right.mean())
+
+
+def test_an_rnn_learns_parity_at_the_trained_length_and_carries_it_beyond():
+    result = rnnlab.train({"a": "rnn"}, "state_tracking", data_options=SMALL | {"length": 4}, hidden_size=8, epochs=60,
+                          seeds=2, batch_size=20, learning_rate=0.03, progress=False)  # fmt: skip
+    best = max(row["test_accuracy_quarter_at_best_validation"] for row in result.summary().to_pylist())
+    assert best > 0.95

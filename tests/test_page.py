@@ -137,9 +137,10 @@ def test_differences_are_paired_by_seed_and_corrected_for_their_number():
     row = found.rows[0]
     assert row[:4] == ["b rate=2", "+0.07667", f"{low:+.4g} to {high:+.4g}", "3"]
     assert row[4] == f"{min(1, 3 * expected.pvalue):.2g}"
-    assert row[5].startswith("0.62 (")  # of 12 pairs 7 are won and one is equal
-    assert int(row[6]) == seeds_needed(0.23 / 3, float(np.std([0.05, 0.1, 0.08], ddof=1)))
-    assert found.rows[1] == ["b rate=3", "-", "-", "0", "-", "-", "-"]
+    assert row[5] == f"{np.corrcoef([0.58, 0.70, 0.95], [0.5, 0.6, 0.9])[0, 1]:+.2f}"
+    assert row[6].startswith("0.62 (")  # of 12 pairs 7 are won and one is equal
+    assert int(row[7]) == seeds_needed(0.23 / 3, float(np.std([0.05, 0.1, 0.08], ddof=1)))
+    assert found.rows[1] == ["b rate=3", "-", "-", "0", "-", "-", "-", "-"]
     assert found.rows[2][:5] == ["c", "+0", "+0 to +0", "3", "-"]
     assert differences([first], HEADLINE).rows == []
 

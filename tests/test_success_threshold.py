@@ -178,6 +178,7 @@ def test_success_is_a_metric_of_the_task_and_a_fraction(name):
             count=np.array([30.0]),
             solved=np.array(6),
             by_class=np.ones((1, 3, 2)),
+            at_parts=np.array([[[0.0, 0.0, 5.0], [30.0, 30.0, 30.0]]]),
         )
     )
     assert float(found[task.success_metric][0]) == pytest.approx(6 / 30 if name == "sequence_labeling" else 5 / 30)

@@ -84,7 +84,8 @@ def test_metrics_of_nothing_are_nan():
 
 @pytest.mark.parametrize("task", TASKS.values(), ids=TASKS)
 def test_a_task_names_its_own_metrics_and_begins_with_the_loss(task):
-    names = list(task.compute(MetricSums(*np.ones((4, 1)), by_class=np.ones((1, 3, 2)), by_output=np.ones((1, 4, 2)))))
+    extra = {"by_class": np.ones((1, 3, 2)), "by_output": np.ones((1, 4, 2)), "at_parts": np.ones((1, 2, 3))}
+    names = list(task.compute(MetricSums(*np.ones((4, 1)), **extra)))
     assert names == [metric.name for metric in task.metrics]
     assert (names[0], task.metrics[0].higher_is_better) == ("loss", False)
     assert {task.primary_metric, task.success_metric or "loss"} <= set(names)

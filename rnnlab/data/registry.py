@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from rnnlab.config.data_name import KINDS, own_data
 from rnnlab.core.errors import InputError, unknown
 from rnnlab.core.types import Dataset
-from rnnlab.data import algorithmic, cache, corpora, digits, imdb, long_lag, mnist, npz, series, text
+from rnnlab.data import algorithmic, cache, corpora, digits, imdb, long_lag, mnist, npz, series, state_tracking, text
 from rnnlab.data.options import check_options, options_of
 from rnnlab.data.own_loader import own_loader
 
@@ -48,6 +48,9 @@ DATASETS: dict[str, DatasetEntry] = {
     "pydoc": DatasetEntry("0.5 million characters of English, Python's own reference text", text.load_pydoc),
     "reversal": DatasetEntry("symbols to repeat in reverse order (generated)", algorithmic.load_reversal),
     "sorting": DatasetEntry("symbols to sort (generated)", algorithmic.load_sorting),
+    "state_tracking": DatasetEntry(
+        "products of permutations, read beyond the trained length (generated)", state_tracking.load_state_tracking
+    ),
     "temporal_order": DatasetEntry(
         "in which order two symbols X or Y appeared (generated)", long_lag.load_temporal_order
     ),

@@ -54,6 +54,7 @@ class Panel(NamedTuple):
     x_scale: str = "integer"
     y_scale: str = "linear"
     y_limits: tuple[float, float] | None = None  # in units of the axis; None: those of the lines
+    labelled: bool = False  # lines of one point have their label beside it, and no place in the legend
 
 
 class Figure(NamedTuple):

@@ -13,7 +13,8 @@ from rnnlab.stats.summary import Group, Headline, headline_values
 def differences(groups: Sequence[Group], headline: Headline) -> Table:
     """A row for each group but the first: its mean difference from the first, paired by seed.
 
-    With its 95 % CI, the seeds finite in both, the p-value adjusted by Holm over all rows, the probability that a run
+    With its 95 % CI, the seeds finite in both, the p-value adjusted by Holm over all rows, the correlation within pairs
+    (above 0: pairing by seed narrows the interval), the probability that a run
     of it has the higher value (0.5: no difference), and the seeds needed for 80 % power if the true difference were
     the measured one. No rows for fewer than two groups.
     """
@@ -30,9 +31,15 @@ def differences(groups: Sequence[Group], headline: Headline) -> Table:
     for group, values, pair, p in zip(groups[1:], others, pairs, adjusted, strict=True):
         cells = [group_label(group, varying), f"{pair.mean:+.4g}" if pair.n else "-", _interval(pair)]
         cells += [str(pair.n), "-" if math.isnan(p) else f"{p:.2g}" if p >= 1e-4 else "< 0.0001"]
+        cells.append(_correlation(group.seeds, values, groups[0].seeds, first))
         rows.append([*cells, _probability(values, first), _seeds(pair)])
-    header = ["arm", f"minus {group_label(groups[0], varying)}", "95 % CI", "seeds", "p (Holm)"]
+    header = ["arm", f"minus {group_label(groups[0], varying)}", "95 % CI", "seeds", "p (Holm)", "correlation"]
     return Table([*header, "probability of a higher value", "seeds needed"], rows)
+
+
+def _correlation(seeds: np.ndarray, values: np.ndarray, other_seeds: np.ndarray, others: np.ndarray) -> str:
+    r = stats.correlation_by_seed(seeds, values, other_seeds, others)
+    return "-" if math.isnan(r) else f"{r:+.2f}"
 
 
 def _probability(values: np.ndarray, of_first: np.ndarray) -> str:

@@ -7,7 +7,8 @@ import numpy as np
 
 from rnnlab import claims
 from rnnlab.config.experiment import Config
-from rnnlab.report import html, published, run_figures, tables
+from rnnlab.report import html, published, ranking, run_figures, tables
+from rnnlab.report.early_signs import early_signs
 from rnnlab.report.figures import Figure, StripFigure
 from rnnlab.report.paired_table import differences
 from rnnlab.report.published import Curve
@@ -31,9 +32,13 @@ class Results(NamedTuple):
     def figures(self) -> dict[str, Figure | StripFigure]:
         """The figures by name."""
         headline = tables.headline_of(self.summary)
-        return run_figures.figures(
+        drawn = run_figures.figures(
             self.groups, headline, self.summary["experiment"], self.published, self.curves
         )  # fmt: skip
+        found = ranking.ranked(self.groups, headline)
+        title = f"{self.summary['experiment']}: score and cost, mean over seeds"
+        cost = None if found is None else ranking.cost_figure(found, self.summary, headline, title)
+        return drawn if cost is None else {**drawn, cost.name: cost}
 
 
 def notes(summary: Mapping[str, Any], config: Config | None = None) -> list[str]:
@@ -83,6 +88,7 @@ def section(results: Results, figures: Mapping[str, Figure | StripFigure], level
         html.heading("Every run at the end", level), drawn.get("seeds") or html.paragraph("No run has a finite value."),
         html.paragraph("Dot: a run; tick: mean; bar: 95 % CI; ◇: the paper's value, if known. figures/seeds.csv."),
         html.details("Value of every run", html.table(_runs(results), "value of every run")),
+        *_signs(results, level), *_ranks(results, drawn, level),
         *_differences(results, level),
         *_curves(results, drawn, level),
         html.heading("Time and cost", level), html.table(tables.costs(summary, groups), "time and cost"),
@@ -90,6 +96,37 @@ def section(results: Results, figures: Mapping[str, Figure | StripFigure], level
         html.heading("Diverged runs", level), _diverged(results),
     ]  # fmt: skip
     return "".join(pieces)
+
+
+def _signs(results: Results, level: int) -> list[str]:
+    if not results.summary["success_threshold"]:
+        return []
+    shown = early_signs(results.groups, **results.summary["success_threshold"])
+    words = (
+        "Of the arms in which some runs solved the task and others did not: the metric that told them apart best at a "
+        "quarter of the steps of the first that did. It is the best of many, so some of its strength is chance."
+    )
+    title = html.heading("Early signs", level)
+    return [title, html.table(shown, "early signs"), html.paragraph(words)] if shown.rows else []
+
+
+def _ranks(results: Results, drawn: Mapping[str, str], level: int) -> list[str]:
+    headline = tables.headline_of(results.summary)
+    found = ranking.ranked(results.groups, headline)
+    if found is None:
+        return []
+    words = (
+        "Rank of an arm among all arms of a seed, 1 the best; diverged runs share the last place. Each arm at the "
+        "hyperparameters that are best on validation, so that arms with more of them had more chances. Better, worse: "
+        f"paired t-tests, p < {ranking.ALPHA:g} after Holm's correction over all pairs."
+    )
+    pairs = html.table(ranking.pairs_table(found), "all pairs")
+    probability = "Per cent of pairs of runs in which the row's is better; * p < 0.05 after Holm over all pairs."
+    ranks = html.table(ranking.ranks_table(found, results.summary, headline), "ranks")
+    return [
+        html.heading("Ranks and cost", level), ranks,
+        html.paragraph(words), drawn.get("cost", ""), html.details("All pairs", pairs + html.paragraph(probability)),
+    ]  # fmt: skip
 
 
 def _differences(results: Results, level: int) -> list[str]:

@@ -55,12 +55,12 @@ def panel_svg(panel: Panel) -> str:
     return (
         f'<svg role="img" viewBox="0 0 {WIDTH} {HEIGHT}" aria-label="{description}">'
         f'<text class="title" x="{LEFT}" y="14">{escape(panel.title)}</text>{"".join(marks)}'
-        f"{''.join(_line(line, x, y) for line in panel.lines)}"
+        f"{''.join(_line(line, x, y, panel.labelled) for line in panel.lines)}"
         f'<text class="middle" x="{(LEFT + WIDTH - RIGHT) / 2}" y="{HEIGHT - 6}">{escape(panel.x_label)}</text></svg>'
     )
 
 
-def _line(line: Line, x: Axis, y: Axis) -> str:
+def _line(line: Line, x: Axis, y: Axis, labelled: bool = False) -> str:
     def point(x_value: float, y_value: float) -> str:
         across = LEFT + x.fraction(x_value) * (WIDTH - LEFT - RIGHT)
         return f"{across:.1f},{TOP + (1 - y.fraction(y_value)) * (HEIGHT - TOP - BOTTOM):.1f}"
@@ -80,6 +80,8 @@ def _line(line: Line, x: Axis, y: Axis) -> str:
     if means and " " not in means:
         across, height = means.split(",")
         drawn.append(f'<circle class="{color}" cx="{across}" cy="{height}" r="3"/>')
+        if labelled:
+            drawn.append(f'<text x="{float(across) + 5:.1f}" y="{height}" dy="-.2em">{escape(line.label)}</text>')
     return "".join(drawn)
 
 

@@ -152,8 +152,17 @@ def costs(summary: Mapping[str, Any], groups: Sequence[Group]) -> Table:
         seconds = arm.get("seconds", 0.0)
         cells = [name, str(runs), str(max(row["epochs"] for row in same_arm)), f"{steps:,}"]
         cells += [f"{arm['parameters']:,}" if "parameters" in arm else "", duration(seconds), duration(seconds / runs)]
-        rows.append([*cells, f"{1000 * seconds / (runs * steps):.3g}" if steps and seconds else "-"])
+        cost = milliseconds_per_step(summary, groups, name)
+        rows.append([*cells, "-" if cost is None else f"{cost:.3g}"])
     return Table(header, rows)
+
+
+def milliseconds_per_step(summary: Mapping[str, Any], groups: Sequence[Group], label: str) -> float | None:
+    """Time of training and evaluation for each training step of each run of an arm; None if it is not known."""
+    runs = sum(row["runs"] for row in summary["results"] if row_label(row) == label)
+    steps = max((int(group.steps[-1]) for group in groups if group.arm == label and len(group.steps)), default=0)
+    seconds = summary["arms"].get(label, {}).get("seconds", 0.0)
+    return 1000 * seconds / (runs * steps) if steps and seconds else None
 
 
 def run_rows(groups: Sequence[Group], headline: Headline) -> list[dict[str, Any]]:

@@ -9,6 +9,7 @@ from rnnlab.stats.intervals import Interval, Proportion, finite, mean_interval, 
 from rnnlab.stats.paired import (
     MOST_SEEDS,
     Difference,
+    correlation_by_seed,
     differences_by_seed,
     holm,
     paired_difference,
@@ -19,6 +20,7 @@ from rnnlab.stats.ranks import Improvement, mann_whitney, probability_of_improve
 
 __all__ = [
     "MOST_SEEDS", "Difference", "Improvement", "Interval", "Proportion", "at_best_validation", "best_over_epochs",
+    "correlation_by_seed",
     "differences_by_seed", "finite", "first_reached", "holm", "last_epoch", "mann_whitney", "mean_interval", "measured",
     "paired_difference",
     "paired_power", "probability_of_improvement", "proportion_interval", "seeds_needed", "seeds_of_sign_test",

@@ -31,6 +31,24 @@ def differences_by_seed(
 
     Raises InputError for a repeated seed, and for an arm whose numbers of seeds and values differ.
     """
+    a, b = _paired(seeds_a, a, seeds_b, b)
+    return a - b
+
+
+def correlation_by_seed(
+    seeds_a: Sequence[int] | np.ndarray, a: np.ndarray, seeds_b: Sequence[int] | np.ndarray, b: np.ndarray
+) -> float:
+    """Pearson's correlation over the seeds with a finite value in both; NaN with fewer than three, or no spread."""
+    a, b = _paired(seeds_a, a, seeds_b, b)
+    if len(a) < 3 or min(a.std(), b.std()) <= _ROUNDING * np.max(np.abs([a, b])):
+        return math.nan
+    return float(np.corrcoef(a, b)[0, 1])
+
+
+def _paired(
+    seeds_a: Sequence[int] | np.ndarray, a: np.ndarray, seeds_b: Sequence[int] | np.ndarray, b: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """The values of both arms in ascending order of the seeds that are finite in both."""
     pairs = []
     for seeds, values in ((seeds_a, a), (seeds_b, b)):
         seeds, values = np.asarray(seeds), np.asarray(values, np.float64)
@@ -42,7 +60,7 @@ def differences_by_seed(
         pairs.append((seeds[kept], values[kept]))
     (seeds_a, a), (seeds_b, b) = pairs
     _, in_a, in_b = np.intersect1d(seeds_a, seeds_b, assume_unique=True, return_indices=True)
-    return a[in_a] - b[in_b]
+    return a[in_a], b[in_b]
 
 
 def paired_difference(

@@ -26,6 +26,7 @@ class MetricSums(NamedTuple):
     # None where the task does not sum them:
     solved: Array | None = None  # weights of the sequences with every step correct
     by_class: Array | None = None  # [3, C]: correct predictions of each class, predictions of it, targets
+    at_parts: Array | None = None  # [2, 3]: correct predictions at a quarter, half and end of sequences; predictions
     by_output: Array | None = None  # [4, K]: of each output squared and absolute error, target and its square
 
 
@@ -86,6 +87,17 @@ def each_step_sums(logits: Array, targets: Array, weights: Array) -> MetricSums:
     last = is_likeliest(logits, targets) & (weights > 0) & (left == 1)
     correct = jnp.sum(jnp.any(last, axis=-1) * jnp.sum(weights, axis=-1))
     return cross_entropy_sums(logits, targets, weights)._replace(correct=correct)
+
+
+def tracking_sums(logits: Array, targets: Array, weights: Array) -> MetricSums:
+    """`cross_entropy_sums` with ``at_parts``; ``logits [..., T, C]``, ``targets`` and ``weights [..., T]``."""
+    steps = targets.shape[-1]
+    parts = jnp.array([max(1, steps // 4) - 1, max(1, steps // 2) - 1, steps - 1])
+    kept = weights[..., parts]
+    correct = kept * is_likeliest(logits[..., parts, :], targets[..., parts])
+    lead = tuple(range(kept.ndim - 1))
+    at_parts = jnp.stack([jnp.sum(correct, axis=lead), jnp.sum(kept, axis=lead)])
+    return cross_entropy_sums(logits, targets, weights)._replace(at_parts=at_parts)
 
 
 def is_likeliest(logits: Array, targets: Array) -> Array:
@@ -196,6 +208,16 @@ def r2(sums: MetricSums) -> np.ndarray:
     return (1 - squared / np.where(varies, deviation, np.nan)).mean(axis=-1)
 
 
+def accuracy_at(part: int) -> Callable[[MetricSums], np.ndarray]:
+    """Correct predictions at a quarter (0), half (1) or the end (2) of the sequences, as a fraction."""
+
+    def fraction(sums: MetricSums) -> np.ndarray:
+        correct, count = _by(sums.at_parts)
+        return correct[..., part] / np.where(count[..., part] > 0, count[..., part], np.nan)
+
+    return fraction
+
+
 def _by(sums: Array | None) -> np.ndarray:
     """``[..., n, K]`` as ``[n, ..., K]`` in float64."""
     return np.moveaxis(np.asarray(sums, np.float64), -2, 0)
@@ -224,6 +246,12 @@ MAE = Metric("mae", mae, higher_is_better=False)
 R2 = Metric("r2", r2, higher_is_better=True)
 
 
+ACCURACY_AT = tuple(
+    Metric(f"accuracy_{name}", accuracy_at(part), higher_is_better=True)
+    for part, name in enumerate(("quarter", "half", "end"))
+)
+
+
 def _of_classes(*, per_step: bool) -> Task:
     metrics, beside = (LOSS, ACCURACY, BALANCED_ACCURACY, MACRO_F1), ("balanced_accuracy", "macro_f1")
     return Task(per_step, class_sums, metrics, "accuracy", "accuracy", beside=beside)
@@ -239,6 +267,14 @@ TASKS: dict[str, Task] = {
     "language_modeling": Task(True, cross_entropy_sums, (LOSS, ACCURACY, BITS_PER_CHARACTER), "bits_per_character"),
     "sequence_labeling": Task(True, labeling_sums, (LOSS, ACCURACY, SOLVED), "accuracy", "solved"),
     "sequence_to_sequence": Task(True, labeling_sums, (LOSS, ACCURACY, SOLVED), "solved"),
+    "state_tracking": Task(
+        True,
+        tracking_sums,
+        (LOSS, ACCURACY, *ACCURACY_AT),
+        "accuracy_end",
+        "accuracy_end",
+        beside=("accuracy_quarter", "accuracy_half"),
+    ),
     "regression": Task(False, squared_error_sums, (LOSS, WITHIN_TOLERANCE), "loss", "solved"),
     # Of a user's arrays (rnnlab.data.arrays) and series:
     "multiclass_classification": _of_classes(per_step=False),
