@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from rnnlab.cells.initializers import get_initializer
+from rnnlab.cells.lstm_kernel import recurrence
 from rnnlab.cells.ops import activation as make_activation
 from rnnlab.cells.ops import dot, gate_activation, keeps_f, leaves_named, zeros
 from rnnlab.core.errors import choose
@@ -106,8 +107,17 @@ def lstm(
             h = h + params.b_state[1]
         return LSTMCarry(c, h), h
 
+    fused = _fused if (activation, gate, recurrent, state_bias) == ("tanh", "sigmoid", False, False) else None
     no_decay = leaves_named("b", "b_state")
-    return Cell(init, initial_carry, step, hidden_size, gates=gates, retention=keeps_f, no_decay=no_decay)
+    return Cell(init, initial_carry, step, hidden_size, gates=gates, retention=keeps_f, no_decay=no_decay, fused=fused)
+
+
+def _fused(
+    params: LSTMParams, carry: LSTMCarry, xs: Array, lengths: Array | None, reverse: bool
+) -> tuple[LSTMCarry, Array]:
+    zx = dot(xs, params.w) if params.b is None else dot(xs, params.w) + params.b
+    c, h, hs = recurrence(zx, params.u, carry.c, carry.h, lengths, reverse=reverse)
+    return LSTMCarry(c, h), hs
 
 
 def lstm_1997(

@@ -7,6 +7,7 @@ import chex
 import jax
 import jax.numpy as jnp
 
+from rnnlab.cells import lstm_kernel
 from rnnlab.cells.ops import step_of
 from rnnlab.cells.weight_gradients import plain_scan, scan
 from rnnlab.config.experiment import BACKWARD
@@ -23,6 +24,14 @@ class _Surrounding(NamedTuple):
 
 _NONE = _Surrounding()
 _surrounding: ContextVar[_Surrounding] = ContextVar("surrounding", default=_NONE)
+
+
+def is_fused(cell: Cell, params: Params) -> bool:
+    """Whether `unroll` takes the cell's ``fused``, where there are no ``resets``."""
+    surrounding = _surrounding.get()
+    single = all(leaf.dtype == jnp.float32 for leaf in jax.tree.leaves(params))
+    plain = surrounding.backward == "scan" or surrounding.resets is not None
+    return cell.fused is not None and single and not plain and lstm_kernel.pays(cell.hidden_size)
 
 
 def unroll(
@@ -67,14 +76,17 @@ def unroll(
     plain, resets_TB = surrounding.backward == "scan", surrounding.resets
     if cell.scan is not None and (cell.step is None or not (plain or resets_TB is not None)):
         return cell.scan(params, carry, xs, lengths, reverse)
+    if cell.fused is not None and is_fused(cell, params):
+        if lengths is not None:
+            xs = _cleaned(xs, jnp.arange(xs.shape[0])[:, None] < lengths)
+        return cell.fused(params, carry, xs, lengths, reverse)
     step, over_time = step_of(cell, "cell"), plain_scan if plain else scan
     if lengths is None and resets_TB is None:
         return over_time(step, params, carry, xs, reverse=reverse)
 
     valid_TB = None if lengths is None else jnp.arange(xs.shape[0])[:, None] < lengths[None, :]
     if valid_TB is not None:
-        # Inputs are cleaned too: a masked NaN would still reach the weights' gradient as 0 * NaN.
-        xs = jnp.where(valid_TB.reshape(valid_TB.shape + (1,) * (xs.ndim - 2)), xs, jnp.zeros((), xs.dtype))
+        xs = _cleaned(xs, valid_TB)
     if resets_TB is not None:
         resets_TB = _starts(resets_TB.astype(bool), valid_TB, reverse)
 
@@ -88,6 +100,11 @@ def unroll(
         return _chosen(valid_B, after, before), jnp.where(valid_B[:, None], h, jnp.zeros((), h.dtype))
 
     return over_time(masked_step, params, carry, (xs, valid_TB, resets_TB), reverse=reverse)
+
+
+def _cleaned(xs: Array, valid_TB: Array) -> Array:
+    """``xs`` with zeros for padding: a masked NaN would still reach the weights' gradient as 0 * NaN."""
+    return jnp.where(valid_TB.reshape(valid_TB.shape + (1,) * (xs.ndim - 2)), xs, jnp.zeros((), xs.dtype))
 
 
 def _starts(resets_TB: Array, valid_TB: Array | None, reverse: bool) -> Array:

@@ -223,6 +223,7 @@ def _checked(cell: Cell, code: _UserCode) -> Cell:
         initial_carry=initial_carry,
         step=cell.step and step,
         scan=cell.scan and scan,
+        fused=None,
         gates=cell.gates and gates,
         layers=cell.layers and tuple(_checked(layer, code) for layer in cell.layers),
         last_output=cell.last_output and last_output,

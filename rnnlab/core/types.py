@@ -37,6 +37,7 @@ class Cell(NamedTuple):
     gates: Callable[[Params, Carry, Array], Any] | None = None  # -> NamedTuple of gate values, for analysis
     # (hs [T, B, H], lengths [B] or None) -> [B, H], the summary of the sequence; None: h of the last valid step
     last_output: Callable[[Array, Array | None], Array] | None = None
+    fused: Scan | None = None  # what ``step`` scanned is, by one kernel of a GPU: taken where that is faster
     layers: "tuple[Cell, ...] | None" = None  # of a stack: params, carry and gates are tuples with an entry per layer
     # What the cell declares about itself:
     paths: Callable[[Params], list[Array]] | None = None  # all parameters of each parallel path, as one vector per path

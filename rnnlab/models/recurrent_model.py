@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from rnnlab.cells.ops import leaves_named, no_decay_of, step_of
-from rnnlab.cells.unroll import last_valid, unroll
+from rnnlab.cells.unroll import is_fused, last_valid, unroll
 from rnnlab.cells.wrappers.recurrent_dropout import drop_recurrent, dropout_mask
 from rnnlab.core.errors import InputError, choose
 from rnnlab.core.types import Array, Carry, Cell, Key, Model, Params
@@ -87,15 +87,17 @@ def make_model(
         drops_inputs = dropout is not None and dropout.inputs is not None
         # In the step, rows of the table are multiplied by token where that is less: `weight_gradients.tables`.
         in_step = params.embedding is not None and cell.scan is None and not drops_inputs and inputs.ndim == 2
-        xs, run_cell, cell_params = time_major(params, inputs, embedded=not in_step), cell, params.cell
+        run_cell, cell_params = cell, params.cell
         if dropout is not None:
             key_inputs, key_recurrent, key_readout = jax.random.split(dropout.key, 3)
+        if dropout is not None and dropout.recurrent is not None:
+            run_cell = drop_recurrent(cell, key_recurrent, dropout.recurrent, initial_carry(params, inputs.shape[0]))
+        in_step = in_step and (resets is not None or not is_fused(run_cell, params.cell))
+        xs = time_major(params, inputs, embedded=not in_step)
         if dropout is not None and dropout.inputs is not None:
             if xs.ndim == 2:
                 raise InputError("dropout: input dropout requires an embedding for ids")
             xs = xs * dropout_mask(key_inputs, xs.shape[1:], dropout.inputs)
-        if dropout is not None and dropout.recurrent is not None:
-            run_cell = drop_recurrent(cell, key_recurrent, dropout.recurrent, initial_carry(params, inputs.shape[0]))
         resets_TB = None if resets is None else jnp.swapaxes(resets, 0, 1)
         if carry is None:
             carry = run_cell.initial_carry(params.cell, (inputs.shape[0],))
@@ -127,6 +129,7 @@ def _embedding(cell: Cell) -> Cell:
     """``cell`` of ids, which it embeds by itself: its parameters are (table ``[V, E]``, those of ``cell``)."""
     step = step_of(cell, "cell")
     return cell._replace(
+        fused=None,
         initial_carry=lambda params, batch: cell.initial_carry(params[1], batch),
         step=lambda params, carry, ids: step(params[1], carry, params[0][ids]),
     )

@@ -14,7 +14,8 @@ from jax.custom_derivatives import SymbolicZero
 from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 
-from rnnlab.cells.weight_gradients.leaves import Leaves, floats, merged, with_float0
+from rnnlab.cells.weight_gradients.leaves import Leaves, differentiable, floats, merged, with_float0
+from rnnlab.core.types import Array
 
 Function = Callable[..., Leaves]
 Places = Sequence[int]  # of the arguments that a derivative is taken of
@@ -55,6 +56,50 @@ def with_derivatives_of(plain: Function, fast: Function, count: int) -> Function
         found = jvp_at(plain, primals[:count], places, [tangents[n] for n in places]) if places else []
         zeros = [jnp.zeros_like(leaf) for leaf in floats(results)[len(found) :]]
         return results, with_float0([*found, *zeros], results)
+
+    function.defjvp(rule, symbolic_zeros=True)
+    return function
+
+
+def with_gradient(
+    plain: Function, values: Function, forward: Function, gradients: Callable[[Leaves, Leaves, Leaves], Leaves],
+    number: int,
+) -> Function:  # fmt: skip
+    """``plain``, whose first derivative in reverse mode is made by ``forward`` and ``gradients``; others are its own.
+
+    ``values`` computes what ``plain`` does, ``number`` arrays, where nothing is differentiated; ``forward`` these and
+    what it keeps; ``gradients(primals, kept, d)`` the gradients of all float primals from those of the float results.
+    """
+
+    @jax.custom_jvp
+    def function(*primals: Array) -> Leaves:
+        return values(*primals)
+
+    def rule(primals: Leaves, tangents: Leaves) -> tuple[Leaves, Leaves]:
+        places, count = moving(tangents), len(primals)
+        floating = [n for n, leaf in enumerate(primals) if differentiable(leaf)]
+
+        def tangents_at_places(known: Leaves, moved: Leaves) -> Leaves:
+            return jvp_at(plain, known[:count], places, moved)
+
+        def gradients_at_places(known: Leaves, d: Leaves) -> Leaves:
+            def plain_gradient(*operands: Array) -> Leaves:
+                return vjp_at(plain, operands[:count], places)[1](list(operands[count:]))
+
+            def fast_gradient(*operands: Array) -> Leaves:
+                end = count + len(d)
+                found = gradients(list(operands[:count]), list(operands[end:]), list(operands[count:end]))
+                return [found[floating.index(n)] for n in places]
+
+            gradient = with_derivatives_of(plain_gradient, fast_gradient, count + len(d))
+            return gradient(*known[:count], *d, *known[count:])
+
+        # What is differentiated further is the values as the first differentiation made them.
+        made = with_derivatives_of(lambda *primals: vjp_at(plain, list(primals), places)[0], forward, count)(*primals)
+        ends, kept = made[:number], made[number:]
+        moved = [tangents[n] for n in places]
+        tangents_out = linear(tangents_at_places, gradients_at_places, [*primals, *kept], moved)
+        return ends, with_float0(tangents_out, ends)
 
     function.defjvp(rule, symbolic_zeros=True)
     return function

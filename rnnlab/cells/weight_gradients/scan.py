@@ -30,8 +30,8 @@ import jax
 import jax.numpy as jnp
 from jax.extend.core import ClosedJaxpr, jaxprs_in_params
 
-from rnnlab.cells.weight_gradients.derivatives import jvp_at, linear, moving, vjp_at, with_derivatives_of
-from rnnlab.cells.weight_gradients.leaves import Leaves, differentiable, floats, with_float0
+from rnnlab.cells.weight_gradients.derivatives import with_gradient
+from rnnlab.cells.weight_gradients.leaves import Leaves, differentiable, floats
 from rnnlab.cells.weight_gradients.local_rules import transposed_weights
 from rnnlab.cells.weight_gradients.products import add_weight_grads
 from rnnlab.cells.weight_gradients.program import Program, evaluate, inline, read_program
@@ -122,7 +122,6 @@ def _scan(program: Program, reverse: bool, given: Leaves, carry: Leaves, xs: Lea
     """The leaves of the last carry and of the outputs."""
     sizes = len(given), len(carry), len(xs)
     trace_gradient = cache(lambda: step_gradient(program))
-    count = sum(sizes)
 
     def plain(*primals: Array) -> Leaves:
         given, carry, xs = _parted(primals, sizes)
@@ -132,39 +131,12 @@ def _scan(program: Program, reverse: bool, given: Leaves, carry: Leaves, xs: Lea
     def fast(*primals: Array) -> Leaves:
         return _forward(trace_gradient(), reverse, *_parted(primals, sizes))
 
-    @jax.custom_jvp
-    def scanned(*primals: Array) -> Leaves:
-        return plain(*primals)
+    def gradients(primals: Leaves, kept: Leaves, d: Leaves) -> Leaves:
+        given, carry, xs = _parted(primals, sizes)
+        return _backward(trace_gradient(), reverse, given, carry, xs, kept, d)
 
-    def rule(primals: Leaves, tangents: Leaves) -> tuple[Leaves, Leaves]:
-        places = moving(tangents)
-        floating = [n for n, leaf in enumerate(primals) if differentiable(leaf)]
-
-        def tangents_at_places(known: Leaves, moved: Leaves) -> Leaves:
-            return jvp_at(plain, known[:count], places, moved)
-
-        def gradients_at_places(known: Leaves, d: Leaves) -> Leaves:
-            def plain_gradient(*operands: Array) -> Leaves:
-                return vjp_at(plain, operands[:count], places)[1](list(operands[count:]))
-
-            def fast_gradient(*operands: Array) -> Leaves:
-                given, carry, xs, d_ends, kept = _parted(operands, (*sizes, len(d), len(known) - count))
-                gradients = _backward(trace_gradient(), reverse, given, carry, xs, kept, d_ends)
-                return [gradients[floating.index(n)] for n in places]
-
-            gradient = with_derivatives_of(plain_gradient, fast_gradient, count + len(d))
-            return gradient(*known[:count], *d, *known[count:])
-
-        # What is differentiated further is the values as the first differentiation made them.
-        values = with_derivatives_of(lambda *primals: vjp_at(plain, list(primals), places)[0], fast, count)(*primals)
-        number = len(program.after) + len(program.out)
-        ends, kept = values[:number], values[number:]
-        moved = [tangents[n] for n in places]
-        tangents_out = linear(tangents_at_places, gradients_at_places, [*primals, *kept], moved)
-        return ends, with_float0(tangents_out, ends)
-
-    scanned.defjvp(rule, symbolic_zeros=True)
-    return scanned(*given, *carry, *xs)
+    number = len(program.after) + len(program.out)
+    return with_gradient(plain, plain, fast, gradients, number)(*given, *carry, *xs)
 
 
 def _forward(step: StepGradient, reverse: bool, given: Leaves, carry: Leaves, xs: Leaves) -> Leaves:

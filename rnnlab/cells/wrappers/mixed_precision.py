@@ -25,4 +25,5 @@ def mixed_precision(cell: Cell, compute_dtype: str) -> Cell:
     def with_rounded(function: Callable[..., Any] | None) -> Any:
         return None if function is None else lambda params, *inputs: function(rounded(params), *inputs)
 
-    return cell._replace(step=with_rounded(cell.step), scan=with_rounded(cell.scan), gates=with_rounded(cell.gates))
+    step, scan, gates = (with_rounded(function) for function in (cell.step, cell.scan, cell.gates))
+    return cell._replace(step=step, scan=scan, gates=gates, fused=None)

@@ -40,7 +40,7 @@ def drop_recurrent(cell: Cell, key: Key, rate: Array | float, carry: Carry) -> C
         seen = jax.tree.map(masked, carry, masks, is_leaf=_has_memory)
         return cell_step(params, seen, x)
 
-    return cell._replace(step=step, scan=None, gates=None)
+    return cell._replace(step=step, scan=None, fused=None, gates=None)
 
 
 def _has_memory(node: Any) -> bool:

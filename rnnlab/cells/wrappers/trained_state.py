@@ -38,13 +38,14 @@ def trained_initial_state(cell: Cell) -> Cell:
     def no_decay(params: TrainedStateParams) -> TrainedStateParams:
         return TrainedStateParams(no_decay_of(cell, params.cell), jax.tree.map(lambda _: True, params.start))
 
-    step, scan, gates, paths = cell.step, cell.scan, cell.gates, cell.paths
+    step, scan, gates, paths, fused = cell.step, cell.scan, cell.gates, cell.paths, cell.fused
     return cell._replace(
         init=init,
         initial_carry=initial_carry,
         step=step and (lambda params, *rest: step(params.cell, *rest)),
         scan=scan and (lambda params, *rest: scan(params.cell, *rest)),
         gates=gates and (lambda params, *rest: gates(params.cell, *rest)),
+        fused=fused and (lambda params, *rest: fused(params.cell, *rest)),
         paths=paths and (lambda params: paths(params.cell)),
         no_decay=no_decay,
     )

@@ -52,7 +52,8 @@ def zoneout(cell: Cell, rate: Array | float, key: Key | None) -> Cell:
         assert cell.gates is not None
         return cell.gates(params, carry.cell, x)
 
-    return cell._replace(initial_carry=initial_carry, step=step, scan=None, gates=None if cell.gates is None else gates)
+    shown = None if cell.gates is None else gates
+    return cell._replace(initial_carry=initial_carry, step=step, scan=None, fused=None, gates=shown)
 
 
 def _mixed(old: Array, new: Array, rate: Array | float, key: Key | None, t: Array) -> Array:
