@@ -35,9 +35,10 @@ def _speed(name, steps):
     ("name", "options", "steps"),
     [pytest.param(*cell, steps, marks=_speed(cell[0], steps)) for cell in CELLS for steps in (1, 2, 7, 1000)],
 )
-def test_pieces_equal_steps_in_values_and_gradients(name, options, steps):
+@pytest.mark.parametrize("scan", ["parallel", "sequential"])
+def test_pieces_equal_steps_in_values_and_gradients(name, options, steps, scan):
     """Pieces of 3 (of 64 for the longest) leave a rest; the carry has either sign."""
-    cell = make_cell(name, HIDDEN, piece=3 if steps < 10 else 64, **options)
+    cell = make_cell(name, HIDDEN, scan=scan, piece=3 if steps < 10 else 64, **options)
     draw = generator(name, steps)
     params = cell.init(jax.random.key(1), D)
     carry, xs = random_carry(cell, params, draw, (B,)), random_inputs(draw, steps, B, D)
@@ -57,7 +58,7 @@ def test_pieces_equal_steps_in_values_and_gradients(name, options, steps):
 @pytest.mark.parametrize("name", ["min_gru", "min_lstm"])
 def test_gates_of_plus_and_minus_fifty_keep_values_and_gradients_finite(name):
     """Products of 40 factors of e^-50 would underflow 20 times over; their logarithms do not."""
-    cell = make_cell(name, 2)
+    cell = make_cell(name, 2, scan="parallel")
     params = cell.init(jax.random.key(0), 2)._replace(w=jnp.full((2, 2 + (name == "min_lstm"), 2), 25.0))
     xs = jnp.asarray(generator(name).choice([-1.0, 1.0], (40, B, 2)), jnp.float32)  # sums of -50, 0, 50
 
@@ -75,7 +76,7 @@ def test_gates_of_plus_and_minus_fifty_keep_values_and_gradients_finite(name):
 
 def test_a_long_memory_of_the_log_form_is_exact():
     """minGRU with z = s(-9): 1,024 steps keep h_0 by (1 - z)^1024 = 0.88; dividing by products would lose it."""
-    cell = make_cell("min_gru", 1)
+    cell = make_cell("min_gru", 1, scan="parallel")
     params = cell.init(jax.random.key(0), 1)
     params = params._replace(w=0 * params.w, b=jnp.array([[-9.0], [-80.0]]))
     start = cell.initial_carry(params, (1,))._replace(h=jnp.ones((1, 1)))
@@ -116,7 +117,7 @@ def test_hippo_n_is_the_normal_part_of_hippo():
 
 def test_s5_at_its_initial_values_is_the_full_state_space_model():
     """All 2N states in their own basis, with B and C before the change of it, by a matrix exponential of each step."""
-    cell = make_cell("s5", 3, state_size=4, piece=6, dt_min=0.05, dt_max=0.0500001, output="linear")
+    cell = make_cell("s5", 3, state_size=4, scan="parallel", piece=6, dt_min=0.05, dt_max=0.0500001, output="linear")
     params = cell.init(jax.random.key(2), 2)
     values, vectors = hippo_n(4)
     a, dt = 2 * ((vectors * values) @ vectors.conj().T).real, np.exp(np.float64(params.dt_log[0]))

@@ -6,11 +6,12 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from rnnlab.core.errors import check_count
+from rnnlab.core.errors import check_count, choose
 from rnnlab.core.types import Array, Carry, Cell, Params
 
 Element = tuple[Array, ...]  # what one or several steps do to the state: an affine map, elementwise
-PIECE = 64  # steps of one associative scan, the fastest measured on a CPU (BUILD_NOTES)
+SCANS = ("auto", "sequential", "parallel")
+PIECES = {"sequential": 16, "parallel": 64}  # steps at once, the fastest measured (BUILD_NOTES)
 LOG_ZERO = -1e30  # the logarithm of a zero; -inf would make 0 * inf of a gradient
 
 
@@ -96,15 +97,20 @@ def linear_cell(
     algebra: Algebra,
     elements: Callable[[Params, Array], Element],
     read: Callable[[Params, Any, Array], Array],
-    piece: int,
+    scan: str,
+    piece: int | None,
 ) -> Cell:
     """``cell`` with the ``step`` and the ``scan`` of a recurrence that is linear in its carry.
 
     ``elements(params, x)`` are the map of a step, arrays ``[..., N]`` whose leading axes are those of x;
     ``read(params, carry, x) -> h [..., H]``. The carry is a NamedTuple with a field for each array of the state.
-    ``scan`` takes ``piece`` steps at a time: about 2 log2(piece) rounds each.
+    ``scan`` sets how a whole sequence is run, ``piece`` steps at a time: "sequential" makes their maps at once and
+    applies them one by one; "parallel" composes them by an associative scan, in about 2 log2(piece) rounds. "auto" is
+    sequential on a CPU, parallel elsewhere. Both equal the steps.
     """
-    check_count("piece", piece)
+    choose("scan", scan, SCANS)
+    if piece is not None:
+        check_count("piece", piece)
 
     def step(params: Params, carry: Any, x: Array) -> tuple[Any, Array]:
         after = type(carry)(*algebra.apply(elements(params, x), tuple(carry)))
@@ -115,8 +121,17 @@ def linear_cell(
         if valid is not None:
             pairs = zip(maps, algebra.identity, strict=True)
             maps = tuple(jnp.where(valid[..., None], leaf, jnp.asarray(same, leaf.dtype)) for leaf, same in pairs)
-        since_start = jax.lax.associative_scan(algebra.compose, maps)
-        states = type(carry)(*algebra.apply(since_start, tuple(carry)))
-        return type(carry)(*(leaf[-1] for leaf in states)), read(params, states, xs)
+        if in_order() == "parallel":
+            since_start = jax.lax.associative_scan(algebra.compose, maps)
+            states = algebra.apply(since_start, tuple(carry))
+        else:
+            _, states = jax.lax.scan(lambda state, now: (algebra.apply(now, state),) * 2, tuple(carry), maps)
+        return type(carry)(*(leaf[-1] for leaf in states)), read(params, type(carry)(*states), xs)
 
-    return cell._replace(step=step, scan=scan_pieces(run, piece))
+    def in_order() -> str:
+        return scan if scan != "auto" else "sequential" if jax.default_backend() == "cpu" else "parallel"
+
+    def scan_all(*inputs: Any) -> tuple[Carry, Array]:
+        return scan_pieces(run, piece or PIECES[in_order()])(*inputs)
+
+    return cell._replace(step=step, scan=scan_all)

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from rnnlab.cells.initializers import get_initializer
-from rnnlab.cells.linear_recurrence import COMPLEX, PIECE, Element, linear_cell
+from rnnlab.cells.linear_recurrence import COMPLEX, Element, linear_cell
 from rnnlab.cells.ops import dot, leaves_named, zeros
 from rnnlab.core.errors import InputError, check_count, check_number, choose, is_static
 from rnnlab.core.types import Array, Cell, Key
@@ -63,7 +63,8 @@ def lru(
     r_max: float = 1.0,
     max_phase: float = 6.283185307179586,
     output: str = "linear",
-    piece: int = PIECE,
+    scan: str = "auto",
+    piece: int | None = None,
 ) -> Cell:
     """Linear recurrent unit (Orvieto, Smith, Gu, Fernando, Gulcehre, Pascanu & De 2023, section 3, appendix A).
 
@@ -121,7 +122,7 @@ def lru(
 
     no_decay = leaves_named("nu_log", "theta_log", "gamma_log", "b")
     cell = Cell(init, initial_carry, None, hidden_size, no_decay=no_decay)
-    return linear_cell(cell, COMPLEX, elements, read, piece)
+    return linear_cell(cell, COMPLEX, elements, read, scan, piece)
 
 
 def draw_readout(key: Key, inputs: int, size: int, hidden_size: int, gated: bool) -> Readout:

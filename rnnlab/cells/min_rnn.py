@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from rnnlab.cells.initializers import get_initializer
-from rnnlab.cells.linear_recurrence import LOG, PIECE, REAL, Element, linear_cell
+from rnnlab.cells.linear_recurrence import LOG, REAL, Element, linear_cell
 from rnnlab.cells.ops import dot, keeps_f, leaves_named, zeros
 from rnnlab.cells.rnn import RNNCarry
 from rnnlab.core.errors import choose
@@ -45,7 +45,14 @@ def log_positive(a: Array) -> Array:
     return jnp.where(a >= 0, jnp.log(jnp.maximum(a, 0) + 0.5), -jax.nn.softplus(-a))
 
 
-def min_gru(hidden_size: int, *, variant: str = "log", piece: int = PIECE, w_init: str = "glorot_uniform") -> Cell:
+def min_gru(
+    hidden_size: int,
+    *,
+    variant: str = "log",
+    scan: str = "auto",
+    piece: int | None = None,
+    w_init: str = "glorot_uniform",
+) -> Cell:
     """minGRU (Feng, Tung, Ahmed, Bengio & Hajimirsadeghi 2024, section 3.1 and appendix B).
 
         z_t = s(x W_z + b_z)
@@ -86,7 +93,7 @@ def min_gru(hidden_size: int, *, variant: str = "log", piece: int = PIECE, w_ini
         return {"z": 1 - gates.z}
 
     cell = Cell(init, initial_carry, None, hidden_size, gates=gates, retention=retention, no_decay=leaves_named("b"))
-    return linear_cell(cell, LOG if log else REAL, elements, lambda params, carry, x: carry.h, piece)
+    return linear_cell(cell, LOG if log else REAL, elements, lambda params, carry, x: carry.h, scan, piece)
 
 
 def min_lstm(
@@ -94,7 +101,8 @@ def min_lstm(
     *,
     variant: str = "log",
     forget_bias: float = 0.0,
-    piece: int = PIECE,
+    scan: str = "auto",
+    piece: int | None = None,
     w_init: str = "glorot_uniform",
 ) -> Cell:
     """minLSTM (Feng, Tung, Ahmed, Bengio & Hajimirsadeghi 2024, section 3.2 and appendix B).
@@ -138,4 +146,4 @@ def min_lstm(
         return jax.nn.sigmoid(-ahead), jax.nn.sigmoid(ahead) * candidate
 
     cell = Cell(init, initial_carry, None, hidden_size, gates=gates, retention=keeps_f, no_decay=leaves_named("b"))
-    return linear_cell(cell, LOG if log else REAL, elements, lambda params, carry, x: carry.h, piece)
+    return linear_cell(cell, LOG if log else REAL, elements, lambda params, carry, x: carry.h, scan, piece)

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from rnnlab.cells.initializers import get_initializer
-from rnnlab.cells.linear_recurrence import PIECE, REAL, Element, linear_cell
+from rnnlab.cells.linear_recurrence import REAL, Element, linear_cell
 from rnnlab.cells.ops import dot, keeps_f, leaves_named, zeros
 from rnnlab.cells.rnn import RNNCarry
 from rnnlab.core.errors import check_number
@@ -38,7 +38,8 @@ def rg_lru(
     c: float = 8.0,
     a_min: float = 0.9,
     a_max: float = 0.999,
-    piece: int = PIECE,
+    scan: str = "auto",
+    piece: int | None = None,
     w_init: str = "glorot_uniform",
 ) -> Cell:
     """Real-gated linear recurrent unit (De, Smith, Fernando et al., Griffin, 2024, section 2.4, eq. 1-4).
@@ -91,4 +92,4 @@ def rg_lru(
 
     no_decay = leaves_named("decay", "b", "b_x")
     cell = Cell(init, initial_carry, None, hidden_size, gates=gates, retention=keeps_f, no_decay=no_decay)
-    return linear_cell(cell, REAL, elements, lambda params, carry, x: carry.h, piece)
+    return linear_cell(cell, REAL, elements, lambda params, carry, x: carry.h, scan, piece)

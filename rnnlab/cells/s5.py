@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from rnnlab.cells.linear_recurrence import COMPLEX, PIECE, Element, linear_cell
+from rnnlab.cells.linear_recurrence import COMPLEX, Element, linear_cell
 from rnnlab.cells.lru import OUTPUTS, ComplexState, Readout, check_state_size, draw_readout, read_out, zero_state
 from rnnlab.cells.ops import dot, leaves_named
 from rnnlab.core.errors import InputError, check_number, choose, is_static
@@ -44,7 +44,8 @@ def s5(
     dt_min: float = 0.001,
     dt_max: float = 0.1,
     output: str = "gated",
-    piece: int = PIECE,
+    scan: str = "auto",
+    piece: int | None = None,
 ) -> Cell:
     """A diagonal S5 layer (Smith, Warrington & Linderman 2023, section 3), zero-order hold, conjugate states in pairs.
 
@@ -105,4 +106,4 @@ def s5(
 
     no_decay = leaves_named("lambda_re_log", "lambda_im", "dt_log", "b")
     cell = Cell(init, initial_carry, None, hidden_size, no_decay=no_decay)
-    return linear_cell(cell, COMPLEX, elements, read, piece)
+    return linear_cell(cell, COMPLEX, elements, read, scan, piece)
