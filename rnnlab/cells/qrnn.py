@@ -80,8 +80,8 @@ def qrnn(
 
     ``scan`` sets how a whole sequence is run: "parallel" computes all products at once and pools by an associative
     scan; "sequential" computes the products of 16 steps at once and pools step by step. Both equal the steps. "auto" is
-    "sequential" on a CPU, where it measured faster (BUILD_NOTES), and "parallel" elsewhere (not measured: there each
-    step would launch a tiny kernel). A sequence with ``lengths`` is run step by step.
+    "sequential" on a CPU, where it measured faster (BUILD_NOTES), and "parallel" elsewhere (measured for minGRU and LRU
+    alone: there each step would launch a tiny kernel). A sequence with ``lengths`` is run step by step.
 
     Inputs before the first are zero. ``zoneout`` is the probability that a unit keeps its state for a step:
     f = 1 - dropout(1 - s(...)), not rescaled. It applies only when ``key`` is given: training passes a new key every
