@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from rnnlab.cli import analyze, bench, export, report, run, sample, studies, trust
+from rnnlab.cli import analyze, bench, export, published, report, run, sample, studies, trust
 from rnnlab.core.errors import InputError
 from rnnlab.core.program import program
 from rnnlab.core.terminal import entry, escaped
@@ -107,6 +107,9 @@ def _parser() -> argparse.ArgumentParser:
     resume.add_argument("--epochs", metavar="N", help="train to this epoch instead, also a finished run")
     trust.add_arguments(resume)
     report.add_arguments(command("report", _report, "write the tables, figures and page of a run; compare runs"))
+    published.add_publish(command("publish", published.publish, "keep a finished run as a record in the repository"))
+    reproduce = command("reproduce", published.reproduce, "train a published run again, and compare every number")
+    published.add_reproduce(reproduce)
     sample.add_arguments(command("sample", sample.show, "text or answers from the trained models of a run"))
     export.add_arguments(command("export", export.show, "the parameters or the predictions of a trained run as a file"))
     analyze.add_arguments(command("analyze", analyze.show, "what the cells of a run do: gates, memory, Jacobians"))
@@ -152,6 +155,12 @@ def _data(options: argparse.Namespace) -> int:
 def _report(options: argparse.Namespace) -> int:
     """Write the figures and report.html of each run and print its tables; of several runs, also a page that compares
     their arms. Unfinished runs are reported as far as they are trained."""
+    if options.published:
+        if options.directories or options.export or options.plan:
+            raise InputError("--published: reads the records; accepted: alone, or with --out DIR")
+        return published.show_all(options)
+    if not options.directories:
+        raise InputError("report: no DIR; accepted: a run's directory, or --published")
     configs = {}
     for directory in options.directories:  # read all of them before anything is written
         try:

@@ -18,7 +18,11 @@ TENSORBOARD = "tensorboard:"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments of the command."""
-    parser.add_argument("directories", type=Path, nargs="+", metavar="DIR", help="a run's directory")
+    parser.add_argument("directories", type=Path, nargs="*", metavar="DIR", help="a run's directory")
+    parser.add_argument(
+        "--published", action="store_true",
+        help="the pages of all published runs, and one over every claim, made from the records in the repository",
+    )  # fmt: skip
     parser.add_argument(
         "--out", type=Path, metavar="DIR",
         help="directory of the comparison (default with several runs: runs/reports/date-time)",
@@ -52,7 +56,7 @@ def show(options: argparse.Namespace, configs: Mapping[Path, Any]) -> int:
             raise InputError("--out: these runs trained nothing; accepted: with DIR of a run that trained")
         if (out / "config.json").exists() or (out.exists() and not out.is_dir()):
             raise InputError(f"--out: {out} holds a run, or is a file; choose another directory")
-        runs = [compare.read(directory, _results(directory, config)) for directory, config in trained.items()]
+        runs = [compare.read(directory, results(directory, config)) for directory, config in trained.items()]
     for directory in directories:
         write(directory, configs[directory])
     if compares:
@@ -103,7 +107,7 @@ def _export(options: argparse.Namespace, configs: Mapping[Path, Any]) -> int:
         other = next(str(directory) for directory in configs if directory not in trained)
         raise InputError(f"--export: {other} trained nothing, the other runs did; export the two kinds separately")
     if trained:
-        runs = [compare.read(directory, _results(directory, configs[directory])) for directory in trained]
+        runs = [compare.read(directory, results(directory, configs[directory])) for directory in trained]
         sys.stdout.write(compare.exported(options.export, runs))
         return 0
     findings = [studies.recorded(config.experiment).measure(config) for config in configs.values()]
@@ -129,7 +133,7 @@ def _events(out: Path, configs: Mapping[Path, Any]) -> int:
     return 0
 
 
-def _published(directory: Path, config: Config) -> dict[str, Any]:
+def published(directory: Path, config: Config) -> dict[str, Any]:
     """The paper's values and curves, if the run has its data, and the verdicts of the run on its claims."""
     study = studies.recorded(config.experiment)
     values = getattr(study, "PUBLISHED", None) if config.data == study.CONFIG.data else None
@@ -173,10 +177,18 @@ def _timings(directory: Path) -> Mapping[str, Sequence[float]]:
     return ratios
 
 
-def _results(directory: Path, config: Config) -> Any:
+def results(directory: Path, config: Config) -> Any:
+    """Everything that the run's page shows."""
     from rnnlab.report.write import read_results
 
-    return read_results(directory, **_published(directory, config))
+    return read_results(directory, **published(directory, config))
+
+
+def write_verdicts(directory: Path, config: Config) -> None:
+    """The verdicts of a finished run, as they are today, into its summary.json."""
+    from rnnlab.report.write import read_summary, store_verdicts
+
+    store_verdicts(directory, read_summary(directory), published(directory, config)["verdicts"])
 
 
 def write(directory: Path, config: Any) -> int:
@@ -185,7 +197,7 @@ def write(directory: Path, config: Any) -> int:
 
     if not isinstance(config, Config):
         return untrained.write(studies.recorded(config.experiment), config, directory)
-    report = write_report(directory, **_published(directory, config))
+    report = write_report(directory, **published(directory, config))
     print(report.text, end="")
     print(listing([f"report: {directory / 'report.html'}", *(f"figure: {figure}" for figure in report.figures)]))
     return 0

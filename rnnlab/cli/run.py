@@ -52,8 +52,8 @@ def run(options: argparse.Namespace) -> int:
     study = studies.study(options.name)
     if not hasattr(study, "CONFIG"):
         settings = untrained.settings(study, options)
-        return untrained.start(study, settings, options.out or _new_directory(options.name))
-    return _train(configuration(options), options.out, new=True, options=options)
+        return untrained.start(study, settings, options.out or new_directory(options.name))
+    return train(configuration(options), options.out, new=True, options=options)
 
 
 def show_config(options: argparse.Namespace) -> int:
@@ -75,10 +75,10 @@ def resume(options: argparse.Namespace) -> int:
             raise InputError(f"--epochs: {longer.epochs} is less than the {config.epochs} of the run")
         longer.check()
         config = longer
-    return _train(config, options.directory, new=False, options=options)
+    return train(config, options.directory, new=False, options=options)
 
 
-def _new_directory(name: str) -> Path:
+def new_directory(name: str) -> Path:
     """An empty directory named after the time, with a number if another run began in the same second."""
     now = time.strftime("%Y-%m-%d_%H%M%S")
     for number in itertools.count(1):
@@ -198,7 +198,8 @@ def recorded(directory: Path) -> Any:
     return from_json(text, type(study.CONFIG if hasattr(study, "CONFIG") else study.SETTINGS))
 
 
-def _train(config: Config, directory: Path | None, *, new: bool, options: argparse.Namespace) -> int:
+def train(config: Config, directory: Path | None, *, new: bool, options: argparse.Namespace) -> int:
+    """Train ``config`` in ``directory``, or one named after the time, and report it; the exit code."""
     from rnnlab.training.sweep import use_all_cores
 
     use_all_cores()
@@ -219,7 +220,7 @@ def _train(config: Config, directory: Path | None, *, new: bool, options: argpar
         trust.check_trust(directory, own_files.relocated(config, files), config.arms, options)
     experiment = validate(config, files)
     report.curves(config)  # an unreadable reference is reported before training, not after
-    directory = directory or _new_directory(config.experiment)
+    directory = directory or new_directory(config.experiment)
     terminal, stop = TerminalProgressMeter(), runs.Stop()
     try:
         complete = train_experiment(experiment, directory, terminal, stop, resume=not new)

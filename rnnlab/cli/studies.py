@@ -26,6 +26,11 @@ def names() -> list[str]:
     return sorted(module.name for module in modules if not (module.ispkg or module.name.startswith("_")))
 
 
+def folder() -> Path:
+    """Where their files lie."""
+    return Path(next(iter(_package().__path__)))
+
+
 def trained() -> list[str]:
     """The names of the studies that train."""
     return [name for name in names() if hasattr(study(name), "CONFIG")]

@@ -80,9 +80,7 @@ def write_report(
     The verdicts of a complete run go into summary.json; before that the file belongs to the training process.
     """
     results = read_results(directory, published, curves, verdicts, config, also_published)
-    if verdicts and results.summary["complete"]:
-        document = {**results.summary, "claims": [verdict._asdict() for verdict in verdicts]}
-        files.write_json(directory / "summary.json", document)
+    store_verdicts(directory, results.summary, verdicts)
     environment = files.read_json(directory / "env.json")
     settings = files.read_text(directory / "config.json")
     figures = results.figures()
@@ -91,6 +89,13 @@ def write_report(
     page = html.page(f"rnnlab: {results.summary['experiment']}", body)
     files.write_whole(directory / "report.html", page.encode())
     return Report(results.summary, text(results), paths)
+
+
+def store_verdicts(directory: Path, summary: Mapping[str, Any], verdicts: Sequence[Verdict]) -> None:
+    """Add the verdicts to the ``summary`` of a complete run, in its summary.json."""
+    if verdicts and summary["complete"]:
+        document = {**summary, "claims": [verdict._asdict() for verdict in verdicts]}
+        files.write_json(directory / "summary.json", document)
 
 
 def write_figures(figures: Mapping[str, Figure | StripFigure], directory: Path, suffix: str = "") -> list[Path]:

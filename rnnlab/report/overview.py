@@ -1,0 +1,111 @@
+"""One page over all published runs: every claim of every study with its verdict, its evidence and its cost."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from rnnlab.claims import Claim, Verdict, family
+from rnnlab.report import html
+from rnnlab.report.tables import Table
+
+NOT_RUN = "no published run in this setting"
+
+
+class Entry(NamedTuple):
+    """A claim, and its verdict by one published run; without a verdict, no published run judged it."""
+
+    study: str
+    claim: Claim
+    record: str = ""
+    verdict: Verdict | None = None
+    hours: float = 0.0  # of the whole run, on the devices that its env.json names
+
+
+def entries(
+    claims: Mapping[str, Sequence[Claim]], judged: Mapping[str, tuple[str, Sequence[Verdict], float]]
+) -> list[Entry]:
+    """All ``claims`` by study; ``judged`` has, by record, the study, its verdicts and hours.
+
+    Of several records that judged a claim, the one with a decision counts, then the one with more seeds.
+    """
+    found = []
+    for study, declared in claims.items():
+        for claim in declared:
+            mine = [
+                Entry(study, claim, record, verdict, hours)
+                for record, (of, verdicts, hours) in judged.items() if of == study
+                for verdict in verdicts if verdict.name == claim.name and verdict.n
+            ]  # fmt: skip
+            mine.sort(key=_weight)
+            found.append(mine[-1] if mine else Entry(study, claim))
+    return found
+
+
+def _weight(entry: Entry) -> tuple[bool, int]:
+    assert entry.verdict is not None
+    return entry.verdict.outcome != "undecided", entry.verdict.n
+
+
+def outcome(entry: Entry) -> str:
+    """holds, fails, undecided, or not run."""
+    return "not run" if entry.verdict is None else entry.verdict.outcome
+
+
+def sentence(found: Sequence[Entry]) -> str:
+    """How many claims hold, fail, are undecided, and were not run."""
+    count = {
+        name: sum(outcome(entry) == name for entry in found) for name in ("holds", "fails", "undecided", "not run")
+    }
+    return (
+        f"Of {len(found)} claims {count['holds']} hold, {count['fails']} fail, {count['undecided']} are undecided, and "
+        f"{count['not run']} have {NOT_RUN}."
+    )
+
+
+def table(found: Sequence[Entry], link: str = "") -> Table:
+    """A row for each claim. ``link``: of a record's page, with ``{}`` for its name."""
+    header = ["outcome", "claim", "study", "paper's number", "effect (90 % CI)", "n", "to decide", "hours", "run"]
+    rows = []
+    for entry in found:
+        verdict = entry.verdict
+        shown = html.claim_table([verdict]).rows[0] if verdict else ["not run", "", "", "", "", "", NOT_RUN]
+        name = f"{entry.claim.name}: {entry.claim.sentence}"
+        hours = f"{entry.hours:.1f}" if verdict else ""
+        rows.append([shown[0], name, entry.study, str(entry.claim.published), *shown[4:], hours, entry.record])
+    return Table(header, rows)
+
+
+def rows(found: Sequence[Entry]) -> list[dict[str, Any]]:
+    """The verdicts as data, a row for each claim, unrounded."""
+    none = Verdict("", "", "", "not run", "", float("nan"), float("nan"), float("nan"), 0, NOT_RUN)
+    kept = ("outcome", "measured", "effect", "low", "high", "n", "to_decide")
+    return [
+        {"study": entry.study, "claim": entry.claim.name, "sentence": entry.claim.sentence,
+         "published": entry.claim.published, "source": entry.claim.source, "record": entry.record,
+         "hours": entry.hours} | {name: getattr(entry.verdict or none, name) for name in kept}
+        for entry in found
+    ]  # fmt: skip
+
+
+def _against(entry: Entry, records: Mapping[str, str]) -> str:
+    """A verdict that contradicts a paper: in what setting, how large and how sure."""
+    assert entry.verdict is not None
+    claim = f"{entry.claim.name} fails. The paper: {entry.claim.sentence}"
+    return f"{claim} Measured: {entry.verdict.measured} (90 % CI). Setting: {records[entry.record]}."
+
+
+def page(found: Sequence[Entry], records: Mapping[str, str], pictures: Mapping[str, str]) -> str:
+    """The page. ``records``: a sentence for each, whose page lies in its folder; ``pictures``: SVG by title."""
+    by_verdict = sorted(found, key=lambda entry: ("holds", "fails", "undecided", "not run").index(outcome(entry)))
+    links = "".join(
+        f'<li><a href="{html.escape(name)}/report.html">{html.escape(name)}</a>: {html.escape(words)}</li>'
+        for name, words in records.items()
+    )
+    body = [
+        html.paragraph(sentence(found)),
+        html.paragraph(family([entry.verdict for entry in found if entry.verdict is not None])),
+        *(html.paragraph(_against(entry, records)) for entry in found if outcome(entry) == "fails"),
+        *(html.heading(title) + svg for title, svg in pictures.items()),
+        html.heading("Every claim"), html.table(table(by_verdict), "every claim", words=True),
+        html.heading("The runs"), f"<ul>{links}</ul>",
+    ]  # fmt: skip
+    return html.page("rnnlab: what was found", "".join(body))
