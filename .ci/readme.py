@@ -1,9 +1,14 @@
-"""Fill the generated parts of README.md: `python .ci/readme.py [QUICKSTART_RUN] [BENCH]`; without, only the cells."""
+"""Fill the generated parts of README.md: `python .ci/readme.py [QUICKSTART_RUN] [BENCH]`.
+
+Without these only what is made from the repository: the cells, the claims and the landscape of cells.
+"""
 
 import re
 import shutil
 import sys
+import tempfile
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
@@ -70,11 +75,100 @@ def bench(directory: Path) -> str:
     return "\n".join([caption, "", *lines])
 
 
+def markdown(header: list[str], rows: list[list[str]]) -> str:
+    """A table."""
+    return "\n".join(f"| {' | '.join(line)} |" for line in (header, ["---"] * len(header), *rows))
+
+
+def restored(name: str, folder: Path) -> Any:
+    """Everything on the page of a record."""
+    from rnnlab.cli import published, report, run
+    from rnnlab.runs import record
+
+    record.restore(published.folder() / name, folder / name)
+    return report.results(folder / name, run.recorded(folder / name))
+
+
+def claims() -> str:
+    """What the published runs say of every claim that they judged."""
+    from rnnlab.cli import published
+    from rnnlab.report import overview
+    from rnnlab.report.png import png
+    from rnnlab.runs import record
+
+    judged = {}
+    with tempfile.TemporaryDirectory() as folder:
+        for name in record.records(published.folder()):
+            results = restored(name, Path(folder))
+            hours = sum(arm["seconds"] or 0.0 for arm in results.summary["arms"].values()) / 3600
+            judged[name] = (results.summary["experiment"], results.verdicts, hours)
+            if name == published.PICTURE:
+                (ROOT / ".readme" / "initialisation.png").write_bytes(png(results.figures()["probes"]))
+    found = overview.entries(published.declared(), judged)
+    kept = [entry for entry in found if entry.verdict is not None]
+    rows = [[*row[:3], *row[4:6], row[8]] for row in overview.table(kept).rows]
+    header = ["outcome", "claim", "study", "effect (90 % CI)", "n", "run"]
+    return (
+        f"{overview.sentence(found)}\n\n{markdown(header, [[cell.replace('|', '/') for cell in row] for row in rows])}"
+    )
+
+
+SHOWN, NAMED = 5, ("lstm", "gru", "cerebral_lstm", "min_gru")
+
+
+def landscape() -> str:
+    """The best cells of each task of the landscape study, and where some stand."""
+    from rnnlab.cli import published
+    from rnnlab.report import ranking, tables
+    from rnnlab.report.png import png
+    from rnnlab.runs import record
+
+    rows = []
+    with tempfile.TemporaryDirectory() as folder:
+        for name in record.records(published.folder()):
+            if not name.startswith("landscape-"):
+                continue
+            results = restored(name, Path(folder))
+            headline = tables.headline_of(results.summary)
+            found = ranking.ranked(results.groups, headline)
+            if found is None:
+                continue
+            if name == "landscape-digits":
+                (ROOT / ".readme" / "landscape.png").write_bytes(png(results.figures()["cost"]))
+            table = ranking.ranks_table(found, results.summary, headline).rows
+            names = [group.arm for group in found.groups]
+            best = ", ".join(f"{names[place]} {table[place][2]}" for place in range(SHOWN))
+            stand = [f"{table[names.index(cell)][2]} (rank {table[names.index(cell)][1]})" for cell in NAMED]
+            seeds = found.ranks.shape[1]
+            rows.append(
+                [f"{name.removeprefix('landscape-')}, {headline.name.replace('_', ' ')}, {seeds} seeds", best, *stand]
+            )
+    return markdown(["task", f"the best {SHOWN} of {len(names)} by mean rank", *NAMED], rows)
+
+
+def spread() -> str:
+    """The spread between runs of the landscape study by what its seeds vary."""
+    from rnnlab.cli import published, run
+    from rnnlab.report import spread, tables
+    from rnnlab.runs import record
+
+    runs = {}
+    with tempfile.TemporaryDirectory() as folder:
+        for name, path in record.records(published.folder()).items():
+            if name == "landscape-digits" or name.startswith("landscape-seeds-"):
+                results = restored(name, Path(folder))
+                runs[run.recorded(path).seed_source] = results.groups
+    shown = spread.spread_table(runs, tables.headline_of(results.summary))
+    return markdown(shown.header, shown.rows)
+
+
 def main() -> None:
     from rnnlab.cli.cells import table
 
     readme = ROOT / "README.md"
     text = fill(readme.read_text(), "cells", table(markdown=True))
+    text = fill(fill(text, "claims", claims()), "landscape", landscape())
+    text = fill(text, "spread", spread())
     for directory in map(Path, sys.argv[1:]):
         part = bench if (directory / "bench.json").exists() else quickstart
         text = fill(text, part.__name__, part(directory))

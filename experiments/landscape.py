@@ -12,8 +12,8 @@ Settings:  Adam, three learning rates, the one with the best validation loss cou
            8 seeds. Initial values, batches: the same seed for every arm, so that arms are compared in pairs.
 What it may conclude: at this size, with these rates and steps, on these tasks. Not which cell is best: a cell that
            needs another rate, a block around it (S5, LRU, xLSTM, minGRU are layers of deeper models in their papers),
-           more width or longer training is not given them. Parallel cells have no recurrence in their gates: what they
-           cannot track (parity) is known (Merrill, Petty & Sabharwal 2024).
+           more width or longer training is not given them. That diagonal recurrences with positive factors cannot
+           track parity is a theorem (Grazzi et al. 2025); of s3 and s5 see Merrill, Petty & Sabharwal 2024.
 
 Command:   python -m experiments run landscape --set protocol=parity
 Variance:  python -m experiments run landscape --arms lstm,gru --set seed_source=init (batches, split): how much of the

@@ -90,7 +90,7 @@ def _against(entry: Entry, records: Mapping[str, str]) -> str:
     """A verdict that contradicts a paper: in what setting, how large and how sure."""
     assert entry.verdict is not None
     claim = f"{entry.claim.name} fails. The paper: {entry.claim.sentence}"
-    return f"{claim} Measured: {entry.verdict.measured} (90 % CI). Setting: {records[entry.record]}."
+    return f"{claim} Measured (90 % CI): {entry.verdict.measured}. Setting: {records[entry.record]}."
 
 
 def page(found: Sequence[Entry], records: Mapping[str, str], pictures: Mapping[str, str]) -> str:

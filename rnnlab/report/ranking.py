@@ -109,11 +109,24 @@ def cost_figure(found: Ranked, summary: Mapping[str, Any], headline: Headline, t
             frontier.append((cost, value))
     costs, scores = zip(*frontier, strict=True)
     lines = [Line("no cheaper arm is as good", 7, costs, scores)]
-    lines += [Line(name, index % 7, [cost], [value]) for index, (cost, value, name) in enumerate(sorted(points))]
+    named = _apart([*(point for point in sorted(points) if point[:2] in frontier), *sorted(points)])
+    lines += [Line(name if name in named else "", index % 7, [cost], [value])
+              for index, (cost, value, name) in enumerate(sorted(points))]  # fmt: skip
     name = headline.name.replace("_", " ")
-    panel = Panel(name, "ms per step and run", lines, x_scale="linear", labelled=True)
+    panel = Panel(name, "ms per step and run; unnamed points: see the table", lines, x_scale="linear", labelled=True)
     rows = [{"arm": arm, "ms_per_step_and_run": cost, headline.name: score} for cost, score, arm in points]
     return Figure("cost", title, [panel], 1, rows)
+
+
+def _apart(points: Sequence[tuple[float, float, str]]) -> set[str]:
+    """The names of those points, the first ones first, whose labels do not lie on each other."""
+    spread = [max(1e-12, max(axis) - min(axis)) for axis in list(zip(*points, strict=True))[:2]]
+    kept: list[tuple[float, float, str]] = []
+    for point in points:
+        if all(abs(point[0] - other[0]) > 0.2 * spread[0] or abs(point[1] - other[1]) > 0.045 * spread[1]
+               for other in kept):  # fmt: skip
+            kept.append(point)
+    return {name for *_, name in kept}
 
 
 def _short(interval: stats.Interval) -> str:
