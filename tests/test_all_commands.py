@@ -162,7 +162,7 @@ def test_a_short_text_gets_a_shorter_window_if_quick(tmp_path, capsys, monkeypat
 
     (tmp_path / "poem.txt").write_text("a rose is a rose is a rose. " * 20)  # 560 characters, 28 held out twice
     taken = []
-    monkeypatch.setattr(run, "_train", lambda config, *arguments, **options: taken.append(config.sequence_length))
+    monkeypatch.setattr(run, "train", lambda config, *arguments, **options: taken.append(config.sequence_length))
     command = ["run", "quickstart", "--data", f"text:{tmp_path}/poem.txt", "--arms", "lstm", "--set", "batch_size=4"]
     main([*command, "--quick"])  # 5 steps of 4 windows in 503 characters: 25
     assert "sequence_length=25 instead of 32, since the text has 560 characters" in capsys.readouterr().err

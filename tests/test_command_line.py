@@ -427,7 +427,10 @@ def test_a_mistake_is_told_as_quickly():
     assert done.stderr.startswith("error: ")
 
 
-COMMANDS = ["list", "cells", "data", "run", "config", "resume", "report", "sample"]
+COMMANDS = [
+    "list", "cells", "data", "run", "config", "resume", "report", "publish", "reproduce", "sample", "export", "analyze",
+    "bench",
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("command", COMMANDS)
