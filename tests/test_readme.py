@@ -55,9 +55,11 @@ def test_bench_results_become_a_table_with_the_ratio_to_the_best_peer(generator,
     assert row == "| chars (T20 B128 V89 H512, adagrad) | 8 | 0.86 | 67.9 | 1.18x | 80 (1.18x) |"
 
 
-def test_the_figure_exists():
-    (name,) = re.findall(r"!\[.*?\]\((.*?)\)", README)
-    assert (ROOT / name).read_bytes().startswith(b"\x89PNG")
+def test_the_figures_exist():
+    names = re.findall(r"!\[.*?\]\((.*?)\)", README)
+    assert len(names) >= 2
+    for name in names:
+        assert (ROOT / name).read_bytes().startswith(b"\x89PNG")
 
 
 @pytest.mark.slow
