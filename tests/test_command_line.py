@@ -429,8 +429,8 @@ def test_a_mistake_is_told_as_quickly():
 
 
 COMMANDS = [
-    "list", "cells", "data", "run", "config", "resume", "report", "publish", "reproduce", "sample", "export", "analyze",
-    "bench",
+    "list", "cells", "data", "run", "config", "resume", "merge", "report", "publish", "reproduce", "sample", "export",
+    "analyze", "bench",
 ]  # fmt: skip
 
 
@@ -442,9 +442,11 @@ def test_help_says_what_every_command_and_option_is_for(command, capsys, monkeyp
     assert caught.value.code == 0
     out = capsys.readouterr().out
     assert len(out.split("\n\n")[1]) > 20  # the description
-    wanted = {"run": "NAME --seeds --arms --epochs --data --cell --out --quick --set", "cells": "--cell --markdown",
+    wanted = {"run": "NAME --seeds --arms --epochs --data --cell --out --quick --set --part",
+              "cells": "--cell --markdown",
               "data": "NAME --from", "resume": "DIR", "report": "DIR --out --export --plan --published", "list": "-h,",
-              "config": "NAME --set", "publish": "DIR --name", "reproduce": "NAME --out --quick-check",
+              "config": "NAME --set", "publish": "DIR --name", "merge": "DIR --out --partial --trust",
+              "reproduce": "NAME --out --quick-check",
               "export": "DIR --arm --seed --epoch --format --steps --lengths --out --trust",
               "analyze": "DIR --arm --seed --epoch --examples --what --set --out --trust",
               "bench": "--work --runs --peers --rounds --cells --sizes --scale --inference --bfloat16 --json --out",

@@ -1,5 +1,6 @@
 """The function that trains, for Python and for the command line."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -79,9 +80,12 @@ def train_experiment(
     stop: runs.Stop | None = None,
     *,
     resume: bool = False,
+    part: Mapping[str, Any] | None = None,
 ) -> bool:
     """Train into a new ``directory``, or continue the run there; whether it trained to its end."""
-    return (runs.resume if resume else runs.start)(experiment, directory, meter, stop)
+    if resume:
+        return runs.resume(experiment, directory, meter, stop)
+    return runs.start(experiment, directory, meter, stop, part)
 
 
 def _check_same(config: Config, directory: Path) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from rnnlab.cli import analyze, bench, export, published, report, run, sample, studies, trust
+from rnnlab.cli import analyze, bench, export, merge, published, report, run, sample, studies, trust
 from rnnlab.core.errors import InputError
 from rnnlab.core.program import program
 from rnnlab.core.terminal import entry, escaped
@@ -106,6 +106,7 @@ def _parser() -> argparse.ArgumentParser:
     resume.add_argument("directory", type=Path, metavar="DIR", help="the run's directory")
     resume.add_argument("--epochs", metavar="N", help="train to this epoch instead, also a finished run")
     trust.add_arguments(resume)
+    merge.add_arguments(command("merge", merge.show, "join the parts of a sweep into one run"))
     report.add_arguments(command("report", _report, "write the tables, figures and page of a run; compare runs"))
     published.add_publish(command("publish", published.publish, "keep a finished run as a record in the repository"))
     reproduce = command("reproduce", published.reproduce, "train a published run again, and compare every number")

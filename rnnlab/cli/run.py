@@ -30,6 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("name", metavar="NAME", help="an experiment, as `list` shows them, or path/to/study.py of your own")
     add("--seeds", metavar="N or A:B", help="the first N seeds, or seeds A to B-1")
+    add("--part", metavar="I/N", help="part I, from 1, of N contiguous parts of the seeds, which `merge` joins later")
     add("--arms", metavar="A,B,...", help="these arms only, in this order")
     add("--epochs", metavar="N", help="passes over the training split, or over steps_per_epoch steps")
     add("--data", metavar="NAME", help="another data set, or data of your own, as `data` lists them")
@@ -53,13 +54,15 @@ def run(options: argparse.Namespace) -> int:
     if not hasattr(study, "CONFIG"):
         settings = untrained.settings(study, options)
         return untrained.start(study, settings, options.out or new_directory(options.name))
-    return train(configuration(options), options.out, new=True, options=options)
+    config, part = _part(configuration(options), options.part)
+    return train(config, options.out, new=True, options=options, part=part)
 
 
 def show_config(options: argparse.Namespace) -> int:
     """Print what `run` would train with these options, every field of it, and train nothing."""
     study = studies.study(options.name)
-    chosen = configuration(options) if hasattr(study, "CONFIG") else untrained.settings(study, options)
+    trains = hasattr(study, "CONFIG")
+    chosen = _part(configuration(options), options.part)[0] if trains else untrained.settings(study, options)
     print(to_json(chosen))
     return 0
 
@@ -187,6 +190,21 @@ def _seeds(text: str) -> tuple[int, ...]:
     return tuple(range(start, stop))
 
 
+def _part(config: Config, text: str | None) -> tuple[Config, dict[str, Any] | None]:
+    """``config`` with one part of its seeds, and what env.json says of the whole; all of it without ``text``."""
+    if text is None:
+        return config, None
+    from rnnlab.runs.merge import split_seeds
+
+    index, slash, count = text.partition("/")
+    digits = slash and index.isascii() and index.isdigit() and count.isascii() and count.isdigit()
+    if not digits or not 1 <= int(index) <= int(count) <= len(config.seeds):
+        seeds = len(config.seeds)
+        raise InputError(f"--part: {text!r} is not accepted; accepted: I/N with 1 <= I <= N <= {seeds}, the seeds")
+    whole = {"index": int(index), "of": int(count), "seeds": list(config.seeds)}
+    return replace(config, seeds=split_seeds(config.seeds, int(index), int(count))), whole
+
+
 def recorded(directory: Path) -> Any:
     """The configuration of a run, or the settings of a study without training. Raises InputError."""
     from rnnlab.storage import files
@@ -198,7 +216,7 @@ def recorded(directory: Path) -> Any:
     return from_json(text, type(study.CONFIG if hasattr(study, "CONFIG") else study.SETTINGS))
 
 
-def train(config: Config, directory: Path | None, *, new: bool, options: argparse.Namespace) -> int:
+def train(config: Config, directory: Path | None, *, new: bool, options: argparse.Namespace, part: Any = None) -> int:
     """Train ``config`` in ``directory``, or one named after the time, and report it; the exit code."""
     from rnnlab.training.sweep import use_all_cores
 
@@ -223,7 +241,7 @@ def train(config: Config, directory: Path | None, *, new: bool, options: argpars
     directory = directory or new_directory(config.experiment)
     terminal, stop = TerminalProgressMeter(), runs.Stop()
     try:
-        complete = train_experiment(experiment, directory, terminal, stop, resume=not new)
+        complete = train_experiment(experiment, directory, terminal, stop, resume=not new, part=part)
     finally:
         terminal.close()
     if not complete:

@@ -19,7 +19,7 @@ from rnnlab.core.errors import InputError
 if TYPE_CHECKING:
     from rnnlab.report.figures import Figure
 
-TRAINING_OPTIONS = ("seeds", "arms", "epochs", "data", "cell")
+TRAINING_OPTIONS = ("seeds", "part", "arms", "epochs", "data", "cell")
 
 
 class Findings(NamedTuple):

@@ -15,6 +15,7 @@ from rnnlab.report.png import png
 from rnnlab.report.published import Curve
 from rnnlab.report.sections import Results, notes, section, text
 from rnnlab.report.tables import Published, csv_text, table
+from rnnlab.runs.merge import missing_note
 from rnnlab.stats.summary import groups
 from rnnlab.storage import files
 from rnnlab.storage.metrics import COLUMNS, DIVERGED_AT, read_metrics
@@ -85,10 +86,17 @@ def write_report(
     settings = files.read_text(directory / "config.json")
     figures = results.figures()
     paths = write_figures(figures, directory)
-    body = section(results, figures) + html.heading("Command and environment") + html.provenance(environment, settings)
+    note = missing_note(environment)
+    noted = html.paragraph(note.capitalize(), note=True) if note else ""
+    body = (
+        noted
+        + section(results, figures)
+        + html.heading("Command and environment")
+        + html.provenance(environment, settings)
+    )
     page = html.page(f"rnnlab: {results.summary['experiment']}", body)
     files.write_whole(directory / "report.html", page.encode())
-    return Report(results.summary, text(results), paths)
+    return Report(results.summary, text(results) + (f"\n{note}" if note else ""), paths)
 
 
 def store_verdicts(directory: Path, summary: Mapping[str, Any], verdicts: Sequence[Verdict]) -> None:

@@ -5,14 +5,14 @@ machine, and a ``summary.json`` without what follows from the metrics.
 """
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from rnnlab.config.experiment import base_from_json
+from rnnlab.config.experiment import Config, base_from_json
 from rnnlab.core.errors import InputError
 from rnnlab.stats.summary import summarize
 from rnnlab.storage import files
@@ -72,12 +72,17 @@ def summary_of(record: Path) -> dict[str, Any]:
     kept, metrics = files.read_json(record / "summary.json"), read_metrics(record / "metrics.parquet")
     dataset = files.read_json(record / "env.json")["dataset"]
     config, _ = base_from_json(files.read_text(record / "config.json"))
-    made = summarize(
+    made = remade(kept, metrics, dataset, config)
+    return {**made, **({"claims": kept["claims"]} if "claims" in kept else {})}
+
+
+def remade(kept: Mapping[str, Any], metrics: pa.Table, dataset: Mapping[str, Any], config: Config) -> dict[str, Any]:
+    """The summary.json of a finished run, from its ``metrics`` and what no metric tells (``arms``, ``experiment``)."""
+    return summarize(
         metrics, TASKS[dataset["task"]], kept["arms"], experiment=kept["experiment"], complete=True,
         validation_is_test="validation" not in metrics["split"].unique().to_pylist(),
         success_threshold=config.success_threshold,
     )  # fmt: skip
-    return {**made, **({"claims": kept["claims"]} if "claims" in kept else {})}
 
 
 def records(folder: Path) -> dict[str, Path]:

@@ -194,9 +194,15 @@ class ArmWriter:
             checkpoint.save_epoch(self.checkpoints, params, epoch)
 
 
-def start(experiment: Experiment, directory: Path, meter: ProgressMeter, stop: Stop | None = None) -> bool:
-    """Train every arm into a new ``directory``. True when complete, False when interrupted, as ``stop`` then says."""
-    environment = run_environment.describe(jax.devices(), identity(experiment))
+def start(
+    experiment: Experiment, directory: Path, meter: ProgressMeter, stop: Stop | None = None,
+    part: Mapping[str, Any] | None = None,
+) -> bool:  # fmt: skip
+    """Train every arm into a new ``directory``. True when complete, False when interrupted, as ``stop`` then says.
+
+    ``part``: of which sweep this run is a part, for env.json, where `rnnlab.runs.merge` reads it.
+    """
+    environment = run_environment.describe(jax.devices(), identity(experiment)) | ({"part": dict(part)} if part else {})
     return _train(experiment, create(directory, environment, to_json(experiment.config)), meter, stop)
 
 

@@ -72,10 +72,7 @@ class Metrics:
 
     def write(self, path: Path) -> None:
         """Write the table as Parquet, whole or not at all. Raises OSError."""
-        table = _by_arm(self.table)
-        sink = pa.BufferOutputStream()
-        pq.write_table(table, sink, compression="zstd", write_page_checksum=True)
-        write_whole(path, sink.getvalue().to_pybytes())
+        write_metrics(_by_arm(self.table), path)
 
     def read(self, path: Path) -> None:
         """Take the rows of a file that `write` made. Raises InputError if it is missing, truncated or different."""
@@ -93,6 +90,13 @@ def _by_arm(table: pa.Table) -> pa.Table:
     _, first, arm = np.unique(codes, return_index=True, return_inverse=True)
     rank = first[arm]
     return table if (np.diff(rank) >= 0).all() else table.take(np.argsort(rank, kind="stable"))
+
+
+def write_metrics(table: pa.Table, path: Path) -> None:
+    """Write a metrics table as Parquet, whole or not at all. Raises OSError."""
+    sink = pa.BufferOutputStream()
+    pq.write_table(table, sink, compression="zstd", write_page_checksum=True)
+    write_whole(path, sink.getvalue().to_pybytes())
 
 
 def read_metrics(path: Path) -> pa.Table:
