@@ -9,15 +9,8 @@ import pytest
 
 from rnnlab.core.types import Split
 from rnnlab.training.arm_spec import ArmSpec, DataShape
-from rnnlab.training.sweep import (
-    Sweep,
-    default_runs_per_device,
-    device_mesh,
-    map_runs,
-    map_runs_in_place,
-    pad_runs,
-    run_grid,
-)
+from rnnlab.training.run_axis import default_runs_per_device, device_mesh, map_runs, map_runs_in_place, pad_runs
+from rnnlab.training.sweep import Sweep, run_grid
 
 EXAMPLES, BATCH, STEPS = 48, 8, 6
 

@@ -13,7 +13,7 @@ from rnnlab.runs import run as runs
 from rnnlab.runs.progress import NoProgressMeter, ProgressMeter, TerminalProgressMeter
 from rnnlab.runs.validate import Experiment, validate
 from rnnlab.storage import files
-from rnnlab.training.sweep import use_all_cores
+from rnnlab.training.run_axis import use_all_cores
 
 
 def train(

@@ -13,7 +13,8 @@ from rnnlab.bench.workloads import LEARNING_RATE, Workload, random_batches
 from rnnlab.cells.registry import count_parameters
 from rnnlab.core.types import Split
 from rnnlab.training.arm_spec import ArmSpec, DataShape, build_model
-from rnnlab.training.sweep import Sweep, device_mesh, run_grid, use_all_cores
+from rnnlab.training.run_axis import device_mesh, use_all_cores
+from rnnlab.training.sweep import Sweep, run_grid
 
 STEPS = 64  # of an epoch, each with distinct examples
 MAX_PRODUCT = 16_384  # rows: three such matrices are 3 GB

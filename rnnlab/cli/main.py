@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from rnnlab.cli import analyze, bench, export, merge, published, report, run, sample, studies, trust
+from rnnlab.cli import analyze, bench, distributed, export, merge, published, report, run, sample, studies, trust
 from rnnlab.core.errors import InputError
 from rnnlab.core.program import program
 from rnnlab.core.terminal import entry, escaped
@@ -100,12 +100,15 @@ def _parser() -> argparse.ArgumentParser:
     data.add_argument("--from", dest="source", type=Path, metavar="DIR",
                       help="a folder with its original files; for imdb and texts also the file itself")  # fmt: skip
 
-    run.add_arguments(command("run", run.run, "train the arms of an experiment"))
+    train = command("run", run.run, "train the arms of an experiment")
+    run.add_arguments(train)
+    distributed.add_arguments(train)
     run.add_arguments(command("config", run.show_config, "the configuration that `run` would train, as JSON"))
     resume = command("resume", run.resume, "continue a run that was stopped or killed")
     resume.add_argument("directory", type=Path, metavar="DIR", help="the run's directory")
     resume.add_argument("--epochs", metavar="N", help="train to this epoch instead, also a finished run")
     trust.add_arguments(resume)
+    distributed.add_arguments(resume)
     merge.add_arguments(command("merge", merge.show, "join the parts of a sweep into one run"))
     report.add_arguments(command("report", _report, "write the tables, figures and page of a run; compare runs"))
     published.add_publish(command("publish", published.publish, "keep a finished run as a record in the repository"))

@@ -10,8 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from rnnlab.cli import report, studies, trust, untrained
-from rnnlab.cli.devices import check_devices
+from rnnlab.cli import distributed, report, studies, trust, untrained
 from rnnlab.config.cell_name import absolute_name, arm_name
 from rnnlab.config.data_name import absolute_data
 from rnnlab.config.draws import expand_draws
@@ -218,34 +217,50 @@ def recorded(directory: Path) -> Any:
 
 def train(config: Config, directory: Path | None, *, new: bool, options: argparse.Namespace, part: Any = None) -> int:
     """Train ``config`` in ``directory``, or one named after the time, and report it; the exit code."""
-    from rnnlab.training.sweep import use_all_cores
+    with distributed.connected(options):
+        from rnnlab.core import processes
 
-    use_all_cores()
-    check_devices()
-    from rnnlab.api.training import train_experiment
-    from rnnlab.runs import own_files
-    from rnnlab.runs import run as runs
-    from rnnlab.runs.progress import TerminalProgressMeter
-    from rnnlab.runs.validate import validate
-
-    if new and directory is not None:
-        runs.check_new(directory)
-    files = own_files.NONE if new else own_files.parse_moved(options.cell_file, config)
-    if not new and directory is not None:  # before a user's file is imported
-        recorded_data = runs.read_environment(directory)["dataset"]
-        own_files.check_cells(config, files, recorded_data, config.arms)
-        own_files.check_data(config, files, recorded_data)
-        trust.check_trust(directory, own_files.relocated(config, files), config.arms, options)
-    experiment = validate(config, files)
-    report.curves(config)  # an unreadable reference is reported before training, not after
-    directory = directory or new_directory(config.experiment)
-    terminal, stop = TerminalProgressMeter(), runs.Stop()
-    try:
-        complete = train_experiment(experiment, directory, terminal, stop, resume=not new, part=part)
-    finally:
-        terminal.close()
+        first = processes.is_first()
+        directory, complete, number = _train(config, directory, new=new, options=options, part=part)
+    if not first:
+        return 0 if complete else 128 + number
     if not complete:
         command = f"{program()} resume {shlex.quote(str(directory))}"
         print(escaped(f"stopped and saved; continue with: {command}"), file=sys.stderr)
-        return 128 + stop.signal
+        return 128 + number
     return report.write(directory, recorded(directory))
+
+
+def _train(
+    config: Config, directory: Path | None, *, new: bool, options: argparse.Namespace, part: Any
+) -> tuple[Path, bool, int]:
+    """The run's directory, whether it trained to its end, and the number of the signal that stopped it."""
+    from rnnlab.api.training import train_experiment
+    from rnnlab.core import processes
+    from rnnlab.runs import own_files
+    from rnnlab.runs import run as runs
+    from rnnlab.runs.progress import NoProgressMeter, TerminalProgressMeter
+    from rnnlab.runs.validate import Experiment, validate
+
+    def prepare() -> Experiment:
+        if new and directory is not None:
+            runs.check_new(directory)
+        files = own_files.NONE if new else own_files.parse_moved(options.cell_file, config)
+        if not new and directory is not None:  # before a user's file is imported
+            recorded_data = runs.read_environment(directory)["dataset"]
+            own_files.check_cells(config, files, recorded_data, config.arms)
+            own_files.check_data(config, files, recorded_data)
+            trust.check_trust(directory, own_files.relocated(config, files), config.arms, options)
+        experiment = validate(config, files)
+        report.curves(config)  # an unreadable reference is reported before training, not after
+        return experiment
+
+    experiment = processes.everywhere(prepare)
+    directory = directory or Path(processes.on_first(lambda: str(new_directory(config.experiment))))
+    terminal, stop = TerminalProgressMeter(), runs.Stop()
+    meter = terminal if processes.is_first() else NoProgressMeter()
+    try:
+        complete = train_experiment(experiment, directory, meter, stop, resume=not new, part=part)
+    finally:
+        terminal.close()
+    return directory, complete, int(stop.signal)

@@ -2,12 +2,14 @@
 
 import time
 from collections.abc import Mapping
+from signal import Signals
 from typing import Any, NamedTuple, Protocol
 
 import jax
 import numpy as np
 
 from rnnlab.config.experiment import Config
+from rnnlab.core import processes
 from rnnlab.core.types import Dataset
 from rnnlab.runs.progress import ProgressMeter
 from rnnlab.storage.checkpoint import Position
@@ -40,9 +42,10 @@ class ArmStore(Protocol):
 
 
 class StopRequest(Protocol):
-    """Whether someone asked to stop."""
+    """Whether someone asked to stop, and by which signal."""
 
     requested: bool
+    signal: Signals
 
 
 class ArmResult(NamedTuple):
@@ -100,7 +103,7 @@ class _ArmTrainer:
         steps, epoch = self.spec.steps_per_epoch, self.position.epoch
         indices = sweep.batch_indices(epoch)
         while self.position.step_in_epoch < steps:
-            if self.stop.requested:
+            if self._must_stop():
                 return state, False
             began, first = time.monotonic(), self.position.step_in_epoch
             until = min(steps, first + self.stretch)
@@ -163,8 +166,17 @@ class _ArmTrainer:
             measured = {name: value[finite] for name, value in sweep.probe(state.params, "validation").items()}
             self.store.add(finite, self.position._replace(epoch=epoch), "validation", measured)
 
+    def _must_stop(self) -> bool:
+        """Whether a process was asked to stop. Sets the length of the next stretch, which the first one measured."""
+        told = processes.gather((self.stop.signal if self.stop.requested else 0, self.stretch))
+        self.stretch = int(told[0, 1])
+        if not told[:, 0].any():
+            return False
+        self.stop.requested, self.stop.signal = True, Signals(int(told[:, 0].max()))
+        return True
+
     def _is_due(self) -> bool:
-        return time.monotonic() - self.saved_at > self.config.checkpoint_interval_s
+        return processes.first_says(time.monotonic() - self.saved_at > self.config.checkpoint_interval_s)
 
     def _save(self, sweep: Sweep, state: TrainState) -> TrainState:
         host = sweep.to_host(state)

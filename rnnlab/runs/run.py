@@ -1,6 +1,7 @@
 """A run directory from its first file to its last: started, or continued where it stopped."""
 
 import fcntl
+import json
 import os
 import shlex
 import shutil
@@ -17,6 +18,7 @@ import numpy as np
 
 from rnnlab.cells.registry import count_parameters
 from rnnlab.config.experiment import to_json, training_hash
+from rnnlab.core import processes
 from rnnlab.core.errors import InputError
 from rnnlab.core.program import program
 from rnnlab.runs.arm_trainer import train_arm
@@ -137,7 +139,7 @@ class RunWriter:
     def write_summary(self, *, complete: bool) -> None:
         """Write summary.json of everything recorded so far."""
         self.complete = complete
-        if self.directory is not None:
+        if self.directory is not None and processes.is_first():
             files.write_json(self.directory / "summary.json", self.summary())
 
     def summary(self) -> dict[str, Any]:
@@ -182,7 +184,8 @@ class ArmWriter:
         if self.run.directory is None or self.checkpoints is None:
             self.run.states[self.name] = position, state
             return
-        self.run.metrics.write(self.run.directory / "metrics.parquet")
+        if processes.is_first():
+            self.run.metrics.write(self.run.directory / "metrics.parquet")
         checkpoint.save(self.checkpoints, state, position)
         self.run.write_summary(complete=position.done and self.name == list(self.run.experiment.specs)[-1])
 
@@ -202,8 +205,10 @@ def start(
 
     ``part``: of which sweep this run is a part, for env.json, where `rnnlab.runs.merge` reads it.
     """
-    environment = run_environment.describe(jax.devices(), identity(experiment)) | ({"part": dict(part)} if part else {})
-    return _train(experiment, create(directory, environment, to_json(experiment.config)), meter, stop)
+    environment = _environment(experiment) | ({"part": dict(part)} if part else {})
+    _check_processes(experiment, environment)
+    directory = Path(processes.on_first(lambda: str(create(directory, environment, to_json(experiment.config)))))
+    return _train(experiment, directory, meter, stop)
 
 
 def read_environment(directory: Path) -> dict[str, Any]:
@@ -219,13 +224,16 @@ def resume(experiment: Experiment, directory: Path, meter: ProgressMeter, stop: 
     recorded = read_environment(directory)
     then = {"imports": {}, **recorded["dataset"]}  # earlier versions recorded no imports
     check_cells(experiment.config, experiment.moved, then, experiment.config.arms)
-    now = run_environment.describe(jax.devices(), identity(experiment))
+    now = _environment(experiment)
+    _check_processes(experiment, now)
     if then != {**now["dataset"], "imports": then["imports"]}:
         raise InputError(f"{directory}: the data or a cell's file changed since the run started (see env.json)")
     different = [key for key in ("python", "packages", "devices") if recorded.get(key) != now[key]]
     if different:
         meter.line(f"warning: {', '.join(different)} differ from env.json: results will be close, not bit-equal")
-    files.write_whole(directory / "config.json", to_json(experiment.config).encode())  # it may have more epochs now
+    if processes.is_first():
+        config = to_json(experiment.config)  # it may have more epochs now
+        files.write_whole(directory / "config.json", config.encode())
     return _train(experiment, directory, meter, stop)
 
 
@@ -239,8 +247,7 @@ def start_in_memory(experiment: Experiment, meter: ProgressMeter, stop: Stop | N
 
 def save(run: RunWriter, directory: Path) -> None:
     """Write a run from memory into a new ``directory``, as `start` would have. Raises InputError if it exists."""
-    environment = run_environment.describe(jax.devices(), identity(run.experiment))
-    directory = create(directory, environment, to_json(run.experiment.config))
+    directory = create(directory, _environment(run.experiment), to_json(run.experiment.config))
     writer = RunWriter(run.experiment, directory)
     writer.metrics, writer.arms = run.metrics, run.arms
     writer.metrics.write(directory / "metrics.parquet")
@@ -252,7 +259,8 @@ def save(run: RunWriter, directory: Path) -> None:
 
 
 def _train(experiment: Experiment, directory: Path, meter: ProgressMeter, stop: Stop | None) -> bool:
-    writer, stop = RunWriter(experiment, directory), stop or Stop()
+    writer, stop = processes.everywhere(lambda: RunWriter(experiment, directory)), stop or Stop()
+    processes.check_equal({"checkpoints": str(writer.positions)})  # one folder for all processes
     with _alone(directory), stop_on_signal(stop):
         return _train_arms(writer, meter, stop)
 
@@ -273,11 +281,37 @@ def _train_arms(writer: RunWriter, meter: ProgressMeter, stop: Stop) -> bool:
 @contextmanager
 def _alone(directory: Path) -> Iterator[None]:
     """A lock that lets one process at a time write into a run. It ends with the process."""
-    handle = os.open(directory, os.O_RDONLY)
+
+    def lock() -> int:
+        handle = os.open(directory, os.O_RDONLY)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            os.close(handle)
+            raise InputError(f"{directory}: another process is training this run") from error
+        return handle
+
+    handle = processes.on_first(lock)
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         yield
-    except BlockingIOError as error:
-        raise InputError(f"{directory}: another process is training this run") from error
     finally:
-        os.close(handle)
+        if processes.is_first():
+            os.close(handle)
+
+
+def _environment(experiment: Experiment) -> dict[str, Any]:
+    return run_environment.describe(jax.devices(), identity(experiment)) | (
+        {"processes": processes.count()} if processes.count() > 1 else {}
+    )
+
+
+def _check_processes(experiment: Experiment, environment: Mapping[str, Any]) -> None:
+    """Raise SharedError unless all processes train the same thing."""
+    versions = {"python": environment["python"], **environment["packages"]}
+    processes.check_equal(
+        {
+            "config.json": to_json(experiment.config),
+            "data": json.dumps(environment["dataset"], default=str),
+            **{name: str(version) for name, version in versions.items()},
+        }
+    )

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import jax
 
+from rnnlab.core import processes
 from rnnlab.core.errors import InputError
 from rnnlab.storage import files
 
@@ -37,6 +38,8 @@ def save(directory: Path, state: Any, position: Position) -> None:
 
 def tidy(directory: Path) -> None:
     """Delete everything but the arm's last checkpoint and the kept epochs, leftovers of killed saves included."""
+    if not processes.is_first():
+        return
     last = _checkpoints(directory)[-1]
     for old in directory.iterdir():
         if old != last and not (old.name.startswith("epoch_") and old.name[6:].isdigit()):
@@ -46,8 +49,7 @@ def tidy(directory: Path) -> None:
 def save_epoch(directory: Path, params: Any, epoch: int) -> None:
     """Keep the parameters at the end of ``epoch`` for later analysis, as ``epoch_000010``. Raises OSError."""
     target = directory / f"epoch_{epoch:06d}"
-    if not target.exists():
-        _save(target, params, {"epoch": epoch})
+    _save(target, params, {"epoch": epoch})
 
 
 def position(directory: Path) -> Position | None:
@@ -84,7 +86,7 @@ def kept_epochs(directory: Path) -> list[int]:
 
 def _load(path: Path, abstract: Any) -> Any:
     _verify(path)
-    place = jax.sharding.SingleDeviceSharding(jax.devices()[0])
+    place = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
     targets = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=place), abstract)
     try:
         state = _orbax().load(path.absolute(), targets)  # orbax takes no relative paths
@@ -97,21 +99,30 @@ def _load(path: Path, abstract: Any) -> Any:
 
 
 def _save(target: Path, tree: Any, metadata: dict[str, Any]) -> None:
-    if target.exists():  # stopped right after a save; overwriting would first delete the only checkpoint
+    """Write ``tree``, equal in every process, which all call this together: the first writes."""
+
+    def is_new() -> bool:
+        if target.exists():  # stopped right after a save; overwriting would first delete the only checkpoint
+            return False
+        target.parent.mkdir(parents=True, exist_ok=True)
+        _clear_drafts(target.parent)  # left by a killed save
+        return True
+
+    if not processes.on_first(is_new):
         return
-    target.parent.mkdir(parents=True, exist_ok=True)
-    _clear_drafts(target.parent)  # left by a killed save
     draft = target.with_name(f"{target.name}.tmp")
     try:
         _orbax().save(draft.absolute(), tree, custom_metadata=metadata)
-        files.write_whole(draft / DIGEST, _digest(draft).encode())
-        draft.rename(target)
+        if processes.is_first():
+            files.write_whole(draft / DIGEST, _digest(draft).encode())
+            draft.rename(target)
     except OSError:
         raise
     except Exception as error:  # tensorstore reports a full disk as ValueError
         raise OSError(f"{target}: {_first_line(error)}") from error
     finally:
-        _clear_drafts(target.parent)
+        if processes.is_first():
+            _clear_drafts(target.parent)
 
 
 def _clear_drafts(directory: Path) -> None:

@@ -1,44 +1,36 @@
 """All runs of an arm at once: the run axis R, its devices, its compiled programs."""
 
-import contextlib
-import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property, partial
 from itertools import product
 from typing import Any
 
 import jax
 import numpy as np
-from jax.sharding import Mesh, NamedSharding
+from jax.sharding import NamedSharding
 from jax.sharding import PartitionSpec as P
 
 from rnnlab.core.types import Array, Params, Split
 from rnnlab.training import single_run
 from rnnlab.training.arm_spec import ArmSpec
 from rnnlab.training.batches import batch_indices, division
+from rnnlab.training.run_axis import (
+    RUN,
+    default_runs_per_device,
+    device_mesh,
+    fetch,
+    map_runs,
+    map_runs_in_place,
+    own_rows,
+    pad_runs,
+    place,
+    place_own,
+)
 from rnnlab.training.state import Run, TrainState
 from rnnlab.training.tasks import MetricSums
 
-RUN = "run"
 # Drawing initial values is a long program that runs once: compiling it takes a third of the time at LLVM's level 1.
 DRAW_OPTIONS = {"xla_backend_optimization_level": 1}
-
-
-def use_all_cores() -> None:
-    """Make every CPU core a device unless JAX_NUM_CPU_DEVICES is set, or JAX runs already: its devices stay."""
-    config: Any = jax.config  # its options have no static types
-    if config.jax_num_cpu_devices < 0:
-        usable = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else range(os.cpu_count() or 1)  # macOS
-        with contextlib.suppress(RuntimeError):
-            config.update("jax_num_cpu_devices", len(usable))
-
-
-def device_mesh(runs: int, devices: Sequence[Any] | None = None) -> Mesh:
-    """A mesh with one axis over every device of the process (or ``devices``), at most one device per run.
-
-    A single run padded over two devices would be trained twice.
-    """
-    return Mesh(np.array((devices or jax.devices())[:runs]), (RUN,))
 
 
 Grid = Mapping[str, tuple[float, ...]]  # the values of each hyperparameter; the first is learning_rate
@@ -65,79 +57,6 @@ def run_grid(seeds: Sequence[int], hyperparams: Mapping[str, Sequence[float]], s
         np.array([seed for _, seed in rows], np.uint32),
         {name: np.array(column, np.float32) for name, column in zip(hyperparams, columns, strict=True)},
     )
-
-
-def default_runs_per_device(mesh: Mesh, runs: int) -> int:
-    """How many runs a device trains at once: one on a CPU, whose caches hold one run's weights; elsewhere all."""
-    platform = mesh.devices.flat[0].platform
-    return 1 if platform == "cpu" else max(1, -(-runs // mesh.size))
-
-
-def pad_runs(runs: Any, multiple: int) -> Any:
-    """Leaves ``[R, ...]`` with the last run repeated until ``multiple`` divides R."""
-    count = len(jax.tree.leaves(runs)[0])
-    rows = np.minimum(np.arange(-(-count // multiple) * multiple), count - 1)
-    return jax.tree.map(lambda leaf: leaf[rows], runs)
-
-
-def map_runs(function: Callable[..., Any], mesh: Mesh, runs_per_device: int) -> Callable[..., Any]:
-    """``function(one_run, *shared)`` over all runs: leaves of the first argument are ``[R, ...]``, sharded by run.
-
-    A device vmaps ``runs_per_device`` runs at a time. Devices do not communicate.
-    """
-
-    def on_one_device(per_run: Any, *shared: Any) -> Any:
-        def one(item: Any) -> Any:
-            return function(item, *shared)
-
-        count = jax.tree.leaves(per_run)[0].shape[0]
-        if runs_per_device == 1:
-            return jax.lax.map(one, per_run)
-        if runs_per_device >= count:
-            return jax.vmap(one)(per_run)
-        return jax.lax.map(one, per_run, batch_size=runs_per_device)
-
-    return _on_every_device(on_one_device, mesh, 1)
-
-
-def map_runs_in_place(function: Callable[..., Any], mesh: Mesh, runs_per_device: int) -> Callable[..., Any]:
-    """``map_runs`` of ``function(state, one_run, *shared) -> state`` that writes new states over the old ones.
-
-    ``runs_per_device`` must divide the number of runs on a device. Without a second array of all states, a tenth of
-    the time is saved where states are large and steps few.
-    """
-
-    def on_one_device(states: Any, per_run: Any, *shared: Any) -> Any:
-        def update(number: Array, states: Any) -> Any:
-            if runs_per_device == 1:
-                after = function(*jax.tree.map(lambda leaf: leaf[number], (states, per_run)), *shared)
-                return jax.tree.map(lambda leaf, new: leaf.at[number].set(new), states, after)
-            start = number * runs_per_device
-            rows = jax.tree.map(
-                lambda leaf: jax.lax.dynamic_slice_in_dim(leaf, start, runs_per_device), (states, per_run)
-            )
-            put = partial(jax.lax.dynamic_update_slice_in_dim, start_index=start, axis=0)
-            return jax.tree.map(put, states, several(*rows, *shared))
-
-        several = jax.vmap(function, in_axes=(0, 0, *[None] * len(shared)))
-        count = jax.tree.leaves(states)[0].shape[0]
-        if runs_per_device == count > 1:
-            return several(states, per_run, *shared)
-        return jax.lax.fori_loop(0, count // runs_per_device, update, states)
-
-    return _on_every_device(on_one_device, mesh, 2)
-
-
-def _on_every_device(function: Callable[..., Any], mesh: Mesh, split: int) -> Callable[..., Any]:
-    """``function`` on each device: its own rows of the first ``split`` arguments, and all of the others."""
-
-    def all_devices(*arguments: Any) -> Any:
-        specs = (*[P(RUN)] * split, *[P()] * (len(arguments) - split))
-        # check_vma=False: the check rejects scans that start from constant carries
-        mapped = jax.shard_map(function, mesh=mesh, in_specs=specs, out_specs=P(RUN), check_vma=False)
-        return mapped(*arguments)
-
-    return all_devices
 
 
 def _pooled(train: Split, validation: Split) -> Split:
@@ -169,11 +88,11 @@ class Sweep:
         at_once = min(runs_per_device or default_runs_per_device(mesh, self.num_runs), most)
         self._mesh, self._by_run = mesh, NamedSharding(mesh, P(RUN))
         self._host_runs = pad_runs(runs, mesh.size * at_once)
-        self._runs = jax.device_put(self._host_runs, self._by_run)
+        self._runs = place(self._host_runs, self._by_run)
         self._training_examples = splits["train"].targets.shape[0]
         if spec.seed_source == "split":
             splits = {**splits, "train": _pooled(splits["train"], splits["validation"])}
-        self._splits = jax.device_put(dict(splits), NamedSharding(mesh, P()))
+        self._splits = place(dict(splits), NamedSharding(mesh, P()))
         self._map = partial(map_runs, mesh=mesh, runs_per_device=at_once)
         self._map_in_place = partial(map_runs_in_place, mesh=mesh, runs_per_device=at_once)
 
@@ -183,8 +102,10 @@ class Sweep:
         # forever for the thread pool that it occupies (BUILD_NOTES).
         draw = partial(single_run.init_state, self.spec)
         init = jax.jit(lambda runs: jax.lax.map(draw, runs), compiler_options=DRAW_OPTIONS)
-        first = jax.device_put(self._host_runs, self._mesh.devices.flat[0])
-        return jax.device_put(init(first), self._by_run)
+        rows = own_rows(self._mesh, len(self._host_runs.seed))
+        own = jax.tree.map(lambda leaf: leaf[rows], self._host_runs)
+        first = next(device for device in self._mesh.devices.flat if device.process_index == jax.process_index())
+        return place_own(init(jax.device_put(own, first)), self._by_run)
 
     def compile(self) -> None:
         """Compile every program now, so that no later call is slower than another."""
@@ -221,14 +142,14 @@ class Sweep:
     def to_devices(self, tree: Any) -> Any:
         """What `to_host` returned, back on the devices."""
         padded = pad_runs(jax.tree.map(np.asarray, tree), len(self._host_runs.seed))
-        return jax.device_put(padded, self._by_run)
+        return place(padded, self._by_run)
 
     def compiled_texts(self) -> dict[str, str]:
         """The compiled programs as text, for tests of what they contain."""
         return {name: program.as_text() or "" for name, program in self._programs.items()}
 
     def _host(self, tree: Any) -> Any:
-        return jax.tree.map(lambda leaf: np.asarray(leaf)[: self.num_runs], tree)
+        return jax.tree.map(lambda leaf: leaf[: self.num_runs], fetch(tree))
 
     @cached_property
     def _programs(self) -> dict[str, Any]:
