@@ -33,7 +33,8 @@ from rnnlab.cells import make_cell, stack
 from rnnlab.cells.rnn import RNNParams
 from rnnlab.cli.analyze import OPTIONS, _of_seeds
 from rnnlab.cli.main import main
-from rnnlab.config.experiment import Arm, Config, to_json, training_hash
+from rnnlab.config.document import to_json, training_hash
+from rnnlab.config.experiment import Arm, Config
 from rnnlab.core.errors import InputError
 from rnnlab.core.types import Cell
 from rnnlab.runs.saved_run import load_run

@@ -12,7 +12,8 @@ from experiments import imdb_biological, quickstart
 from rnnlab.cli import studies
 from rnnlab.cli.main import _parser
 from rnnlab.cli.run import configuration
-from rnnlab.config.experiment import Arm, Config, from_json, to_json
+from rnnlab.config.document import from_json, to_json
+from rnnlab.config.experiment import Arm, Config
 from rnnlab.config.overrides import override
 from rnnlab.core.errors import InputError
 from rnnlab.data.text import from_text

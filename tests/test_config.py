@@ -7,7 +7,8 @@ from dataclasses import replace
 import pytest
 
 from rnnlab.cli import studies
-from rnnlab.config.experiment import FORMAT, Arm, Config, config_hash, from_json, to_json
+from rnnlab.config.document import config_hash, from_json, to_json
+from rnnlab.config.experiment import FORMAT, Arm, Config
 from rnnlab.config.overrides import override, select_arms
 from rnnlab.core.errors import InputError
 

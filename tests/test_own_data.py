@@ -15,7 +15,8 @@ from sklearn import metrics as reference
 from rnnlab import data
 from rnnlab.cli.main import main
 from rnnlab.config.data_name import absolute_data
-from rnnlab.config.experiment import Arm, Config, to_json
+from rnnlab.config.document import to_json
+from rnnlab.config.experiment import Arm, Config
 from rnnlab.core import user_file
 from rnnlab.core.errors import InputError
 from rnnlab.core.user_file import sha256

@@ -8,7 +8,8 @@ import jax
 import numpy as np
 import pytest
 
-from rnnlab.config.experiment import Arm, Config, base_from_json, from_json, to_json, training_hash
+from rnnlab.config.document import base_from_json, from_json, to_json, training_hash
+from rnnlab.config.experiment import Arm, Config
 from rnnlab.core.errors import InputError
 from rnnlab.runs.saved_run import load_run
 from rnnlab.runs.validate import abstract_state, identity, validate

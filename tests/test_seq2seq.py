@@ -19,7 +19,8 @@ from rnnlab.cells.unroll import unroll
 from rnnlab.cells.wrappers.recurrent_dropout import dropout_mask
 from rnnlab.cli.main import _parser, main
 from rnnlab.cli.run import configuration
-from rnnlab.config.experiment import Arm, from_json, to_json
+from rnnlab.config.document import from_json, to_json
+from rnnlab.config.experiment import Arm
 from rnnlab.core.errors import InputError
 from rnnlab.data import registry as data
 from rnnlab.models.decoding import beam, greedy

@@ -11,7 +11,8 @@ from rnnlab.cli import studies
 from rnnlab.cli.main import _parser, main
 from rnnlab.cli.report import _timings
 from rnnlab.cli.run import configuration
-from rnnlab.config.experiment import Config, to_json
+from rnnlab.config.document import to_json
+from rnnlab.config.experiment import Config
 from rnnlab.runs.hyperparam_grid import hyperparam_grids
 from rnnlab.stats.summary import Group, Headline
 from rnnlab.storage import files

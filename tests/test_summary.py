@@ -12,7 +12,7 @@ import pytest
 import scipy.stats
 
 from rnnlab.cli.main import main
-from rnnlab.config.experiment import to_json
+from rnnlab.config.document import to_json
 from rnnlab.core.errors import InputError
 from rnnlab.report import run_figures, tables
 from rnnlab.report import write as report

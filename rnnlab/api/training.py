@@ -6,7 +6,8 @@ from typing import Any
 
 from rnnlab.api.result import Result
 from rnnlab.api.settings import Cells, configuration
-from rnnlab.config.experiment import Config, from_json, training_hash
+from rnnlab.config.document import from_json, training_hash
+from rnnlab.config.experiment import Config
 from rnnlab.core.errors import InputError
 from rnnlab.core.types import Dataset
 from rnnlab.runs import run as runs

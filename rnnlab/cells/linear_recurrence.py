@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from rnnlab.cells.pieces import over_pieces
 from rnnlab.core.errors import check_count, choose
 from rnnlab.core.types import Array, Carry, Cell, Params
 
@@ -46,26 +47,6 @@ COMPLEX = Algebra(  # (Re a, Im a, Re b, Im b): z -> a z + b, z as (Re z, Im z)
     ),
     (1.0, 0.0, 0.0, 0.0),
 )
-
-
-def over_pieces(
-    run: Callable[[Carry, Any], tuple[Carry, Array]], carry: Carry, inputs: Any, size: int
-) -> tuple[Carry, Array]:
-    """``run(carry, piece) -> (carry, hs)`` over pieces of ``size`` steps of ``inputs`` (leaves ``[T, ...]``) in turn.
-
-    Returns the last carry and all ``hs [T, ...]``.
-    """
-    steps = len(jax.tree.leaves(inputs)[0])
-    whole = steps - steps % size
-    if not whole:
-        return run(carry, inputs)
-    pieces = jax.tree.map(lambda leaf: leaf[:whole].reshape(-1, size, *leaf.shape[1:]), inputs)
-    carry, hs = jax.lax.scan(run, carry, pieces)
-    hs = hs.reshape(whole, *hs.shape[2:])
-    if whole == steps:
-        return carry, hs
-    carry, rest = run(carry, jax.tree.map(lambda leaf: leaf[whole:], inputs))
-    return carry, jnp.concatenate([hs, rest])
 
 
 def scan_pieces(

@@ -6,9 +6,9 @@ import jax
 import jax.numpy as jnp
 
 from rnnlab.cells.initializers import get_initializer
-from rnnlab.cells.linear_recurrence import over_pieces
 from rnnlab.cells.ops import activation as make_activation
 from rnnlab.cells.ops import dot, gate_activation, keeps_f, leaves_named, per_example_draw, zeros
+from rnnlab.cells.pieces import over_pieces
 from rnnlab.cells.unroll import unroll
 from rnnlab.core.errors import check_count, check_number, choose, is_static
 from rnnlab.core.types import Array, Cell, Key

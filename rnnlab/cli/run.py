@@ -13,8 +13,9 @@ from typing import Any
 from rnnlab.cli import distributed, report, studies, trust, untrained
 from rnnlab.config.cell_name import absolute_name, arm_name
 from rnnlab.config.data_name import absolute_data
+from rnnlab.config.document import from_json, parse_document, to_json
 from rnnlab.config.draws import expand_draws
-from rnnlab.config.experiment import Arm, Config, from_json, parse_document, to_json
+from rnnlab.config.experiment import Arm, Config
 from rnnlab.config.overrides import override, select_arms
 from rnnlab.core.errors import InputError
 from rnnlab.core.program import program

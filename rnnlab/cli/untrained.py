@@ -12,7 +12,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from rnnlab.cli.devices import check_devices
-from rnnlab.config.experiment import to_json
+from rnnlab.config.document import to_json
 from rnnlab.config.overrides import override
 from rnnlab.core.errors import InputError
 

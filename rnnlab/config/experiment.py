@@ -1,13 +1,10 @@
 """Experiment configuration: frozen dataclasses, JSON round trip, hash. No JAX."""
 
-import dataclasses
-import hashlib
-import json
 import math
 import struct
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
-from typing import Any, NamedTuple, TypeVar
+from dataclasses import dataclass, field
+from typing import NamedTuple, TypeVar
 
 from rnnlab.core.errors import InputError, choose
 
@@ -84,6 +81,8 @@ class Config:
     probes: tuple[str, ...] = ()  # of rnnlab.training.probes, measured after every epoch
     success_threshold: float | None = None  # of the success metric on validation; None: not counted
     backward: str = "auto"  # gradient over time, of BACKWARD: auto (fast), or scan (differentiate a plain scan)
+    bptt: int | None = None  # steps after which the carry goes on without a gradient; None: never within a sequence
+    remat: bool = False  # whether the gradient keeps the carries of about 2 sqrt(T) steps and computes the others again
     compute_dtype: str = "float32"  # of COMPUTE_DTYPES: matrix products and parameters inside a step
     eval_batch_size: int = 128  # larger batches leave a CPU's caches
     runs_per_device: int | None = None  # runs that a device trains side by side; None: 1 on a CPU, elsewhere all
@@ -183,7 +182,7 @@ MOST = 2**31 - 1  # the largest int32
 
 _AT_LEAST_1 = (
     "epochs", "batch_size", "hidden_size", "sequence_length", "embedding_size", "lr_decay_epochs", "lr_warmup_epochs",
-    "steps_per_epoch", "eval_batch_size", "runs_per_device", "keep_params_every",
+    "steps_per_epoch", "eval_batch_size", "runs_per_device", "keep_params_every", "bptt",
 )  # fmt: skip
 
 # Fields of earlier versions, for an error that names the present ones.
@@ -219,91 +218,3 @@ def check_hyperparams(name: str, values: tuple[float, ...], kind: Kind = FINITE)
         raise InputError(
             f"{name}: {shown} is out of range; accepted: {kind.words}, one or more, that differ in float32"
         )
-
-
-def to_json(config: Config) -> str:
-    """``config`` as JSON text with format number and hash."""
-    document = {"format": FORMAT, "hash": config_hash(config), "config": dataclasses.asdict(config)}
-    return json.dumps(document, indent=2) + "\n"
-
-
-def config_hash(config: Config) -> str:
-    """16 hexadecimal digits that identify the config."""
-    return _digest(dataclasses.asdict(config))
-
-
-def training_hash(config: Config) -> str:
-    """As `config_hash`, without the number of epochs: a run may be continued for more of them."""
-    return _digest({**dataclasses.asdict(config), "epochs": None})
-
-
-def _digest(values: Mapping[str, Any]) -> str:
-    canonical = json.dumps(values)  # order matters: arms are trained and shown in it
-    return hashlib.sha256(canonical.encode()).hexdigest()[:16]
-
-
-def from_json(text: str, kind: type[AnyConfig]) -> AnyConfig:
-    """The config of ``kind`` that ``to_json`` wrote. Raises InputError if it is altered or of another format."""
-    document = parse_document(text)
-    names = {f.name for f in fields(kind)}
-    if set(document["config"]) != names:
-        odd = sorted(set(document["config"]) ^ names)
-        raise InputError(f"config.json: unexpected or missing fields {', '.join(odd)}")
-    config = _build(document["config"], kind)
-    _check_hash(document, config_hash(config))
-    return config
-
-
-def base_from_json(text: str) -> tuple[Config, str]:
-    """The fields of `Config` in a config that ``to_json`` wrote, without its study's own, and its `training_hash`.
-
-    Raises InputError as ``from_json``.
-    """
-    document = parse_document(text)
-    values, names = document["config"], [f.name for f in fields(Config)]
-    _check_hash(document, _digest(values))
-    if "arms" not in values:
-        raise InputError(f"experiment: {values.get('experiment')} trains nothing; accepted: a run of one that trains")
-    if missing := sorted(set(names) - set(values)):
-        raise InputError(f"config.json: missing fields {', '.join(missing)}")
-    return _build({name: values[name] for name in names}, Config), _digest({**values, "epochs": None})
-
-
-def _check_hash(document: Mapping[str, Any], digest: str) -> None:
-    if digest != document["hash"]:
-        raise InputError(f"config.json: altered: hash {digest}, recorded {document['hash']}")
-
-
-def _build(values: Mapping[str, Any], kind: type[AnyConfig]) -> AnyConfig:
-    try:
-        whole: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in values.items()}
-        if issubclass(kind, Config):  # else the settings of a study without training
-            whole["arms"] = {
-                name: Arm(**{**arm, "options": _options(arm["options"]), "hyperparams": _options(arm["hyperparams"])})
-                for name, arm in values["arms"].items()
-            }
-            for name in ("options", "optimizer_options", "data_options"):
-                whole[name] = _options(values[name])
-        return kind(**whole)
-    except (TypeError, KeyError, AttributeError) as error:
-        raise InputError(f"config.json: not readable by this version ({error})") from error
-
-
-def parse_document(text: str) -> dict[str, Any]:
-    """The document of a config.json, checked for its format alone."""
-    try:
-        document = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise InputError(f"config.json: truncated or altered ({error})") from error
-    if not isinstance(document, dict) or not isinstance(document.get("config"), dict) or "hash" not in document:
-        raise InputError("config.json: not written by rnnlab")
-    if document.get("format") != FORMAT:
-        raise InputError(
-            f"config.json: format {document.get('format')!r} was written by another version of rnnlab; this one reads "
-            f"format {FORMAT}: run the experiment again, or read it with the version in its env.json"
-        )
-    return document
-
-
-def _options(values: Mapping[str, Any]) -> dict[str, Option]:
-    return {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}

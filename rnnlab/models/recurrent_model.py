@@ -1,7 +1,7 @@
 """Embedding -> cell -> readout."""
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -51,15 +51,19 @@ def make_model(
     scale: float = 1.0,
     dropout: Dropout | None = None,
     backward: str = "auto",
+    bptt: int | None = None,
+    remat: bool = False,
 ) -> Model:
     """A model of batch-major inputs: features ``[B, T, D]`` or ids ``[B, T]``.
 
     Outputs are logits ``[B, T, C]`` with ``per_step``, else ``[B, C]`` from the last valid step (or the cell's
     ``last_output``). Ids are embedded in ``embedding_size`` dimensions, or with 0 enter the cell as one-hot rows (a
     gather, not a product). Features are multiplied by ``scale``. The readout starts Glorot-uniform with zero bias, as
-    in Keras's Dense. ``dropout`` is given in training, not in evaluation. ``backward`` is that of `unroll`.
+    in Keras's Dense. ``dropout`` is given in training, not in evaluation. ``backward``, ``bptt``
+    and ``remat`` are those of `unroll`.
     """
     init_table = EMBEDDING_INITIALIZERS[choose("embedding_init", embedding_init, EMBEDDING_INITIALIZERS)]
+    through_time: Any = {"backward": backward, "bptt": bptt, "remat": remat}
     init_readout = jax.nn.initializers.glorot_uniform()
 
     def init(key: Key) -> ModelParams:
@@ -103,7 +107,7 @@ def make_model(
             carry = run_cell.initial_carry(params.cell, (inputs.shape[0],))
         if in_step:
             run_cell, cell_params = _embedding(run_cell), (params.embedding, params.cell)
-        carry, hs_TBH = unroll(run_cell, cell_params, xs, carry, lengths=lengths, resets=resets_TB, backward=backward)
+        carry, hs_TBH = unroll(run_cell, cell_params, xs, carry, lengths=lengths, resets=resets_TB, **through_time)
         out = hs_TBH if per_step else (cell.last_output or last_valid)(hs_TBH, lengths)
         if dropout is not None and dropout.readout is not None:
             out = out * dropout_mask(key_readout, out.shape, dropout.readout)

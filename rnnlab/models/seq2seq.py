@@ -1,6 +1,6 @@
 """Sequence to sequence: an encoder reads the prompt, a decoder writes the answer, with or without attention."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -55,6 +55,8 @@ def make_seq2seq(
     embedding_init: str = "glorot_uniform",
     dropout: Dropout | None = None,
     backward: str = "auto",
+    bptt: int | None = None,
+    remat: bool = False,
 ) -> Model:
     """A model of ids ``[B, Q + A]``: a prompt of Q = ``prompt_length`` steps, then the answer delayed by one step.
 
@@ -84,6 +86,7 @@ def make_seq2seq(
         of the answer at once.
     Parameters: those of the cells, H_d*V + V, + (H_e + H_d)*H_d with attention, + (H_e + H_d)*H_d + H_d if additive.
     """
+    through_time: Any = {"backward": backward, "bptt": bptt, "remat": remat}
     init_table = EMBEDDING_INITIALIZERS[choose("embedding_init", embedding_init, EMBEDDING_INITIALIZERS)]
     glorot = jax.nn.initializers.glorot_uniform()
     choose("attention", attention, ATTENTION)
@@ -120,7 +123,7 @@ def make_seq2seq(
     def run_encoder(
         cell: Cell, params: Seq2SeqParams, xs: Array, lengths: Array | None, carry: Carry | None
     ) -> tuple[Memory | None, Carry]:
-        carry, hs_QBH = unroll(cell, params.encoder, xs, carry, lengths=lengths, backward=backward)
+        carry, hs_QBH = unroll(cell, params.encoder, xs, carry, lengths=lengths, **through_time)
         own = decoder.initial_carry(params.decoder, xs.shape[1:2])
         if _form(carry) != _form(own):
             if attention == "none":
@@ -172,7 +175,7 @@ def make_seq2seq(
             reader = drop_recurrent(encoder, key_reader, dropout.recurrent, initial_carry(params, len(inputs)))
             writer = drop_recurrent(decoder, key_writer, dropout.recurrent, own)
         memory, carry = run_encoder(reader, params, xs[:prompt_length], lengths, carry)
-        carry, hs_ABH = unroll(writer, params.decoder, xs[prompt_length:], carry, backward=backward)
+        carry, hs_ABH = unroll(writer, params.decoder, xs[prompt_length:], carry, **through_time)
         out = answer(params, memory, hs_ABH)
         if dropout is not None and dropout.readout is not None:
             out = out * dropout_mask(key_readout, out.shape, dropout.readout)
@@ -183,7 +186,7 @@ def make_seq2seq(
         return run_encoder(encoder, params, embed(params, jnp.swapaxes(prompts, 0, 1)), lengths, None)
 
     def decode_step(params: Seq2SeqParams, memory: Memory | None, carry: Carry, ids: Array) -> tuple[Carry, Array]:
-        carry, hs_ABH = unroll(decoder, params.decoder, embed(params, ids[None]), carry, backward=backward)
+        carry, hs_ABH = unroll(decoder, params.decoder, embed(params, ids[None]), carry, **through_time)
         return carry, answer(params, memory, hs_ABH)[0] @ params.w + params.b
 
     def carry_history(params: Seq2SeqParams, inputs: Array) -> Carry:

@@ -15,7 +15,8 @@ import jax
 import numpy as np
 import pyarrow as pa
 
-from rnnlab.config.experiment import Config, to_json, training_hash
+from rnnlab.config.document import to_json, training_hash
+from rnnlab.config.experiment import Config
 from rnnlab.core.errors import InputError
 from rnnlab.runs.record import remade
 from rnnlab.runs.run import check_new

@@ -12,7 +12,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from rnnlab.config.experiment import Config, base_from_json
+from rnnlab.config.document import base_from_json
+from rnnlab.config.experiment import Config
 from rnnlab.core.errors import InputError
 from rnnlab.stats.summary import summarize
 from rnnlab.storage import files

@@ -17,7 +17,7 @@ import jax
 import numpy as np
 
 from rnnlab.cells.registry import count_parameters
-from rnnlab.config.experiment import to_json, training_hash
+from rnnlab.config.document import to_json, training_hash
 from rnnlab.core import processes
 from rnnlab.core.errors import InputError
 from rnnlab.core.program import program

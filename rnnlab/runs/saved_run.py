@@ -8,7 +8,8 @@ from typing import Any
 import jax
 import numpy as np
 
-from rnnlab.config.experiment import Config, base_from_json
+from rnnlab.config.document import base_from_json
+from rnnlab.config.experiment import Config
 from rnnlab.core.errors import InputError, choose, unknown
 from rnnlab.core.types import Array, Cell, Dataset, Model, Params, Split
 from rnnlab.data.registry import load_dataset

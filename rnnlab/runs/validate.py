@@ -183,6 +183,8 @@ def _describe(config: Config, name: str, dataset: Dataset) -> ArmSpec:
         swept_options=tuple(swept),
         compute_dtype=config.compute_dtype,
         backward=config.backward,
+        bptt=config.bptt,
+        remat=config.remat,
         embedding_size=config.embedding_size,
         embedding_init=config.embedding_init,
         optimizer=config.optimizer,

@@ -75,6 +75,8 @@ class ArmSpec:
     swept_options: tuple[str, ...] = ()
     compute_dtype: str = "float32"
     backward: str = "auto"
+    bptt: int | None = None
+    remat: bool = False
     embedding_size: int | None = None
     embedding_init: str = "glorot_uniform"
     optimizer: str = "adam"
@@ -152,6 +154,8 @@ def build_model(spec: ArmSpec, hyperparams: Mapping[str, Array], key: Key | None
         scale=data.scale,
         dropout=dropout,
         backward=spec.backward,
+        bptt=spec.bptt,
+        remat=spec.remat,
     )
 
 
@@ -162,7 +166,7 @@ def _build_whole(spec: ArmSpec, cls: Any, hyperparams: Mapping[str, Array], key:
         "layers": spec.layers > 1, "attention": spec.attention is not None, "probes": bool(spec.probes),
         "compute_dtype": spec.compute_dtype != "float32", "batch_sampling": spec.batch_sampling == "contiguous",
         **{name: name in hyperparams for name in (*DROPOUT, LAYER_DROPOUT, ZONEOUT)},
-        "initial_state": spec.initial_state == "trained",
+        "initial_state": spec.initial_state == "trained", "bptt": spec.bptt is not None, "remat": spec.remat,
     }  # fmt: skip
     for field, given in foreign.items():
         if given:
@@ -191,6 +195,8 @@ def _build_seq2seq(spec: ArmSpec, hyperparams: Mapping[str, Array], key: Key | N
         embedding_init=spec.embedding_init,
         dropout=dropout,
         backward=spec.backward,
+        bptt=spec.bptt,
+        remat=spec.remat,
     )
 
 

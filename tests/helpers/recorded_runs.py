@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 
 from experiments import quickstart
-from rnnlab.config.experiment import Arm, to_json
+from rnnlab.config.document import to_json
+from rnnlab.config.experiment import Arm
 from rnnlab.stats.summary import summarize
 from rnnlab.storage import files
 from rnnlab.storage.metrics import DIVERGED_AT, Metrics
