@@ -17,8 +17,8 @@ from rnnlab.config.experiment import Config
 from rnnlab.core.errors import InputError, choose, unknown
 from rnnlab.core.types import AnyArray, Carry, Dataset, Params
 from rnnlab.report import html, png, run_figures, tables
-from rnnlab.runs import run as runs
 from rnnlab.runs.saved_run import load_run as load_saved_run
+from rnnlab.runs.writer import RunWriter
 from rnnlab.stats import Difference
 from rnnlab.stats.summary import Group, Headline, groups, headline_values
 from rnnlab.training.single_run import init_state
@@ -46,7 +46,7 @@ class Result:
         self._source = source
 
     @classmethod
-    def of_memory(cls, run: runs.RunWriter) -> "Result":
+    def of_memory(cls, run: RunWriter) -> "Result":
         """The result of a run that was not written."""
         return cls(MemorySource(run))
 

@@ -13,6 +13,7 @@ from rnnlab.report.write import read_summary
 from rnnlab.runs import run as runs
 from rnnlab.runs.saved_run import SavedRun
 from rnnlab.runs.validate import abstract_state
+from rnnlab.runs.writer import RunWriter
 from rnnlab.storage import checkpoint
 from rnnlab.storage.metrics import read_metrics
 from rnnlab.training.arm_spec import ArmSpec
@@ -48,7 +49,7 @@ class MemorySource:
 
     directory = None
 
-    def __init__(self, run: runs.RunWriter) -> None:
+    def __init__(self, run: RunWriter) -> None:
         self._run = run
         self.config, self.dataset = run.experiment.config, run.experiment.dataset
 

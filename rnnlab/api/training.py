@@ -12,6 +12,7 @@ from rnnlab.core.errors import InputError
 from rnnlab.core.types import Dataset
 from rnnlab.runs import run as runs
 from rnnlab.runs.progress import NoProgressMeter, ProgressMeter, TerminalProgressMeter
+from rnnlab.runs.stop import Stop
 from rnnlab.runs.validate import Experiment, validate
 from rnnlab.storage import files
 from rnnlab.training.run_axis import use_all_cores
@@ -78,7 +79,7 @@ def train_experiment(
     experiment: Experiment,
     directory: Path,
     meter: ProgressMeter,
-    stop: runs.Stop | None = None,
+    stop: Stop | None = None,
     *,
     resume: bool = False,
     part: Mapping[str, Any] | None = None,

@@ -9,7 +9,20 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from rnnlab.cli import analyze, bench, distributed, export, merge, published, report, run, sample, studies, trust
+from rnnlab.cli import (
+    analyze,
+    bench,
+    distributed,
+    dry_run,
+    export,
+    merge,
+    published,
+    report,
+    run,
+    sample,
+    studies,
+    trust,
+)
 from rnnlab.core.errors import InputError
 from rnnlab.core.program import program
 from rnnlab.core.terminal import entry, escaped
@@ -102,6 +115,7 @@ def _parser() -> argparse.ArgumentParser:
 
     train = command("run", run.run, "train the arms of an experiment")
     run.add_arguments(train)
+    dry_run.add_arguments(train)
     distributed.add_arguments(train)
     run.add_arguments(command("config", run.show_config, "the configuration that `run` would train, as JSON"))
     resume = command("resume", run.resume, "continue a run that was stopped or killed")

@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from rnnlab.cli import distributed, report, studies, trust, untrained
+from rnnlab.cli import distributed, dry_run, report, studies, trust, untrained
 from rnnlab.config.cell_name import absolute_name, arm_name
 from rnnlab.config.data_name import absolute_data
 from rnnlab.config.document import from_json, parse_document, to_json
@@ -53,8 +53,13 @@ def run(options: argparse.Namespace) -> int:
     study = studies.study(options.name)
     if not hasattr(study, "CONFIG"):
         settings = untrained.settings(study, options)
+        if options.distributed or options.dry_run:
+            raise InputError(f"{'--distributed' if options.distributed else '--dry-run'}: {options.name} trains "
+                             "nothing; accepted: without it")  # fmt: skip
         return untrained.start(study, settings, options.out or new_directory(options.name))
     config, part = _part(configuration(options), options.part)
+    if options.dry_run:
+        return dry_run.show(config, options)
     return train(config, options.out, new=True, options=options, part=part)
 
 
@@ -241,6 +246,7 @@ def _train(
     from rnnlab.runs import own_files
     from rnnlab.runs import run as runs
     from rnnlab.runs.progress import NoProgressMeter, TerminalProgressMeter
+    from rnnlab.runs.stop import Stop
     from rnnlab.runs.validate import Experiment, validate
 
     def prepare() -> Experiment:
@@ -258,7 +264,7 @@ def _train(
 
     experiment = processes.everywhere(prepare)
     directory = directory or Path(processes.on_first(lambda: str(new_directory(config.experiment))))
-    terminal, stop = TerminalProgressMeter(), runs.Stop()
+    terminal, stop = TerminalProgressMeter(), Stop()
     meter = terminal if processes.is_first() else NoProgressMeter()
     try:
         complete = train_experiment(experiment, directory, meter, stop, resume=not new, part=part)

@@ -5,60 +5,29 @@ import json
 import os
 import shlex
 import shutil
-import signal
-import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import jax
-import numpy as np
 
-from rnnlab.cells.registry import count_parameters
-from rnnlab.config.document import to_json, training_hash
+from rnnlab.config.document import to_json
 from rnnlab.core import processes
 from rnnlab.core.errors import InputError
 from rnnlab.core.program import program
 from rnnlab.runs.arm_trainer import train_arm
+from rnnlab.runs.memory import check_memory, with_fewer_side_by_side
 from rnnlab.runs.own_files import check_cells
 from rnnlab.runs.progress import ProgressMeter
-from rnnlab.runs.validate import Experiment, abstract_state, identity
-from rnnlab.stats.summary import summarize
+from rnnlab.runs.stop import Stop, stop_on_signal
+from rnnlab.runs.validate import Experiment, identity
+from rnnlab.runs.writer import ArmWriter, RunWriter
 from rnnlab.storage import checkpoint, files
 from rnnlab.storage import environment as run_environment
-from rnnlab.storage.checkpoint import Position
-from rnnlab.storage.metrics import Metrics
-from rnnlab.training.state import TrainState
-from rnnlab.training.tasks import TASKS
-
-
-class Stop:
-    """Whether the user asked the run to stop, and by which signal."""
-
-    requested = False
-    signal = signal.SIGINT
-
-
-@contextmanager
-def stop_on_signal(stop: Stop) -> Iterator[None]:
-    """Ctrl-C and SIGTERM set ``stop``: the run saves and returns. A second one stops it at once."""
-
-    def request(number: int, frame: Any) -> None:
-        if stop.requested:
-            raise KeyboardInterrupt(number)
-        stop.requested, stop.signal = True, signal.Signals(number)
-
-    if threading.current_thread() is not threading.main_thread():  # Python sets handlers in the main thread only
-        yield
-        return
-    before = {number: signal.signal(number, request) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+from rnnlab.training.arm_spec import ArmSpec
+from rnnlab.training.run_axis import default_runs_per_device, device_mesh
 
 
 def check_new(directory: Path) -> None:
@@ -89,114 +58,6 @@ def create(directory: Path, environment: dict[str, Any], config: str) -> Path:
     return directory
 
 
-@dataclass
-class ArmRecord:
-    """What summary.json says of an arm beside its metrics."""
-
-    cell: str
-    hidden_size: int
-    layers: int
-    parameters: int
-    seconds: float = 0.0
-
-
-class RunWriter:
-    """The files of a run, or without a ``directory`` the same in memory.
-
-    Metrics are written before the checkpoint that they belong to: the checkpoint counts.
-    """
-
-    def __init__(self, experiment: Experiment, directory: Path | None) -> None:
-        config = experiment.config
-        self.experiment, self.directory, self.digest = experiment, directory, training_hash(config)
-        self.runs = {name: experiment.runs(name) for name in config.arms}
-        self.abstract = {name: abstract_state(spec, self.runs[name]) for name, spec in experiment.specs.items()}
-        self.positions: dict[str, Position | None] = dict.fromkeys(config.arms)
-        if directory is not None:
-            self.positions = {name: checkpoint.position(directory / "checkpoints" / name) for name in config.arms}
-        for name, position in self.positions.items():
-            if position is not None and position.config != self.digest:
-                raise InputError(f"checkpoint: arm {name} belongs to config {position.config}, not to config.json")
-        self.metrics = Metrics(config.experiment, list(dict.fromkeys(h for g in experiment.grids.values() for h in g)))
-        if directory is not None and any(self.positions.values()):
-            self.metrics.read(directory / "metrics.parquet")
-        for name, position in self.positions.items():
-            self.metrics.drop_after(name, position.step if position is not None and position.step else -1)
-        self.arms: dict[str, ArmRecord] = {}
-        self.complete = False
-        self.states: dict[str, tuple[Position, TrainState]] = {}  # without a directory
-        self.kept: dict[str, dict[int, Any]] = {}  # arm -> epoch -> parameters
-
-    def begin(self, name: str) -> "ArmWriter":
-        """The writer of one arm, which from now on has a place in summary.json."""
-        spec, count = self.experiment.specs[name], len(self.runs[name].seed)
-        params = self.abstract[name].params
-        parameters = count_parameters(getattr(params, "trained", params)) // count  # not the state of a whole model
-        arm = ArmWriter(self, name)
-        self.arms[name] = ArmRecord(spec.cell, spec.hidden_size, spec.layers, parameters, arm.position.seconds)
-        return arm
-
-    def write_summary(self, *, complete: bool) -> None:
-        """Write summary.json of everything recorded so far."""
-        self.complete = complete
-        if self.directory is not None and processes.is_first():
-            files.write_json(self.directory / "summary.json", self.summary())
-
-    def summary(self) -> dict[str, Any]:
-        """The document of summary.json."""
-        config, dataset = self.experiment.config, self.experiment.dataset
-        return summarize(
-            self.metrics.table,
-            TASKS[dataset.task],
-            {name: asdict(record) for name, record in self.arms.items()},
-            experiment=config.experiment,
-            complete=self.complete,
-            validation_is_test=dataset.validation_is_test,
-            success_threshold=config.success_threshold,
-        )
-
-
-class ArmWriter:
-    """The `ArmStore` of one arm of a run."""
-
-    def __init__(self, run: RunWriter, name: str) -> None:
-        self.run, self.name, self.runs = run, name, run.runs[name]
-        self.checkpoints = None if run.directory is None else run.directory / "checkpoints" / name
-        start = Position(epoch=1, step_in_epoch=0, step=0, seconds=0.0, done=False, config=run.digest)
-        position = run.positions[name] or start
-        self.position = position._replace(done=position.epoch > run.experiment.config.epochs)
-
-    def load(self) -> TrainState:
-        """The state of the last checkpoint, on the host."""
-        assert self.checkpoints is not None  # in memory no arm is continued
-        return checkpoint.load(self.checkpoints, self.run.abstract[self.name])
-
-    def add(self, which: np.ndarray, position: Position, split: str, values: Mapping[str, np.ndarray]) -> None:
-        """Rows of metrics for the runs ``which [R] bool``."""
-        hyperparams = {name: column[which] for name, column in self.runs.hyperparams.items()}
-        self.run.metrics.add(
-            self.name, self.runs.seed[which], hyperparams, position.epoch, position.step, split, values
-        )
-
-    def save(self, position: Position, state: TrainState) -> None:
-        """Write metrics.parquet, the checkpoint and summary.json."""
-        self.run.arms[self.name].seconds = position.seconds
-        if self.run.directory is None or self.checkpoints is None:
-            self.run.states[self.name] = position, state
-            return
-        if processes.is_first():
-            self.run.metrics.write(self.run.directory / "metrics.parquet")
-        checkpoint.save(self.checkpoints, state, position)
-        self.run.write_summary(complete=position.done and self.name == list(self.run.experiment.specs)[-1])
-
-    def save_params(self, epoch: int, params: Any) -> None:
-        """Keep the parameters of an epoch."""
-        if self.checkpoints is None:
-            self.run.kept.setdefault(self.name, {})[epoch] = params
-        else:
-            checkpoint.save_epoch(self.checkpoints, params, epoch)
-
-
 def start(
     experiment: Experiment, directory: Path, meter: ProgressMeter, stop: Stop | None = None,
     part: Mapping[str, Any] | None = None,
@@ -207,6 +68,7 @@ def start(
     """
     environment = _environment(experiment) | ({"part": dict(part)} if part else {})
     _check_processes(experiment, environment)
+    check_memory(experiment)
     directory = Path(processes.on_first(lambda: str(create(directory, environment, to_json(experiment.config)))))
     return _train(experiment, directory, meter, stop)
 
@@ -226,6 +88,7 @@ def resume(experiment: Experiment, directory: Path, meter: ProgressMeter, stop: 
     check_cells(experiment.config, experiment.moved, then, experiment.config.arms)
     now = _environment(experiment)
     _check_processes(experiment, now)
+    check_memory(experiment)
     if then != {**now["dataset"], "imports": then["imports"]}:
         raise InputError(f"{directory}: the data or a cell's file changed since the run started (see env.json)")
     different = [key for key in ("python", "packages", "devices") if recorded.get(key) != now[key]]
@@ -239,6 +102,7 @@ def resume(experiment: Experiment, directory: Path, meter: ProgressMeter, stop: 
 
 def start_in_memory(experiment: Experiment, meter: ProgressMeter, stop: Stop | None = None) -> RunWriter:
     """Train every arm and write nothing. The run so far where it was interrupted, as ``stop`` then says."""
+    check_memory(experiment)
     writer, stop = RunWriter(experiment, None), stop or Stop()
     with stop_on_signal(stop):
         _train_arms(writer, meter, stop)
@@ -272,10 +136,25 @@ def _train_arms(writer: RunWriter, meter: ProgressMeter, stop: Stop) -> bool:
         if arm.position.done:
             if arm.checkpoints is not None:
                 checkpoint.tidy(arm.checkpoints)
-        elif not train_arm(spec, arm.runs, experiment.dataset, experiment.config, arm, meter, stop).complete:
+        elif not _train_arm(writer, arm, spec, meter, stop):
             return False
     writer.write_summary(complete=True)
     return True
+
+
+def _train_arm(writer: RunWriter, arm: ArmWriter, spec: ArmSpec, meter: ProgressMeter, stop: Stop) -> bool:
+    """Whether the arm trained to its end; with fewer runs side by side where all that should do not fit."""
+    config, data, count = writer.experiment.config, writer.experiment.dataset, len(arm.runs.seed)
+    mesh = device_mesh(count)
+    most = min(config.runs_per_device or default_runs_per_device(mesh, count), -(-count // mesh.size))
+
+    def train(side_by_side: int | None) -> bool:
+        if side_by_side is None:
+            return train_arm(spec, arm.runs, data, config, arm, meter, stop).complete
+        smaller = replace(config, runs_per_device=side_by_side)
+        return train_arm(spec, arm.runs, data, smaller, writer.again(arm.name), meter, stop).complete
+
+    return with_fewer_side_by_side(train, arm.name, most, meter.line)
 
 
 @contextmanager

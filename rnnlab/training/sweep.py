@@ -86,6 +86,7 @@ class Sweep:
         mesh = device_mesh(self.num_runs, devices)
         most = -(-self.num_runs // mesh.size)
         at_once = min(runs_per_device or default_runs_per_device(mesh, self.num_runs), most)
+        self.devices, self.side_by_side = mesh.size, at_once
         self._mesh, self._by_run = mesh, NamedSharding(mesh, P(RUN))
         self._host_runs = pad_runs(runs, mesh.size * at_once)
         self._runs = place(self._host_runs, self._by_run)
@@ -143,6 +144,11 @@ class Sweep:
         """What `to_host` returned, back on the devices."""
         padded = pad_runs(jax.tree.map(np.asarray, tree), len(self._host_runs.seed))
         return place(padded, self._by_run)
+
+    def temporary_bytes(self) -> int:
+        """What the compiled program that needs most of it takes on a device beside its arguments and results."""
+        analyses = [program.memory_analysis() for program in self._programs.values()]
+        return max((found.temp_size_in_bytes for found in analyses if found is not None), default=0)
 
     def compiled_texts(self) -> dict[str, str]:
         """The compiled programs as text, for tests of what they contain."""

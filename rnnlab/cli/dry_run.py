@@ -1,0 +1,48 @@
+"""``run --dry-run``: what a run would take."""
+
+import argparse
+
+from rnnlab.cli import distributed
+from rnnlab.config.experiment import Config
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The option of ``run``."""
+    parser.add_argument(
+        "--dry-run", action="store_true",
+        help="print what the run would take of memory and time, measured with one step of each arm, and write nothing",
+    )  # fmt: skip
+
+
+def show(config: Config, options: argparse.Namespace) -> int:
+    """Print what the run would take; the exit code."""
+    with distributed.connected(options):
+        from rnnlab.core import processes
+        from rnnlab.core.terminal import terminal_table
+        from rnnlab.runs.dry_run import device_kind, plan_arm
+        from rnnlab.runs.memory import check_memory, explained
+        from rnnlab.runs.progress import duration
+        from rnnlab.runs.validate import validate
+        from rnnlab.training.memory import available_bytes, readable
+
+        experiment = processes.everywhere(lambda: validate(config))
+        check_memory(experiment)
+        available = available_bytes()
+        plans = []
+        for name in config.arms:
+            with explained(name):
+                plans.append(plan_arm(experiment, name))
+        header = ("arm", "runs", "devices", "side by side", "parameters", "data", "states", "temporaries", "compiling",
+                  "ms/step", "all steps")  # fmt: skip
+        rows = [
+            (plan.arm, str(plan.runs), str(plan.devices), str(plan.side_by_side), f"{plan.parameters:,}",
+             readable(plan.data), readable(plan.states), readable(plan.temporaries), duration(plan.compile_seconds),
+             f"{1000 * plan.step_seconds:.3g}", duration(plan.total_seconds))
+            for plan in plans
+        ]  # fmt: skip
+        if processes.is_first():
+            print(terminal_table(header, rows))
+            has = "unknown" if available is None else readable(available)
+            print(f"bytes are those of a device, of which each has {has} free; devices: {device_kind()}; ms/step: of "
+                  "one step of all runs; all steps: without evaluations; nothing was written")  # fmt: skip
+    return 0

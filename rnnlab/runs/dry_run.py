@@ -1,0 +1,58 @@
+"""What a run would take: memory, devices, time; measured with one step of each arm, of which nothing is kept."""
+
+import time
+from typing import NamedTuple
+
+import jax
+
+from rnnlab.cells.registry import count_parameters
+from rnnlab.runs.memory import data_bytes
+from rnnlab.runs.validate import Experiment, abstract_state
+from rnnlab.training.memory import state_bytes_per_device
+from rnnlab.training.sweep import Sweep
+
+
+class ArmPlan(NamedTuple):
+    """One arm of a plan; bytes are those of the fullest device."""
+
+    arm: str
+    runs: int
+    devices: int
+    side_by_side: int  # runs that a device trains at once
+    parameters: int
+    data: int
+    states: int
+    temporaries: int
+    compile_seconds: float
+    step_seconds: float  # of one training step of all runs
+    total_seconds: float  # of all steps, without evaluations and what is written
+
+
+def plan_arm(experiment: Experiment, name: str) -> ArmPlan:
+    """Compile the programs of an arm and time its second training step."""
+    config, spec, runs = experiment.config, experiment.specs[name], experiment.runs(name)
+    splits = {split: getattr(experiment.dataset, split) for split in ("train", "validation", "test")}
+    count = len(runs.seed)
+    sweep = Sweep(spec, runs, splits, runs_per_device=config.runs_per_device)
+    began = time.perf_counter()
+    sweep.compile()
+    compiled = time.perf_counter() - began
+    state, indices = sweep.init(), sweep.batch_indices(1)
+    for step in (0, 1):
+        first = min(step, spec.steps_per_epoch - 1)
+        began = time.perf_counter()
+        state = sweep.train(state, indices, first, first + 1)
+        seconds = time.perf_counter() - began
+    abstract = abstract_state(spec, runs)
+    parameters = count_parameters(getattr(abstract.params, "trained", abstract.params)) // count
+    return ArmPlan(
+        name, count, sweep.devices, sweep.side_by_side, parameters, data_bytes(experiment),
+        state_bytes_per_device(abstract, count), sweep.temporary_bytes(), compiled, seconds,
+        seconds * spec.steps_per_epoch * config.epochs,
+    )  # fmt: skip
+
+
+def device_kind() -> str:
+    """What the devices are."""
+    devices = jax.devices()
+    return f"{len(devices)} x {devices[0].platform}:{devices[0].device_kind}"

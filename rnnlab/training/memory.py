@@ -1,0 +1,64 @@
+"""How much memory runs take on a device, known before they are trained, and how much there is."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from rnnlab.training.run_axis import device_mesh
+
+CGROUPS = (  # limit and use of a container, of version 2 and 1
+    ("memory.max", "memory.current"),
+    ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes"),
+)
+
+
+def tree_bytes(tree: Any) -> int:
+    """Bytes of all arrays, or descriptions of arrays, of a tree."""
+    return sum(int(np.prod(leaf.shape)) * np.dtype(leaf.dtype).itemsize for leaf in jax.tree.leaves(tree))
+
+
+def state_bytes_per_device(abstract: Any, runs: int) -> int:
+    """Bytes of the states ``abstract [R, ...]`` of ``runs`` runs on the fullest device."""
+    return -(-runs // device_mesh(runs).size) * tree_bytes(abstract) // runs
+
+
+def available_bytes() -> int | None:
+    """Bytes that are free on a device of this process, a CPU's shared among its devices. None if nobody says."""
+    devices = jax.local_devices()
+    if devices[0].platform != "cpu":
+        stats = [found for device in devices if (found := device.memory_stats())]
+        return min((found["bytes_limit"] - found["bytes_in_use"] for found in stats), default=None)
+    free = _free_of_machine()
+    return None if free is None else free // len(devices)
+
+
+def _free_of_machine(root: Path = Path("/")) -> int | None:
+    found = []
+    try:
+        lines = (root / "proc/meminfo").read_text().splitlines()
+        found += [1024 * int(line.split()[1]) for line in lines if line.startswith("MemAvailable:")]
+    except OSError:  # no Linux
+        names = getattr(os, "sysconf_names", {})
+        if "SC_PHYS_PAGES" in names:
+            found.append(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
+    for limit, use in CGROUPS:
+        try:
+            most = (root / "sys/fs/cgroup" / limit).read_text().strip()
+            if most != "max":
+                found.append(max(0, int(most) - int((root / "sys/fs/cgroup" / use).read_text())))
+        except (OSError, ValueError):
+            continue
+    return min(found, default=None)
+
+
+def readable(count: int) -> str:
+    """Bytes as text: 3.2 MB, 1.4 TB."""
+    size = float(count)
+    for unit in ("B", "kB", "MB", "GB", "TB"):
+        if size < 1000 or unit == "TB":
+            break
+        size /= 1000
+    return f"{size:.0f} {unit}" if unit == "B" else f"{size:.3g} {unit}"
