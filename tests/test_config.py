@@ -40,7 +40,7 @@ OTHER = {
     "initial_state": "trained", "seed_source": "init", "layer_dropout": (0.1,), "lr_decay_epochs": 1,
     "lr_decay": 0.5, "lr_schedule": "linear", "lr_warmup_epochs": 1, "sweep": "paired",
     "batch_sampling": "drawn", "embedding_init": "normal", "probes": ("paths",), "success_threshold": 0.5,
-    "compute_dtype": "bfloat16", "backward": "scan",
+    "compute_dtype": "bfloat16", "backward": "scan", "bptt": 5, "remat": True, "batch_devices": 2,
 }  # fmt: skip
 
 

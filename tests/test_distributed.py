@@ -100,6 +100,15 @@ def test_processes_compute_what_one_does(start, tmp_path, short, processes, devi
 
 
 @pytest.mark.shipped
+def test_processes_share_the_batches_of_one_run(start, tmp_path):
+    config = replace(CONFIG, arms={"one": Arm("gru")}, dropout=(), seeds=(4,), learning_rate=(1e-2,), batch_devices=2)
+    config, reference = trained(config, tmp_path)
+    assert codes(start(2, 1, "run", config.experiment, "--out", "shared")) == [0, 0]
+    expect(reference, config, tmp_path / "shared")
+    assert '"batch_devices": {\n    "one": 2' in (tmp_path / "shared" / "env.json").read_text()
+
+
+@pytest.mark.shipped
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
 def test_a_signal_to_one_stops_all_and_others_finish(start, tmp_path, long, number, code):
     config, reference = long

@@ -55,7 +55,7 @@ def rnnlab(workload: Workload, runs: int, devices: int = 0) -> Trainer:
     examples = STEPS * workload.B
     split = Split(inputs.reshape(examples, *inputs.shape[3:]), targets.reshape(examples, *targets.shape[3:]))
     batch = Split(split.inputs[: workload.B], split.targets[: workload.B])
-    used = jax.devices()[: devices or None][:runs]
+    used = jax.devices()[: devices or None]
     sweep = Sweep(
         spec,
         run_grid(range(runs), {"learning_rate": (LEARNING_RATE,)}),
@@ -76,7 +76,7 @@ def rnnlab(workload: Workload, runs: int, devices: int = 0) -> Trainer:
         sums = sweep.to_host(state.sums)
         return float(np.mean(sums.loss / sums.count))
 
-    return Trainer(train_steps, parameters, jax_device(used), jax_peak(used), flops)
+    return Trainer(train_steps, parameters, jax_device(used[: sweep.devices]), jax_peak(used[: sweep.devices]), flops)
 
 
 def matrix_product(n: int = 0) -> tuple[Callable[[], float], int, int, str]:

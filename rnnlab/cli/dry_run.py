@@ -32,16 +32,18 @@ def show(config: Config, options: argparse.Namespace) -> int:
         for name in config.arms:
             with explained(name):
                 plans.append(plan_arm(experiment, name))
-        header = ("arm", "runs", "devices", "side by side", "parameters", "data", "states", "temporaries", "compiling",
-                  "ms/step", "all steps")  # fmt: skip
         rows = [
-            (plan.arm, str(plan.runs), str(plan.devices), str(plan.side_by_side), f"{plan.parameters:,}",
-             readable(plan.data), readable(plan.states), readable(plan.temporaries), duration(plan.compile_seconds),
-             f"{1000 * plan.step_seconds:.3g}", duration(plan.total_seconds))
+            {
+                "arm": plan.arm, "runs": str(plan.runs), "devices": str(plan.devices), "for a run": str(plan.sharing),
+                "side by side": str(plan.side_by_side), "parameters": f"{plan.parameters:,}",
+                "data": readable(plan.data), "states": readable(plan.states),
+                "temporaries": readable(plan.temporaries), "compiling": duration(plan.compile_seconds),
+                "ms/step": f"{1000 * plan.step_seconds:.3g}", "all steps": duration(plan.total_seconds),
+            }
             for plan in plans
         ]  # fmt: skip
         if processes.is_first():
-            print(terminal_table(header, rows))
+            print(terminal_table(list(rows[0]), [list(row.values()) for row in rows]).rstrip())
             has = "unknown" if available is None else readable(available)
             print(f"bytes are those of a device, of which each has {has} free; devices: {device_kind()}; ms/step: of "
                   "one step of all runs; all steps: without evaluations; nothing was written")  # fmt: skip

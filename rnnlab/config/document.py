@@ -11,7 +11,7 @@ from rnnlab.config.experiment import FORMAT, AnyConfig, Arm, Config, Option
 from rnnlab.core.errors import InputError
 
 # Fields that runs and records of earlier versions lack, with the value that they stand for.
-NEWER: dict[str, Any] = {"bptt": None, "remat": False}
+NEWER: dict[str, Any] = {"bptt": None, "remat": False, "batch_devices": None}
 
 
 def to_json(config: Config) -> str:

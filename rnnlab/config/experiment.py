@@ -85,6 +85,8 @@ class Config:
     remat: bool = False  # whether the gradient keeps the carries of about 2 sqrt(T) steps and computes the others again
     compute_dtype: str = "float32"  # of COMPUTE_DTYPES: matrix products and parameters inside a step
     eval_batch_size: int = 128  # larger batches leave a CPU's caches
+    batch_devices: int | None = None  # devices that share the batches of a run; None: as many as there are for each
+    # run, where that is faster
     runs_per_device: int | None = None  # runs that a device trains side by side; None: 1 on a CPU, elsewhere all
     keep_params_every: int | None = None  # epochs between parameters kept for analysis; None: none are kept
     checkpoint_interval_s: float = 30.0  # seconds of training that a kill can cost
@@ -182,7 +184,7 @@ MOST = 2**31 - 1  # the largest int32
 
 _AT_LEAST_1 = (
     "epochs", "batch_size", "hidden_size", "sequence_length", "embedding_size", "lr_decay_epochs", "lr_warmup_epochs",
-    "steps_per_epoch", "eval_batch_size", "runs_per_device", "keep_params_every", "bptt",
+    "steps_per_epoch", "eval_batch_size", "runs_per_device", "keep_params_every", "bptt", "batch_devices",
 )  # fmt: skip
 
 # Fields of earlier versions, for an error that names the present ones.

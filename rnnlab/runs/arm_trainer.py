@@ -84,7 +84,13 @@ class _ArmTrainer:
 
     def run(self) -> ArmResult:
         self.meter.begin(self.store.name, len(self.runs.seed), self.total_steps, self.position.step)
-        sweep = Sweep(self.spec, self.runs, self.splits, runs_per_device=self.config.runs_per_device)
+        sweep = Sweep(
+            self.spec,
+            self.runs,
+            self.splits,
+            runs_per_device=self.config.runs_per_device,
+            batch_devices=self.config.batch_devices,
+        )
         state = sweep.to_devices(self.store.load()) if self.position.step else sweep.init()
         sweep.compile()
         if not self.position.step:

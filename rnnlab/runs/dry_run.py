@@ -18,6 +18,7 @@ class ArmPlan(NamedTuple):
     arm: str
     runs: int
     devices: int
+    sharing: int  # devices that share the batches of a run
     side_by_side: int  # runs that a device trains at once
     parameters: int
     data: int
@@ -33,7 +34,7 @@ def plan_arm(experiment: Experiment, name: str) -> ArmPlan:
     config, spec, runs = experiment.config, experiment.specs[name], experiment.runs(name)
     splits = {split: getattr(experiment.dataset, split) for split in ("train", "validation", "test")}
     count = len(runs.seed)
-    sweep = Sweep(spec, runs, splits, runs_per_device=config.runs_per_device)
+    sweep = Sweep(spec, runs, splits, runs_per_device=config.runs_per_device, batch_devices=config.batch_devices)
     began = time.perf_counter()
     sweep.compile()
     compiled = time.perf_counter() - began
@@ -46,8 +47,8 @@ def plan_arm(experiment: Experiment, name: str) -> ArmPlan:
     abstract = abstract_state(spec, runs)
     parameters = count_parameters(getattr(abstract.params, "trained", abstract.params)) // count
     return ArmPlan(
-        name, count, sweep.devices, sweep.side_by_side, parameters, data_bytes(experiment),
-        state_bytes_per_device(abstract, count), sweep.temporary_bytes(), compiled, seconds,
+        name, count, sweep.devices, sweep.batch_devices, sweep.side_by_side, parameters, data_bytes(experiment),
+        state_bytes_per_device(abstract, sweep.mesh), sweep.temporary_bytes(), compiled, seconds,
         seconds * spec.steps_per_epoch * config.epochs,
     )  # fmt: skip
 

@@ -9,6 +9,7 @@ import jax
 from rnnlab.core.errors import InputError
 from rnnlab.core.processes import count
 from rnnlab.runs.validate import Experiment, abstract_state
+from rnnlab.training.batch_axis import arm_mesh
 from rnnlab.training.memory import available_bytes, readable, state_bytes_per_device, tree_bytes
 
 T = TypeVar("T")
@@ -39,7 +40,7 @@ def check_memory(experiment: Experiment, available: int | None = None) -> None:
                 f"memory: a run of arm {name} needs {readable(one)} for its state and gradient beside {readable(data)} "
                 f"of data, and a device has {readable(available)}; accepted: {SMALLER}"
             )
-        states = state_bytes_per_device(abstract, number)
+        states = state_bytes_per_device(abstract, arm_mesh(spec, runs, batch_devices=experiment.config.batch_devices))
         room = available - data - one
         if states > room:
             parts = -(-states // max(1, room))

@@ -27,7 +27,8 @@ from rnnlab.runs.writer import ArmWriter, RunWriter
 from rnnlab.storage import checkpoint, files
 from rnnlab.storage import environment as run_environment
 from rnnlab.training.arm_spec import ArmSpec
-from rnnlab.training.run_axis import default_runs_per_device, device_mesh
+from rnnlab.training.batch_axis import arm_mesh
+from rnnlab.training.run_axis import BATCH, RUN, default_runs_per_device
 
 
 def check_new(directory: Path) -> None:
@@ -91,7 +92,7 @@ def resume(experiment: Experiment, directory: Path, meter: ProgressMeter, stop: 
     check_memory(experiment)
     if then != {**now["dataset"], "imports": then["imports"]}:
         raise InputError(f"{directory}: the data or a cell's file changed since the run started (see env.json)")
-    different = [key for key in ("python", "packages", "devices") if recorded.get(key) != now[key]]
+    different = [key for key in ("python", "packages", "devices", "batch_devices") if recorded.get(key) != now.get(key)]
     if different:
         meter.line(f"warning: {', '.join(different)} differ from env.json: results will be close, not bit-equal")
     if processes.is_first():
@@ -145,8 +146,8 @@ def _train_arms(writer: RunWriter, meter: ProgressMeter, stop: Stop) -> bool:
 def _train_arm(writer: RunWriter, arm: ArmWriter, spec: ArmSpec, meter: ProgressMeter, stop: Stop) -> bool:
     """Whether the arm trained to its end; with fewer runs side by side where all that should do not fit."""
     config, data, count = writer.experiment.config, writer.experiment.dataset, len(arm.runs.seed)
-    mesh = device_mesh(count)
-    most = min(config.runs_per_device or default_runs_per_device(mesh, count), -(-count // mesh.size))
+    mesh = arm_mesh(spec, arm.runs, batch_devices=config.batch_devices)
+    most = min(config.runs_per_device or default_runs_per_device(mesh, count), -(-count // mesh.shape[RUN]))
 
     def train(side_by_side: int | None) -> bool:
         if side_by_side is None:
@@ -179,9 +180,19 @@ def _alone(directory: Path) -> Iterator[None]:
 
 
 def _environment(experiment: Experiment) -> dict[str, Any]:
-    return run_environment.describe(jax.devices(), identity(experiment)) | (
-        {"processes": processes.count()} if processes.count() > 1 else {}
-    )
+    """The document of env.json, with the processes of a run and the devices that share its batches, if several."""
+    several: dict[str, Any] = {}
+    if processes.count() > 1:
+        several["processes"] = processes.count()
+    config = experiment.config
+    shared = {}
+    for name, spec in experiment.specs.items():
+        runs = experiment.runs(name)
+        if (count := arm_mesh(spec, runs, batch_devices=config.batch_devices).shape[BATCH]) > 1:
+            shared[name] = count
+    if shared:
+        several["batch_devices"] = shared
+    return run_environment.describe(jax.devices(), identity(experiment)) | several
 
 
 def _check_processes(experiment: Experiment, environment: Mapping[str, Any]) -> None:

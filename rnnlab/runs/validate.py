@@ -17,6 +17,7 @@ from rnnlab.data.text import HELD_OUT_DIVISOR
 from rnnlab.runs.hyperparam_grid import hyperparam_grids, split_cell_options, split_optimizer_options
 from rnnlab.runs.own_files import NONE, Moved, relocated
 from rnnlab.training.arm_spec import DROPOUT, ZONEOUT, ArmSpec, DataShape, build_cell, build_model, build_optimizer
+from rnnlab.training.batch_axis import check_batch_devices
 from rnnlab.training.batches import batch_indices
 from rnnlab.training.optimizers import OPTIMIZERS
 from rnnlab.training.probes import check_probes
@@ -91,6 +92,8 @@ def arm_spec(config: Config, name: str, dataset: Dataset, grid: Grid) -> ArmSpec
             hyperparams: Mapping[str, Any] = dict(zip(grid, values, strict=True))
             build_optimizer(spec, hyperparams)
             build_model(spec, hyperparams)
+        if config.batch_devices is not None and config.batch_devices > 1:
+            check_batch_devices(spec, grid, config.batch_devices, jax.device_count())
     except InputError as error:
         raise InputError(f"arms.{name}: {error}") from error
     return spec

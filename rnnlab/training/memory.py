@@ -6,8 +6,9 @@ from typing import Any
 
 import jax
 import numpy as np
+from jax.sharding import Mesh
 
-from rnnlab.training.run_axis import device_mesh
+from rnnlab.training.run_axis import RUN
 
 CGROUPS = (  # limit and use of a container, of version 2 and 1
     ("memory.max", "memory.current"),
@@ -20,9 +21,10 @@ def tree_bytes(tree: Any) -> int:
     return sum(int(np.prod(leaf.shape)) * np.dtype(leaf.dtype).itemsize for leaf in jax.tree.leaves(tree))
 
 
-def state_bytes_per_device(abstract: Any, runs: int) -> int:
-    """Bytes of the states ``abstract [R, ...]`` of ``runs`` runs on the fullest device."""
-    return -(-runs // device_mesh(runs).size) * tree_bytes(abstract) // runs
+def state_bytes_per_device(abstract: Any, mesh: Mesh) -> int:
+    """Bytes of the states ``abstract [R, ...]`` on the fullest device."""
+    runs = len(jax.tree.leaves(abstract)[0])
+    return -(-runs // mesh.shape[RUN]) * tree_bytes(abstract) // runs
 
 
 def available_bytes() -> int | None:

@@ -15,7 +15,7 @@ from jax.sharding import PartitionSpec as P
 from rnnlab.core.processes import SharedError
 from rnnlab.core.types import Array
 
-RUN = "run"
+RUN, BATCH = "run", "batch"
 
 
 def use_all_cores() -> None:
@@ -27,27 +27,37 @@ def use_all_cores() -> None:
             config.update("jax_num_cpu_devices", len(usable))
 
 
-def device_mesh(runs: int, devices: Sequence[Any] | None = None) -> Mesh:
-    """A mesh with one axis over every device of all processes (or ``devices``), at most one device per run.
+def device_mesh(runs: int, devices: Sequence[Any] | None = None, batch_devices: int = 1) -> Mesh:
+    """A mesh (RUN, BATCH) over every device of all processes (or ``devices``), ``batch_devices`` for each run.
 
-    A single run padded over two devices would be trained twice. Of several processes each has as many devices in it.
-    Raises SharedError for fewer runs than processes.
+    At most one such group of devices per run: a run padded over two of them would be trained twice. With groups of
+    one, each of several processes has as many devices in the mesh. Raises SharedError for fewer runs than processes.
     """
     chosen = list(devices or jax.devices())
+    if batch_devices > 1:
+        groups = min(runs, len(chosen) // batch_devices)
+        left_out = {device.process_index for device in chosen[groups * batch_devices :]}
+        if left_out.difference(device.process_index for device in chosen[: groups * batch_devices]):
+            raise SharedError(
+                f"batch_devices: {batch_devices} for {runs} runs leave a process without work; accepted: "
+                f"{len(chosen) // runs}, fewer processes or more runs"
+            )
+        return Mesh(np.array(chosen[: groups * batch_devices]).reshape(groups, batch_devices), (RUN, BATCH))
     processes = sorted({device.process_index for device in chosen})
     if len(processes) == 1:
-        return Mesh(np.array(chosen[:runs]), (RUN,))
+        return Mesh(np.array(chosen[:runs]).reshape(-1, 1), (RUN, BATCH))
     if runs < len(processes):
         raise SharedError(f"--distributed: {runs} runs for {len(processes)} processes; accepted: at least one run each")
     of_each = [[device for device in chosen if device.process_index == index] for index in processes]
     count = min(-(-runs // len(processes)), *map(len, of_each))
-    return Mesh(np.array([device for own in of_each for device in own[:count]]), (RUN,))
+    return Mesh(np.array([device for own in of_each for device in own[:count]]).reshape(-1, 1), (RUN, BATCH))
 
 
 def own_rows(mesh: Mesh, rows: int) -> slice:
     """Which of ``rows``, a multiple of the devices, lie on the devices of this process."""
-    here = [number for number, device in enumerate(mesh.devices.flat) if device.process_index == jax.process_index()]
-    each = rows // mesh.size
+    groups = enumerate(mesh.devices)
+    here = [number for number, group in groups if jax.process_index() in {device.process_index for device in group}]
+    each = rows // len(mesh.devices)
     return slice(here[0] * each, (here[-1] + 1) * each)
 
 
@@ -84,7 +94,7 @@ def fetch(tree: Any) -> Any:
 def default_runs_per_device(mesh: Mesh, runs: int) -> int:
     """How many runs a device trains at once: one on a CPU, whose caches hold one run's weights; elsewhere all."""
     platform = mesh.devices.flat[0].platform
-    return 1 if platform == "cpu" else max(1, -(-runs // mesh.size))
+    return 1 if platform == "cpu" else max(1, -(-runs // mesh.shape[RUN]))
 
 
 def pad_runs(runs: Any, multiple: int) -> Any:

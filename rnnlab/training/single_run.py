@@ -26,26 +26,31 @@ def init_state(spec: ArmSpec, run: Run) -> TrainState:
 
 
 def train_steps(
-    spec: ArmSpec, run: Run, state: TrainState, indices: Array, split: Split, start: Array | int, stop: Array | int
-) -> TrainState:
+    spec: ArmSpec, run: Run, state: TrainState, indices: Array, split: Split, start: Array | int, stop: Array | int,
+    axis: str | None = None,
+) -> TrainState:  # fmt: skip
     """Training steps ``start`` to ``stop`` (traced: one program serves any stretch) on the batches ``indices [S, B]``.
 
-    The first step with a non-finite loss or gradient changes nothing and marks the run as diverged; it stays frozen.
+    ``axis``: a mapped axis whose devices share every batch; each takes its part, all compute the same state. The first
+    step with a non-finite loss or gradient changes nothing and marks the run as diverged; it stays frozen.
     """
     task, dropout_key = TASKS[spec.data.task], source_key("dropout", run.seed, spec.seed_source)
     optimizer = build_optimizer(spec, run.hyperparams)
 
     def step(s: Array, state: TrainState) -> TrainState:
-        batch = take(split, indices[s])
+        batch = take(split, indices[s] if axis is None else _own_part(indices[s], axis))
         model = build_model(spec, run.hyperparams, jax.random.fold_in(dropout_key, state.step))
         before = _fresh_at(s == 0, state.carry, lambda: model.initial_carry(state.params, spec.batch_size))
 
         def mean_loss(params: Params) -> tuple[Array, tuple[MetricSums, Carry]]:
             carry, logits = model.apply(params, batch.inputs, batch.lengths, before, **resets_of(batch))
             sums = task.sums(logits, batch.targets, target_weights(batch))
-            return sums.loss / sums.count, (sums, carry if model.with_state or before is not None else None)
+            count = sums.count if axis is None else jax.lax.psum(jax.lax.stop_gradient(sums.count), axis)
+            return sums.loss / count, (sums, carry if model.with_state or before is not None else None)
 
         (loss, (sums, carry)), gradient = jax.value_and_grad(mean_loss, has_aux=True)(state.params)
+        if axis is not None:
+            loss, sums, gradient = jax.lax.psum((loss, sums, gradient), axis)
         updates, opt_state = optimizer.update(gradient, state.opt_state, state.params)
         params = optax.apply_updates(state.params, updates)
         after = TrainState(
@@ -67,10 +72,13 @@ def train_steps(
     return jax.lax.fori_loop(start, stop, step, state)
 
 
-def evaluate(spec: ArmSpec, run: Run, params: Params, split: Split, among: Array | None = None) -> MetricSums:
+def evaluate(
+    spec: ArmSpec, run: Run, params: Params, split: Split, among: Array | None = None, axis: str | None = None
+) -> MetricSums:
     """Metric sums over a whole split, or its rows ``among [N]``, batch by batch; padding has weight zero.
 
-    With contiguous batches the split is read like the training text: in B streams that carry their state along.
+    The devices of ``axis`` take turns. With contiguous batches the split is read like the training text: in B streams
+    that carry their state along.
     """
     model, task = build_model(spec, run.hyperparams), TASKS[spec.data.task]
     examples = split.targets.shape[0] if among is None else len(among)
@@ -82,6 +90,8 @@ def evaluate(spec: ArmSpec, run: Run, params: Params, split: Split, among: Array
 
     def add(index: Array, state: tuple[MetricSums, Carry]) -> tuple[MetricSums, Carry]:
         sums, carry = state
+        if axis is not None:
+            index = index * jax.lax.axis_size(axis) + jax.lax.axis_index(axis)
         rows = index + jnp.arange(batch) * steps if streams else index * batch + jnp.arange(batch)
         within = jnp.minimum(rows, examples - 1)
         part = take(split, within if among is None else among[within])
@@ -92,7 +102,14 @@ def evaluate(spec: ArmSpec, run: Run, params: Params, split: Split, among: Array
         return jax.tree.map(jnp.add, sums, task.sums(logits, part.targets, weights)), after if streams else None
 
     carry = model.initial_carry(params, batch) if streams else None
-    return jax.lax.fori_loop(0, steps, add, (_zero_sums(spec), carry))[0]
+    turns = steps if axis is None else -(-steps // jax.lax.axis_size(axis))
+    sums = jax.lax.fori_loop(0, turns, add, (_zero_sums(spec), carry))[0]
+    return sums if axis is None else jax.lax.psum(sums, axis)
+
+
+def _own_part(rows: Array, axis: str) -> Array:
+    """The rows ``[B]`` of a batch that this device of ``axis`` computes."""
+    return rows.reshape(jax.lax.axis_size(axis), -1)[jax.lax.axis_index(axis)]
 
 
 def probe(spec: ArmSpec, run: Run, params: Params, split: Split) -> dict[str, Array]:

@@ -13,11 +13,12 @@ from jax.sharding import PartitionSpec as P
 from rnnlab.core.types import Array, Params, Split
 from rnnlab.training import single_run
 from rnnlab.training.arm_spec import ArmSpec
+from rnnlab.training.batch_axis import arm_mesh
 from rnnlab.training.batches import batch_indices, division
 from rnnlab.training.run_axis import (
+    BATCH,
     RUN,
     default_runs_per_device,
-    device_mesh,
     fetch,
     map_runs,
     map_runs_in_place,
@@ -68,7 +69,8 @@ class Sweep:
     """The programs of one arm, each compiled once, for all ``runs`` (host, leaves ``[R]``).
 
     ``splits`` ("train" and the ones to evaluate) are put on every device once. ``runs_per_device`` runs are trained
-    side by side on a device. A state is a `TrainState` on the devices, padded to a multiple of what they hold; results
+    side by side on a device, and ``batch_devices`` devices share the batches of each (default:
+    `default_batch_devices`). A state is a `TrainState` on the devices, padded to a multiple of what they hold; results
     (metric sums, probes, `to_host`) are NumPy arrays ``[R, ...]`` without padding. Equal seeds, ``runs_per_device``,
     device kind and versions give bit-equal results on any number of devices.
     """
@@ -81,14 +83,17 @@ class Sweep:
         *,
         devices: Sequence[Any] | None = None,
         runs_per_device: int | None = None,
+        batch_devices: int | None = None,
     ) -> None:
         self.spec, self.num_runs = spec, len(runs.seed)
-        mesh = device_mesh(self.num_runs, devices)
-        most = -(-self.num_runs // mesh.size)
+        mesh = arm_mesh(spec, runs, devices, batch_devices)
+        groups, batch_devices = mesh.shape[RUN], mesh.shape[BATCH]
+        most = -(-self.num_runs // groups)
         at_once = min(runs_per_device or default_runs_per_device(mesh, self.num_runs), most)
-        self.devices, self.side_by_side = mesh.size, at_once
-        self._mesh, self._by_run = mesh, NamedSharding(mesh, P(RUN))
-        self._host_runs = pad_runs(runs, mesh.size * at_once)
+        self.devices, self.batch_devices, self.side_by_side = mesh.size, batch_devices, at_once
+        self._axis = BATCH if batch_devices > 1 else None
+        self.mesh, self._by_run = mesh, NamedSharding(mesh, P(RUN))
+        self._host_runs = pad_runs(runs, groups * at_once)
         self._runs = place(self._host_runs, self._by_run)
         self._training_examples = splits["train"].targets.shape[0]
         if spec.seed_source == "split":
@@ -103,9 +108,9 @@ class Sweep:
         # forever for the thread pool that it occupies (BUILD_NOTES).
         draw = partial(single_run.init_state, self.spec)
         init = jax.jit(lambda runs: jax.lax.map(draw, runs), compiler_options=DRAW_OPTIONS)
-        rows = own_rows(self._mesh, len(self._host_runs.seed))
+        rows = own_rows(self.mesh, len(self._host_runs.seed))
         own = jax.tree.map(lambda leaf: leaf[rows], self._host_runs)
-        first = next(device for device in self._mesh.devices.flat if device.process_index == jax.process_index())
+        first = next(device for device in self.mesh.devices.flat if device.process_index == jax.process_index())
         return place_own(init(jax.device_put(own, first)), self._by_run)
 
     def compile(self) -> None:
@@ -159,9 +164,11 @@ class Sweep:
 
     @cached_property
     def _programs(self) -> dict[str, Any]:
-        spec, by_run = self.spec, self._by_run
+        spec, by_run, axis = self.spec, self._by_run, self._axis
         train, held_out = self._splits["train"], {n: s for n, s in self._splits.items() if n != "train"}
         examples, divided = self._training_examples, spec.seed_source == "split"
+
+        train_one = partial(single_run.train_steps, axis=axis)
 
         def order(run: Run) -> Array:
             return division(run.seed, train.targets.shape[0])
@@ -175,19 +182,19 @@ class Sweep:
             left_out: Any = None  # training does not change the best parameters and need not copy them
 
             def one(state: TrainState, item: tuple[Run, Array], *shared: Any) -> TrainState:
-                return single_run.train_steps(spec, item[0], state, item[1], *shared)
+                return train_one(spec, item[0], state, item[1], *shared)
 
             after = self._map_in_place(one)(state._replace(best=left_out), (runs, indices), split, start, stop)
             return after._replace(best=state.best)
 
         def evaluate(params: Params, runs: Run, split: Split) -> MetricSums:
-            return self._map(lambda item, split: single_run.evaluate(spec, item[1], item[0], split))(
+            return self._map(lambda item, split: single_run.evaluate(spec, item[1], item[0], split, axis=axis))(
                 (params, runs), split
             )
 
         def evaluate_divided(params: Params, runs: Run, split: Split) -> MetricSums:
             def one(item: tuple[Params, Run], split: Split) -> MetricSums:
-                return single_run.evaluate(spec, item[1], item[0], split, order(item[1])[examples:])
+                return single_run.evaluate(spec, item[1], item[0], split, order(item[1])[examples:], axis)
 
             return self._map(one)((params, runs), split)
 
