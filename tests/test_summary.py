@@ -216,7 +216,7 @@ def test_the_page_loads_nothing_and_escapes_text(run_directory):
     report.write_report(run_directory)
     page = (run_directory / "report.html").read_text()
     assert "://" not in re.sub(r"base64,[^\"]*", "", page)
-    assert re.findall(r"<(?:script|link|iframe|object)", page) == []
+    assert re.findall(r"<(?:script|link|iframe|object)[^>]*>", page) == ["<script>"]  # our own, which sorts tables
     assert re.findall(r"(?:src|href|url)\b", page) == []
     assert "&lt;script&gt;" in page
     assert "Unfinished" not in page

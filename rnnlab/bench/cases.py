@@ -53,7 +53,8 @@ def compare_cells(workloads: Sequence[Workload], runs: Sequence[int], cells: Seq
 
 
 def scale(workloads: Sequence[Workload], runs: Sequence[int], devices: int) -> Iterator[Plan]:
-    """rnnlab alone at other R; then at 8 runs with T and H from a quarter to four times; then with 1 to all devices."""
+    """rnnlab alone at other R; then at 8 runs with T and H from a quarter to four times; then with 1 to all devices,
+    which also share the batches of one run."""
     for workload in workloads:
         for count in runs:
             yield _single(workload, count, workload.name, f"{workload.name}, R={count}")
@@ -65,6 +66,9 @@ def scale(workloads: Sequence[Workload], runs: Sequence[int], devices: int) -> I
         for count in sorted({1, *(2**power for power in range(devices.bit_length()) if 2**power < devices), devices}):
             name = f"{workload.name} devices={count}"
             yield _single(workload, BASE_RUNS, name, name, devices=count)
+            name = f"{workload.name} batch_devices={count}"
+            if workload.B % count == 0:
+                yield _single(workload, 1, name, name, devices=count, batch_devices=count)
 
 
 def _single(workload: Workload, runs: int, name: str, title: str, **options: int) -> Plan:

@@ -47,8 +47,11 @@ def forward_flops(spec: ArmSpec, split: Split) -> int:
     return program_flops(jax.make_jaxpr(lambda params, xs: model.apply(params, xs, None, None))(params, batch).jaxpr)
 
 
-def rnnlab(workload: Workload, runs: int, devices: int = 0) -> Trainer:
-    """rnnlab: all runs on all devices (or the first ``devices``), as an arm of an experiment is trained."""
+def rnnlab(workload: Workload, runs: int, devices: int = 0, batch_devices: int = 0) -> Trainer:
+    """rnnlab: all runs on all devices (or the first ``devices``), as an arm of an experiment is trained.
+
+    ``batch_devices``: how many share the batches of a run; 0: as by default.
+    """
     use_all_cores()
     spec = arm_spec(workload)
     inputs, targets = random_batches(workload, 1, STEPS)
@@ -61,6 +64,7 @@ def rnnlab(workload: Workload, runs: int, devices: int = 0) -> Trainer:
         run_grid(range(runs), {"learning_rate": (LEARNING_RATE,)}),
         {"train": split, "validation": batch},
         devices=used,
+        batch_devices=batch_devices or None,
     )
     state, indices = sweep.init(), sweep.batch_indices(1)
     parameters = count_parameters(state.params) // jax.tree.leaves(state.params)[0].shape[0]

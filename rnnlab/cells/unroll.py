@@ -95,6 +95,8 @@ def unroll(
         whole = cell.fused
         if lengths is not None:
             xs = _cleaned(xs, jnp.arange(xs.shape[0])[:, None] < lengths)
+    if whole is not None and surrounding.bptt is None and not surrounding.remat:
+        return whole(params, carry, xs, lengths, reverse)
     if whole is not None:
         return _in_pieces(_over_valid(whole, params, lengths, reverse), carry, xs, surrounding, reverse)
     step, over_time = step_of(cell, "cell"), plain_scan if plain else scan

@@ -16,6 +16,7 @@ from rnnlab.core.terminal import escaped
 
 # A process that ends closes its connections, which the others notice within a second; this is for machines that vanish.
 HEARTBEAT_SECONDS = 60
+HAND = ("coordinator", "processes", "process")
 BY_HAND = "--coordinator HOST:PORT --processes N --process I"
 GONE = ("Gloo", "NCCL", "coordination", "Connection", "UNAVAILABLE", "heartbeat")  # in what JAX says of a lost process
 
@@ -79,7 +80,8 @@ def connected(options: argparse.Namespace) -> Iterator[None]:
 
 def _arguments(options: argparse.Namespace) -> dict[str, Any] | None:
     """The arguments of `jax.distributed.initialize` and ``wait``; None for a run of one process."""
-    by_hand = {name: getattr(options, name) for name in ("coordinator", "processes", "process")}
+    options = argparse.Namespace(**{**dict.fromkeys((*HAND, "distributed", "wait")), **vars(options)})
+    by_hand = {name: getattr(options, name) for name in HAND}
     given = [name for name, value in by_hand.items() if value is not None]
     if not options.distributed:
         if stray := [*given, *(["wait"] if options.wait is not None else [])]:

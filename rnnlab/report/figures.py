@@ -22,6 +22,7 @@ class Line(NamedTuple):
     high: Sequence[float] = ()
     runs: Sequence[Sequence[float]] = ()  # [R][X]
     published: bool = False
+    seeds: Sequence[int] = ()  # [R] of the runs, or none
 
     @property
     def color(self) -> int:

@@ -1,4 +1,7 @@
-"""One self-contained HTML page: no script, font or address. Dark or light by the reader's settings; printable."""
+"""One self-contained HTML page: nothing from outside. Dark or light by the reader's settings; printable.
+
+The only script sorts a table by the column whose head is clicked; without it everything else is the same.
+"""
 
 import json
 import shlex
@@ -24,6 +27,8 @@ h1, h2, h3 { line-height: 1.25; } h2 { margin-top: 2.2rem; border-bottom: 1px so
 table { border-collapse: collapse; overflow-wrap: normal; }
 th, td { padding: .25rem .8rem; text-align: right; border-bottom: 1px solid var(--faint); vertical-align: bottom; }
 td { white-space: nowrap; } th { min-width: 3rem; }
+thead th { cursor: pointer; } [aria-sort=ascending]::after { content: " ▲"; }
+[aria-sort=descending]::after { content: " ▼"; }
 th:first-child, td:first-child, .run :is(th, td):nth-child(2), .words :is(th, td) { text-align: left; }
 .words td { white-space: normal; vertical-align: top; } .words td:first-child { white-space: nowrap; }
 .words td:nth-child(2) { min-width: 14rem; } .words th { min-width: 0; } .words :is(th, td) { padding: .25rem .5rem; }
@@ -53,6 +58,22 @@ svg .paper { font-size: 20px; }
   h2, h3 { break-after: avoid; } tr, .panels svg { break-inside: avoid; } label, .single { display: none; } }
 """  # fmt: skip
 
+# Numbers by what they begin with, after all others; a second click turns the order around.
+SORT = """
+document.addEventListener("click", ({target}) => {
+  const head = target.closest("thead th"); if (!head) return;
+  const body = head.closest("table").tBodies[0], place = head.cellIndex, up = head.ariaSort !== "ascending";
+  const value = row => {
+    const text = row.cells[place].textContent.trim(), number = parseFloat(text.replaceAll(",", ""));
+    return Number.isFinite(number) ? number : text;
+  };
+  const compare = (a, b) => typeof a === typeof b ? (a < b ? -1 : a > b ? 1 : 0) : typeof a === "string" ? -1 : 1;
+  for (const other of head.parentNode.cells) other.removeAttribute("aria-sort");
+  head.ariaSort = up ? "ascending" : "descending";
+  [...body.rows].sort((a, b) => (up ? 1 : -1) * compare(value(a), value(b))).forEach(row => body.append(row));
+});
+"""
+
 
 def page(title: str, body: str) -> str:
     """The whole document around ``body`` (HTML)."""
@@ -62,7 +83,7 @@ def page(title: str, body: str) -> str:
 <title>{title}</title><style>{STYLE}</style></head><body>
 <h1>{title}</h1>
 {body}
-</body></html>
+<script>{SORT}</script></body></html>
 """
 
 

@@ -23,6 +23,7 @@ from rnnlab.stats.summary import Group, Headline, headline_values
 from rnnlab.storage.metrics import DIVERGED_AT
 from rnnlab.training.tasks import metric_names
 
+LEAST_FOR_PERCENTILES = 5  # runs
 LAG = re.compile(r"(?P<quantity>.+)_lag_(?P<lag>\d+)")  # a metric that a probe measures at several lags
 
 
@@ -156,6 +157,9 @@ def seeds(
         paper = (published_values or {}).get((group.arm, group.hyperparams.get("learning_rate", math.nan)))
         kept, interval, diverged = np.isfinite(values), mean_interval(values), int(group.diverged.sum())
         words = [interval_text(interval._asdict()) if interval.n else "no finite run", f"n {interval.n}"]
+        if interval.n >= LEAST_FOR_PERCENTILES:
+            spread = " / ".join(f"{value:.4f}" for value in np.percentile(values[kept], (10, 50, 90)))
+            words.append(f"10 / 50 / 90 % of runs {spread}")
         words += [f"{diverged} diverged"] * (diverged > 0) + ([] if paper is None else [f"paper {paper:.4f}"])
         label = group_label(group, varying)
         finite_seeds, finite_values = group.seeds[kept].tolist(), values[kept].tolist()
@@ -178,19 +182,20 @@ def facets(groups: Sequence[Group]) -> list[tuple[str, list[Group]]]:
 def curve_lines(groups: Sequence[Group], split: str, metric: str, styles: Sequence[int] | None = None) -> list[Line]:
     """A line by epoch for each group that recorded the metric: mean over finite runs, 95 % CI, single runs."""
     varying = varying_hyperparams(groups)
-    lines = [
-        line_of(group_label(group, varying), style, group.epochs, group.curve(split, metric)[~group.diverged])
-        for style, group in zip(styles or range(len(groups)), groups, strict=True)
-    ]
+    lines = []
+    for style, group in zip(styles or range(len(groups)), groups, strict=True):
+        finite = ~group.diverged
+        values, seeds = group.curve(split, metric)[finite], group.seeds[finite].tolist()
+        lines.append(line_of(group_label(group, varying), style, group.epochs, values, seeds))
     return [line for line in lines if len(line.x)]
 
 
-def line_of(label: str, style: int, x: np.ndarray, values: np.ndarray) -> Line:
+def line_of(label: str, style: int, x: np.ndarray, values: np.ndarray, seeds: Sequence[int] = ()) -> Line:
     """The line of ``values [R, X]`` at those ``x [X]`` where any run is finite."""
     kept = np.isfinite(values).any(axis=0)
     intervals = [mean_interval(column) for column in values[:, kept].T]
     mean, low, high = ([getattr(interval, name) for interval in intervals] for name in ("mean", "low", "high"))
-    return Line(label, style, x[kept].tolist(), mean, low, high, values[:, kept].tolist())
+    return Line(label, style, x[kept].tolist(), mean, low, high, values[:, kept].tolist(), seeds=seeds)
 
 
 def _metrics(groups: Sequence[Group]) -> list[str]:

@@ -73,16 +73,26 @@ def _line(line: Line, x: Axis, y: Axis, labelled: bool = False) -> str:
     if len(band) > 1:
         edge = [(a, c) for a, _, c in band] + [(a, b) for a, b, _ in reversed(band)]
         drawn.append(f'<polygon class="band {color}" points="{path(edge)}"/>')
-    for values in line.runs if len(line.runs) > 1 else ():
-        drawn.append(f'<polyline class="seed {color}" points="{path(list(zip(line.x, values, strict=True)))}"/>')
+    seeds = line.seeds or range(len(line.runs))
+    for seed, values in zip(seeds, line.runs, strict=True) if len(line.runs) > 1 else ():
+        points = path(list(zip(line.x, values, strict=True)))
+        drawn.append(
+            f'<polyline class="seed {color}" points="{points}">{_title(line, f"seed {seed}", values[-1])}</polyline>'
+        )
     means = path(list(zip(line.x, line.mean, strict=True)))
-    drawn.append(f'<polyline class="mean {color}"{_dash(line)} points="{means}"/>')
+    titled = _title(line, "mean" if line.runs else "", line.mean[-1])
+    drawn.append(f'<polyline class="mean {color}"{_dash(line)} points="{means}">{titled}</polyline>')
     if means and " " not in means:
         across, height = means.split(",")
         drawn.append(f'<circle class="{color}" cx="{across}" cy="{height}" r="3"/>')
         if labelled:
             drawn.append(f'<text x="{float(across) + 5:.1f}" y="{height}" dy="-.2em">{escape(line.label)}</text>')
     return "".join(drawn)
+
+
+def _title(line: Line, which: str, last: float) -> str:
+    """What a pointer on a curve shows."""
+    return f"<title>{escape(', '.join(filter(None, (line.label, which))))}: ends at {last:.4g}</title>"
 
 
 def _dash(line: Line) -> str:
@@ -122,7 +132,8 @@ def _strip(strip: Strip, axis: Axis) -> str:
         )
     for index, (seed, value) in enumerate(zip(strip.seeds, strip.values, strict=True)):
         dot = f'cx="{_across(axis, value)}" cy="{(9, 17, 25, 13, 21)[index % 5]}" r="3.5"'
-        parts.append(f'<circle class="dot {color}" {dot}><title>seed {seed}</title></circle>')
+        title = escape(f"{strip.label}, seed {seed}: {value:.4g}")
+        parts.append(f'<circle class="dot {color}" {dot}><title>{title}</title></circle>')
     if strip.published is not None:
         parts.append(f'<text class="paper" x="{_across(axis, strip.published)}" y="17" dy=".35em">◇</text>')
     return "".join(parts)
