@@ -1,4 +1,4 @@
-"""Fill the generated parts of README.md: `python .ci/readme.py [QUICKSTART_RUN] [BENCH]`.
+"""Fill the generated parts of README.md, and PLAN.md: `python .ci/readme.py [QUICKSTART_RUN] [BENCH]`.
 
 Without these only what is made from the repository: the cells, the claims and the landscape of cells.
 """
@@ -7,6 +7,7 @@ import re
 import shutil
 import sys
 import tempfile
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -162,6 +163,33 @@ def spread() -> str:
     return markdown(shown.header, shown.rows)
 
 
+def plan() -> str:
+    """The published runs, and those that `wanted.toml` still wants."""
+    from rnnlab.cli import published
+    from rnnlab.config.document import base_from_json
+    from rnnlab.runs import record
+    from rnnlab.storage.files import read_json, read_text
+
+    rows = []
+    kept = record.records(published.folder())
+    for name, path in kept.items():
+        config, _ = base_from_json(read_text(path / "config.json"))
+        seconds = sum(arm["seconds"] or 0.0 for arm in read_json(path / "summary.json")["arms"].values())
+        command = " ".join(read_json(path / "env.json")["command"][3:]).replace(" --out DIR", "")
+        rows.append([name, f"`{command}`", str(len(config.seeds)), f"{seconds / 3600:.2g} spent", "published"])
+    wanted = tomllib.loads((published.folder() / "wanted.toml").read_text())
+    for name, run in wanted.items():
+        if name not in kept:
+            rows.append([name, f"`{run['command']}`", str(run["seeds"]), f"{run['hours']:g} estimated", "not run"])
+    header = ["run", "python -m experiments ...", "seeds", "hours", "state"]
+    words = (
+        "Made by `python .ci/readme.py` from the records beside it and `wanted.toml`. Hours are of the machine in each "
+        "record's env.json; estimates are of two CPU cores, by `run ... --dry-run` (landscape and mnist_slim by some of their "
+        "arms) and a third more for evaluations."
+    )
+    return f"# Runs\n\n{words}\n\n{markdown(header, rows)}\n"
+
+
 def main() -> None:
     from rnnlab.cli.cells import table
 
@@ -173,6 +201,7 @@ def main() -> None:
         part = bench if (directory / "bench.json").exists() else quickstart
         text = fill(text, part.__name__, part(directory))
     readme.write_text(text)
+    (ROOT / "experiments" / "results" / "PLAN.md").write_text(plan())
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """The host loop of one arm, without files."""
 
+import signal
 from dataclasses import replace
 
 import chex
@@ -47,7 +48,7 @@ class Stop:
     """Asks to stop at the n-th look."""
 
     def __init__(self, looks=10**9):
-        self.looks = looks
+        self.looks, self.signal = looks, signal.SIGINT
 
     @property
     def requested(self):

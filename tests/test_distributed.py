@@ -109,7 +109,7 @@ def test_processes_share_the_batches_of_one_run(start, tmp_path):
 
 
 @pytest.mark.shipped
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)][: KILLS - 1])
 def test_a_signal_to_one_stops_all_and_others_finish(start, tmp_path, long, number, code):
     config, reference = long
     both = start(2, 1, "run", config.experiment, "--out", "run")

@@ -33,6 +33,10 @@ def test_the_table_of_cells_is_the_generated_one(generator):
     assert generator.fill(README, "cells", "old") != README
 
 
+def test_the_plan_is_the_generated_one(generator):
+    assert generator.plan() == (ROOT / "experiments" / "results" / "PLAN.md").read_text()
+
+
 def test_every_study_is_listed():
     first_cells = re.findall(r"^\| `(\w+)` \|", README, re.MULTILINE)
     assert [name for name in studies.names() if name not in first_cells] == []

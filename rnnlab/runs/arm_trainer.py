@@ -174,11 +174,13 @@ class _ArmTrainer:
 
     def _must_stop(self) -> bool:
         """Whether a process was asked to stop. Sets the length of the next stretch, which the first one measured."""
-        told = processes.gather((self.stop.signal if self.stop.requested else 0, self.stretch))
+        own = self.stop.signal if self.stop.requested else 0
+        told = processes.gather((own, self.stretch))
         self.stretch = int(told[0, 1])
         if not told[:, 0].any():
             return False
-        self.stop.requested, self.stop.signal = True, Signals(int(told[:, 0].max()))
+        if not own:
+            self.stop.requested, self.stop.signal = True, Signals(int(told[:, 0].max()))
         return True
 
     def _is_due(self) -> bool:
