@@ -47,8 +47,16 @@ def trained(arm: str, runs: int, devices: int, batch_devices: int, **more):
     return sweep.to_host(state), sweep.evaluate(state.params, "validation")
 
 
+SLOW = pytest.mark.slow
+
+
 @pytest.mark.parametrize(
-    ("arm", "runs", "devices", "batch_devices"), [("classes", 1, 4, 4), ("stepwise", 1, 2, 2), ("stepwise", 3, 4, 2)]
+    ("arm", "runs", "devices", "batch_devices"),
+    [
+        ("classes", 1, 4, 4),
+        pytest.param("stepwise", 1, 2, 2, marks=SLOW),
+        pytest.param("stepwise", 3, 4, 2, marks=SLOW),
+    ],
 )
 def test_shared_batches_equal_whole_ones(arm, runs, devices, batch_devices):
     """Within 2e-5: sums of a batch in another order, five steps of Adam after each other."""
@@ -59,6 +67,7 @@ def test_shared_batches_equal_whole_ones(arm, runs, devices, batch_devices):
     np.testing.assert_array_equal(alone[1].count, shared[1].count)
 
 
+@SLOW
 def test_a_division_of_its_own_is_evaluated_on_all_devices():
     alone, shared = (trained("classes", 1, count, count, seed_source="split") for count in (1, 2))
     np.testing.assert_allclose(alone[1].loss, shared[1].loss, rtol=2e-5)

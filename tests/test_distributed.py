@@ -19,31 +19,38 @@ from rnnlab.config.experiment import Arm, Config
 CONFIG = Config(  # noise, dropout, swept rates, probes, every epoch kept
     experiment="study", data="digits", seeds=(3, 0, 5, 1), epochs=2, steps_per_epoch=12, batch_size=8, hidden_size=6,
     learning_rate=(1e-2, 3e-2), probes=("lags",), keep_params_every=1, checkpoint_interval_s=1e-9, dropout=(0.2,),
-    arms={"noisy": Arm("biological_lstm", options={"noise": 0.1}), "paths": Arm("cerebral_lstm")},
+    arms={"noisy": Arm("biological_lstm", options={"noise": 0.1})},
 )  # fmt: skip
 LONG = replace(
-    CONFIG, data="pydoc", batch_sampling="contiguous", sequence_length=12, embedding_size=4, steps_per_epoch=600,
+    CONFIG, data="pydoc", batch_sampling="contiguous", sequence_length=12, embedding_size=4, steps_per_epoch=300,
     arms={"plain": Arm("rnn")}, probes=(),
 )  # fmt: skip
 
 KILLS = int(os.environ.get("RNNLAB_KILLS", "2"))  # at random moments
 
 
+@pytest.fixture(scope="session")
+def compiled(tmp_path_factory):
+    """Where the processes keep their programs, as those of users do."""
+    return {"JAX_ENABLE_COMPILATION_CACHE": "true", "JAX_COMPILATION_CACHE_DIR": str(tmp_path_factory.mktemp("xla"))}
+
+
 @pytest.fixture
-def start(tmp_path):
+def start(tmp_path, compiled):
     """``start(processes, devices, *command)``: processes, standard error in files ``0``, ``1``, ..."""
     started = []
 
-    def begin(processes, devices, *command, wait=60, those=None):
+    def begin(processes, devices, *command, wait=60, those=None, last=()):
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             port = free.getsockname()[1]
         for index in range(processes) if those is None else those:
             arguments = [f"--coordinator=127.0.0.1:{port}", f"--processes={processes}", f"--process={index}"]
+            arguments += last if index == processes - 1 else []
             started.append(subprocess.Popen(
                 [sys.executable, "-m", "rnnlab", *command, "--distributed", *arguments, f"--wait={wait}"],
                 cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=(tmp_path / f"{index}").open("w"),
-                env={**os.environ, "JAX_NUM_CPU_DEVICES": str(devices)},
+                env={**os.environ, **compiled, "JAX_NUM_CPU_DEVICES": str(devices)},
             ))  # fmt: skip
         return started[-processes:]
 
@@ -128,7 +135,7 @@ def test_a_killed_process_ends_all_and_nothing_is_lost(start, tmp_path, long, nu
     config, reference = long
     both = start(2, 1, "run", config.experiment, "--out", "run")
     until(lambda: (tmp_path / "run" / "config.json").exists(), both[0])
-    time.sleep(random.uniform(0, 5))
+    time.sleep(random.uniform(0, 4))
     both[victim].kill()
     codes_after = codes(both, 75)
     assert codes_after[victim] == -signal.SIGKILL
@@ -155,6 +162,13 @@ def test_unequal_configurations_and_too_few_runs_are_refused_by_all(start, tmp_p
     both = start(2, 1, "run", "quickstart", "--seeds", "1", "--out", "run")
     assert codes(both) == [2, 2]
     assert told(tmp_path, 1).startswith("error: --distributed: 1 runs for 2 processes; accepted: ")
+    both = start(2, 1, "run", "quickstart", "--quick", "--out", "run", last=["--seeds=3"])
+    assert codes(both) == [2, 2]
+    for index in (0, 1):
+        assert re.fullmatch(
+            "error: config.json: .* in process 1, .*; accepted: the same in all\n", told(tmp_path, index)
+        )
+    assert not (tmp_path / "run").exists()
 
 
 def refusal(capsys, *arguments) -> str:

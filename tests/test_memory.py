@@ -71,7 +71,8 @@ def failing(monkeypatch, at_call: int, least: int):
     monkeypatch.setattr(Sweep, "train", train)
 
 
-@pytest.mark.parametrize("at_call", [0, pytest.param(3, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("at_call", [0, 3])
 def test_fewer_runs_side_by_side_where_all_do_not_fit(at_call, tmp_path, monkeypatch):
     reference = whole(replace(CONFIG, runs_per_device=1), tmp_path / "one")
     failing(monkeypatch, at_call, least=2)

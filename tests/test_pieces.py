@@ -16,6 +16,7 @@ CELLS = {
     "both directions": lambda: bidirectional(make_cell("gru", H)),
 }
 XS = jax.random.normal(jax.random.key(0), (T, B, D))
+SLOW = pytest.mark.slow
 LENGTHS = jnp.array([T, 6, 1])
 RESETS = jnp.zeros((T, B), bool).at[5, 0].set(True).at[3, 1].set(True)
 
@@ -40,7 +41,7 @@ def close(one, other):
 
 
 @pytest.mark.parametrize("more", [{"lengths": LENGTHS}, {"lengths": LENGTHS, "resets": RESETS, "reverse": True}])
-@pytest.mark.parametrize("name", CELLS)
+@pytest.mark.parametrize("name", ["step", *(pytest.param(name, marks=SLOW) for name in list(CELLS)[1:])])
 def test_what_is_computed_again_is_the_same(name, more):
     cell = CELLS[name]()
     close(outcome(cell, remat=True, **more), outcome(cell, **more))
@@ -67,7 +68,7 @@ def by_hand(cell, steps, reverse=False):
 
 
 @pytest.mark.parametrize(("steps", "remat"), [(4, True), (100, False)])
-@pytest.mark.parametrize("name", ["step", "scan", "stack"])
+@pytest.mark.parametrize("name", ["step", pytest.param("scan", marks=SLOW), pytest.param("stack", marks=SLOW)])
 def test_truncated_gradients_are_those_of_steps_by_hand(name, steps, remat):
     cell = CELLS[name]()
     close(outcome(cell, bptt=steps, remat=remat), by_hand(cell, steps))
