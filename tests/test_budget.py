@@ -9,7 +9,7 @@ from rnnlab.models.recurrent_model import make_model
 
 CASES = [
     ("lstm", {}), ("lru", {"output": "gated"}), ("cerebral(gru)", {}), ("bidirectional(lstm1)", {}),
-    ("greff_lstm", {"variant": "FGR"}),
+    ("greff_lstm", {"variant": "FGR"}), ("mlstm", {"heads": 2}),
 ]  # fmt: skip
 
 
@@ -19,8 +19,10 @@ def test_no_other_size_is_nearer(name, options):
         model = make_model(make_cell(name, size, **options), 7, 5, per_step=False)
         return count_parameters(jax.eval_shape(model.init, jax.random.key(0)))
 
+    unit = options.get("heads", 1)
     size = hidden_size_for(name, 5000, 7, 5, **options)
-    assert all(abs(count(size) - 5000) <= abs(count(other) - 5000) for other in range(max(1, size - 8), size + 9))
+    others = range(max(unit, size - 8 * unit), size + 9 * unit, unit)
+    assert all(abs(count(size) - 5000) <= abs(count(other) - 5000) for other in others)
 
 
 def test_a_budget_below_one_unit_gives_one():
@@ -31,5 +33,7 @@ def test_a_budget_below_one_unit_gives_one():
 @pytest.mark.slow
 @pytest.mark.parametrize("name", landscape.SIZES)
 def test_the_sizes_of_the_landscape_are_of_equal_budgets(name):
-    columns = ((5000, 8, 10), (10_000, 16, 103), (5000, 2, 1), (5000, 6, 6))
-    assert landscape.SIZES[name] == tuple(hidden_size_for(name, *column) for column in columns)
+    columns = ((5000, 8, 10), (10_000, 16, 103), (2000, 2, 1), (5000, 6, 6))
+    assert landscape.SIZES[name] == tuple(
+        hidden_size_for(name, *column, **landscape.OPTIONS.get(name, {})) for column in columns
+    )

@@ -80,6 +80,7 @@ def linear_cell(
     read: Callable[[Params, Any, Array], Array],
     scan: str,
     piece: int | None,
+    composed_as: tuple[Algebra, Callable[[Params, Array], Element]] | None = None,
 ) -> Cell:
     """``cell`` with the ``step`` and the ``scan`` of a recurrence that is linear in its carry.
 
@@ -87,7 +88,8 @@ def linear_cell(
     ``read(params, carry, x) -> h [..., H]``. The carry is a NamedTuple with a field for each array of the state.
     ``scan`` sets how a whole sequence is run, ``piece`` steps at a time: "sequential" makes their maps at once and
     applies them one by one; "parallel" composes them by an associative scan, in about 2 log2(piece) rounds. "auto" is
-    sequential on a CPU, parallel elsewhere. Both equal the steps.
+    sequential on a CPU, parallel elsewhere. Both equal the steps. ``composed_as`` is another algebra with its elements,
+    for maps that are composed.
     """
     choose("scan", scan, SCANS)
     if piece is not None:
@@ -98,15 +100,17 @@ def linear_cell(
         return after, read(params, after, x)
 
     def run(params: Params, carry: Any, xs: Array, valid: Array | None) -> tuple[Any, Array]:
-        maps = elements(params, xs)
+        parallel = in_order() == "parallel"
+        form, of_steps = composed_as if parallel and composed_as else (algebra, elements)
+        maps = of_steps(params, xs)
         if valid is not None:
-            pairs = zip(maps, algebra.identity, strict=True)
+            pairs = zip(maps, form.identity, strict=True)
             maps = tuple(jnp.where(valid[..., None], leaf, jnp.asarray(same, leaf.dtype)) for leaf, same in pairs)
-        if in_order() == "parallel":
-            since_start = jax.lax.associative_scan(algebra.compose, maps)
-            states = algebra.apply(since_start, tuple(carry))
+        if parallel:
+            since_start = jax.lax.associative_scan(form.compose, maps)
+            states = form.apply(since_start, tuple(carry))
         else:
-            _, states = jax.lax.scan(lambda state, now: (algebra.apply(now, state),) * 2, tuple(carry), maps)
+            _, states = jax.lax.scan(lambda state, now: (form.apply(now, state),) * 2, tuple(carry), maps)
         return type(carry)(*(leaf[-1] for leaf in states)), read(params, type(carry)(*states), xs)
 
     def in_order() -> str:

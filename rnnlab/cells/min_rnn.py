@@ -42,7 +42,7 @@ def positive(a: Array) -> Array:
 
 def log_positive(a: Array) -> Array:
     """log g(a), without a logarithm of what has underflowed."""
-    return jnp.where(a >= 0, jnp.log(jnp.maximum(a, 0) + 0.5), -jax.nn.softplus(-a))
+    return jnp.where(a >= 0, jnp.log(jnp.where(a >= 0, a, 0) + 0.5), -jax.nn.softplus(-a))
 
 
 def min_gru(
@@ -56,12 +56,12 @@ def min_gru(
     """minGRU (Feng, Tung, Ahmed, Bengio & Hajimirsadeghi 2024, section 3.1 and appendix B).
 
         z_t = s(x W_z + b_z)
-        h~_t = g(x W_h + b_h)        variant="log": g(a) = a + 0.5 for a >= 0, else s(a); scanned as logarithms
+        h~_t = g(x W_h + b_h)        variant="log": g(a) = a + 0.5 for a >= 0, else s(a); composed as logarithms
         h~_t = x W_h + b_h           variant="linear"
         h_t = (1 - z_t) * h_{t-1} + z_t * h~_t
 
     Shapes: x [..., D], h [..., H].
-    Departures: pairs (log a, log b) are composed by an associative scan, where the paper divides by the product of
+    Departures: pairs (log a, log b) are composed by the parallel scan, where the paper divides by the product of
         all a up to t; the values are the same, and no quotient over- or underflows. h_0 = 0 by default, and any sign
         is accepted (the paper's h_0 is g of something): its share is added outside the logarithms.
     Parameters: 2*(D*H + H).
@@ -76,24 +76,26 @@ def min_gru(
     def initial_carry(params: MinParams, batch: tuple[int, ...]) -> RNNCarry:
         return RNNCarry(zeros(params.w, *batch, hidden_size))
 
-    def gates(params: MinParams, carry: RNNCarry, x: Array) -> MinGRUGates:
+    def gates(params: MinParams, carry: RNNCarry | None, x: Array) -> MinGRUGates:
         a = dot(x, params.w) + params.b
         candidate = a[..., 1, :]
         return MinGRUGates(jax.nn.sigmoid(a[..., 0, :]), positive(candidate) if log else candidate)
 
     def elements(params: MinParams, x: Array) -> Element:
+        seen = gates(params, None, x)
+        return 1 - seen.z, seen.z * seen.candidate
+
+    def log_elements(params: MinParams, x: Array) -> Element:
         a = dot(x, params.w) + params.b
-        k, candidate = a[..., 0, :], a[..., 1, :]
-        if log:
-            return -jax.nn.softplus(k), -jax.nn.softplus(-k) + log_positive(candidate)
-        z = jax.nn.sigmoid(k)
-        return 1 - z, z * candidate
+        k = a[..., 0, :]
+        return -jax.nn.softplus(k), -jax.nn.softplus(-k) + log_positive(a[..., 1, :])
 
     def retention(gates: MinGRUGates) -> dict[str, Array]:
         return {"z": 1 - gates.z}
 
     cell = Cell(init, initial_carry, None, hidden_size, gates=gates, retention=retention, no_decay=leaves_named("b"))
-    return linear_cell(cell, LOG if log else REAL, elements, lambda params, carry, x: carry.h, scan, piece)
+    logs = (LOG, log_elements) if log else None
+    return linear_cell(cell, REAL, elements, lambda params, carry, x: carry.h, scan, piece, logs)
 
 
 def min_lstm(
@@ -108,7 +110,7 @@ def min_lstm(
     """minLSTM (Feng, Tung, Ahmed, Bengio & Hajimirsadeghi 2024, section 3.2 and appendix B).
 
         f, i = s(x W + b)      f' = f / (f + i)      i' = i / (f + i)
-        h~_t = g(x W_h + b_h)        variant="log": g(a) = a + 0.5 for a >= 0, else s(a); scanned as logarithms
+        h~_t = g(x W_h + b_h)        variant="log": g(a) = a + 0.5 for a >= 0, else s(a); composed as logarithms
         h~_t = x W_h + b_h           variant="linear"
         h_t = f' * h_{t-1} + i' * h~_t
 
@@ -132,18 +134,21 @@ def min_lstm(
         """log(i / f) from the gates' sums ``a [..., G, H]``: f' = s(-lead), i' = s(lead)."""
         return jax.nn.softplus(-a[..., 1, :]) - jax.nn.softplus(-a[..., 0, :])
 
-    def gates(params: MinParams, carry: RNNCarry, x: Array) -> MinLSTMGates:
+    def gates(params: MinParams, carry: RNNCarry | None, x: Array) -> MinLSTMGates:
         a = dot(x, params.w) + params.b
         candidate = a[..., 2, :]
         ahead = lead(a)
         return MinLSTMGates(jax.nn.sigmoid(ahead), jax.nn.sigmoid(-ahead), positive(candidate) if log else candidate)
 
     def elements(params: MinParams, x: Array) -> Element:
+        seen = gates(params, None, x)
+        return seen.f, seen.i * seen.candidate
+
+    def log_elements(params: MinParams, x: Array) -> Element:
         a = dot(x, params.w) + params.b
-        candidate, ahead = a[..., 2, :], lead(a)
-        if log:
-            return -jax.nn.softplus(ahead), -jax.nn.softplus(-ahead) + log_positive(candidate)
-        return jax.nn.sigmoid(-ahead), jax.nn.sigmoid(ahead) * candidate
+        ahead = lead(a)
+        return -jax.nn.softplus(ahead), -jax.nn.softplus(-ahead) + log_positive(a[..., 2, :])
 
     cell = Cell(init, initial_carry, None, hidden_size, gates=gates, retention=keeps_f, no_decay=leaves_named("b"))
-    return linear_cell(cell, LOG if log else REAL, elements, lambda params, carry, x: carry.h, scan, piece)
+    logs = (LOG, log_elements) if log else None
+    return linear_cell(cell, REAL, elements, lambda params, carry, x: carry.h, scan, piece, logs)
