@@ -6,12 +6,12 @@ from dataclasses import replace
 import jax
 import numpy as np
 import pytest
-from helpers.interrupted_runs import ONE, computed, whole
+from helpers.interrupted_runs import ONE, At, computed, expect, interrupt, whole
 
 from rnnlab.cli.main import main
 from rnnlab.core.errors import InputError
 from rnnlab.runs import run
-from rnnlab.runs.memory import check_memory, data_bytes
+from rnnlab.runs.memory import data_bytes, waves_of
 from rnnlab.runs.progress import NoProgressMeter
 from rnnlab.runs.validate import abstract_state, validate
 from rnnlab.training.memory import _free_of_machine, available_bytes, readable, tree_bytes
@@ -48,14 +48,27 @@ def test_what_cannot_fit_is_told_before_anything_is_written(tmp_path, capsys):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_states_that_do_not_fit_together_are_sent_to_parts():
+def test_states_that_do_not_fit_together_wait_on_the_host_or_are_sent_to_parts():
     experiment = validate(CONFIG)
     one = tree_bytes(abstract_state(experiment.specs["plain"], experiment.runs("plain"))) // 8
     params = tree_bytes(abstract_state(experiment.specs["plain"], experiment.runs("plain")).params) // 8
     fits = data_bytes(experiment) + 3 * one + params
-    check_memory(experiment, fits)
+    assert waves_of(experiment, "plain", fits) == 1
     with pytest.raises(InputError, match=r"the states of the 8 runs .*; accepted: .*--part I/2 for each I, then merge"):
-        check_memory(experiment, fits - 1)
+        waves_of(experiment, "plain", fits - 1)
+    assert waves_of(experiment, "plain", fits - 1, host=8 * one) == 3
+
+
+@pytest.mark.shipped
+def test_waves_give_the_bits_of_all_runs_at_once_also_when_resumed(tmp_path, monkeypatch):
+    config = replace(CONFIG, runs_per_device=1)
+    reference = whole(config, tmp_path / "at_once")
+    monkeypatch.setattr(run, "waves_of", lambda experiment, name: 3)  # 8 runs: 3, 3, 2
+    assert not run.start(validate(config), tmp_path / "run", At(3, interrupt))
+    meter = Lines()
+    assert run.resume(validate(config), tmp_path / "run", meter)
+    assert meter.lines == ["memory: the states of the 8 runs of arm plain do not fit: trained in 3 waves"]
+    expect(reference, config, tmp_path / "run")
 
 
 def failing(monkeypatch, at_call: int, least: int):

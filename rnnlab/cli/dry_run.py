@@ -35,7 +35,7 @@ def show(config: Config, options: argparse.Namespace) -> int:
         rows = [
             {
                 "arm": plan.arm, "runs": str(plan.runs), "devices": str(plan.devices), "for a run": str(plan.sharing),
-                "side by side": str(plan.side_by_side), "parameters": f"{plan.parameters:,}",
+                "side by side": str(plan.side_by_side), "waves": str(plan.waves), "parameters": f"{plan.parameters:,}",
                 "data": readable(plan.data), "states": readable(plan.states),
                 "temporaries": readable(plan.temporaries), "compiling": duration(plan.compile_seconds),
                 "ms/step": f"{1000 * plan.step_seconds:.3g}", "all steps": duration(plan.total_seconds),

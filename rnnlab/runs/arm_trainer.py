@@ -18,8 +18,10 @@ from rnnlab.training.arm_spec import ArmSpec
 from rnnlab.training.state import Run, TrainState
 from rnnlab.training.sweep import Sweep
 from rnnlab.training.tasks import GAP, TASKS
+from rnnlab.training.waves import Waves, make_sweep
 
 STRETCH_SECONDS = 0.5  # of training between checks of time and signals
+WAVE_SECONDS = 5.0  # the same for each of several waves, whose states must be brought and taken
 
 
 class ArmStore(Protocol):
@@ -57,23 +59,25 @@ class ArmResult(NamedTuple):
 
 
 def train_arm(
-    spec: ArmSpec, runs: Run, dataset: Dataset, config: Config, store: ArmStore, meter: ProgressMeter, stop: StopRequest
-) -> ArmResult:
+    spec: ArmSpec, runs: Run, dataset: Dataset, config: Config, store: ArmStore, meter: ProgressMeter,
+    stop: StopRequest, waves: int = 1,
+) -> ArmResult:  # fmt: skip
     """Train all ``runs`` (host, leaves ``[R]``) from the store's position to the last epoch of ``config``.
 
     When asked to stop it saves and returns. Of ``config`` only the fields that change no result are read: epochs,
-    runs_per_device, keep_params_every and checkpoint_interval_s.
+    runs_per_device, keep_params_every and checkpoint_interval_s; ``waves``: see `Waves`.
     """
-    return _ArmTrainer(spec, runs, dataset, config, store, meter, stop).run()
+    return _ArmTrainer(spec, runs, dataset, config, store, meter, stop, waves).run()
 
 
 class _ArmTrainer:
     def __init__(
         self, spec: ArmSpec, runs: Run, dataset: Dataset, config: Config, store: ArmStore, meter: ProgressMeter,
-        stop: StopRequest,
+        stop: StopRequest, waves: int,
     ) -> None:  # fmt: skip
         self.spec, self.runs, self.config, self.store, self.meter, self.stop = spec, runs, config, store, meter, stop
-        self.position = store.position
+        self.position, self.waves = store.position, waves
+        self.stretch_seconds = STRETCH_SECONDS if waves == 1 else waves * WAVE_SECONDS
         self.total_steps = config.epochs * spec.steps_per_epoch
         self.held_out = ("test",) if dataset.validation_is_test else ("validation", "test")
         names = ("train", *self.held_out, *(["validation"] if spec.probes else []))
@@ -84,10 +88,11 @@ class _ArmTrainer:
 
     def run(self) -> ArmResult:
         self.meter.begin(self.store.name, len(self.runs.seed), self.total_steps, self.position.step)
-        sweep = Sweep(
+        sweep = make_sweep(
             self.spec,
             self.runs,
             self.splits,
+            self.waves,
             runs_per_device=self.config.runs_per_device,
             batch_devices=self.config.batch_devices,
         )
@@ -104,7 +109,7 @@ class _ArmTrainer:
         self.meter.end(self.position.seconds)
         return ArmResult(host, self.position, complete=True)
 
-    def _epoch(self, sweep: Sweep, state: TrainState) -> tuple[TrainState, bool]:
+    def _epoch(self, sweep: Sweep | Waves, state: TrainState) -> tuple[TrainState, bool]:
         """The rest of the current epoch: steps, evaluations, records. False when asked to stop."""
         steps, epoch = self.spec.steps_per_epoch, self.position.epoch
         indices = sweep.batch_indices(epoch)
@@ -115,7 +120,7 @@ class _ArmTrainer:
             until = min(steps, first + self.stretch)
             state = sweep.train(state, indices, first, until)
             seconds = time.monotonic() - began
-            self.stretch = max(1, min(2 * self.stretch, int(STRETCH_SECONDS * (until - first) / seconds)))
+            self.stretch = max(1, min(2 * self.stretch, int(self.stretch_seconds * (until - first) / seconds)))
             done = self.position.step + until - first
             self.position = self.position._replace(
                 step_in_epoch=until, step=done, seconds=self.position.seconds + seconds
@@ -134,7 +139,7 @@ class _ArmTrainer:
             self._save(sweep, state)
         return state, True
 
-    def _finish_epoch(self, sweep: Sweep, state: TrainState) -> TrainState:
+    def _finish_epoch(self, sweep: Sweep | Waves, state: TrainState) -> TrainState:
         epoch, step = self.position.epoch, self.position.step
         sums = {"train": sweep.to_host(state.sums)}
         sums |= {split: sweep.evaluate(state.params, split) for split in self.held_out}
@@ -165,7 +170,7 @@ class _ArmTrainer:
         runs = [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
         self.meter.record(self.store.name, epoch, runs, whole)
 
-    def _probe(self, sweep: Sweep, state: TrainState, epoch: int) -> None:
+    def _probe(self, sweep: Sweep | Waves, state: TrainState, epoch: int) -> None:
         """Record the probes on a fixed batch of the validation split; before training as epoch 0."""
         if self.spec.probes:
             finite = sweep.to_host(state.diverged_at) < 0
@@ -186,7 +191,7 @@ class _ArmTrainer:
     def _is_due(self) -> bool:
         return processes.first_says(time.monotonic() - self.saved_at > self.config.checkpoint_interval_s)
 
-    def _save(self, sweep: Sweep, state: TrainState) -> TrainState:
+    def _save(self, sweep: Sweep | Waves, state: TrainState) -> TrainState:
         host = sweep.to_host(state)
         self.store.save(self.position, host)
         self.saved_at = time.monotonic()

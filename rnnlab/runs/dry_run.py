@@ -6,10 +6,11 @@ from typing import NamedTuple
 import jax
 
 from rnnlab.cells.registry import count_parameters
-from rnnlab.runs.memory import data_bytes
+from rnnlab.runs.memory import data_bytes, waves_of
 from rnnlab.runs.validate import Experiment, abstract_state
+from rnnlab.training.batch_axis import arm_mesh
 from rnnlab.training.memory import state_bytes_per_device
-from rnnlab.training.sweep import Sweep
+from rnnlab.training.waves import make_sweep
 
 
 class ArmPlan(NamedTuple):
@@ -20,6 +21,7 @@ class ArmPlan(NamedTuple):
     devices: int
     sharing: int  # devices that share the batches of a run
     side_by_side: int  # runs that a device trains at once
+    waves: int  # passes over the runs, of which one is on the devices
     parameters: int
     data: int
     states: int
@@ -34,8 +36,11 @@ def plan_arm(experiment: Experiment, name: str) -> ArmPlan:
     config, spec, runs = experiment.config, experiment.specs[name], experiment.runs(name)
     splits = {split: getattr(experiment.dataset, split) for split in ("train", "validation", "test")}
     count = len(runs.seed)
-    sweep = Sweep(spec, runs, splits, runs_per_device=config.runs_per_device, batch_devices=config.batch_devices)
+    waves = waves_of(experiment, name)
     began = time.perf_counter()
+    sweep = make_sweep(
+        spec, runs, splits, waves, runs_per_device=config.runs_per_device, batch_devices=config.batch_devices
+    )
     sweep.compile()
     compiled = time.perf_counter() - began
     state, indices = sweep.init(), sweep.batch_indices(1)
@@ -44,11 +49,11 @@ def plan_arm(experiment: Experiment, name: str) -> ArmPlan:
         began = time.perf_counter()
         state = sweep.train(state, indices, first, first + 1)
         seconds = time.perf_counter() - began
-    abstract = abstract_state(spec, runs)
+    abstract, mesh = abstract_state(spec, runs), arm_mesh(spec, runs, batch_devices=config.batch_devices)
     parameters = count_parameters(getattr(abstract.params, "trained", abstract.params)) // count
     return ArmPlan(
-        name, count, sweep.devices, sweep.batch_devices, sweep.side_by_side, parameters, data_bytes(experiment),
-        state_bytes_per_device(abstract, sweep.mesh), sweep.temporary_bytes(), compiled, seconds,
+        name, count, sweep.devices, sweep.batch_devices, sweep.side_by_side, waves, parameters, data_bytes(experiment),
+        state_bytes_per_device(abstract, mesh), sweep.temporary_bytes(), compiled, seconds,
         seconds * spec.steps_per_epoch * config.epochs,
     )  # fmt: skip
 

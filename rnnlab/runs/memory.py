@@ -10,7 +10,7 @@ from rnnlab.core.errors import InputError
 from rnnlab.core.processes import count
 from rnnlab.runs.validate import Experiment, abstract_state
 from rnnlab.training.batch_axis import arm_mesh
-from rnnlab.training.memory import available_bytes, readable, state_bytes_per_device, tree_bytes
+from rnnlab.training.memory import available_bytes, host_bytes, readable, state_bytes_per_device, tree_bytes
 
 T = TypeVar("T")
 SMALLER = "a smaller hidden_size, batch_size or sequence_length, or remat=true"
@@ -21,34 +21,43 @@ def data_bytes(experiment: Experiment) -> int:
     return tree_bytes([experiment.dataset.train, experiment.dataset.validation, experiment.dataset.test])
 
 
-def check_memory(experiment: Experiment, available: int | None = None) -> None:
-    """Raise InputError for an arm whose data, states and gradient of one run exceed what a device has.
+def check_memory(experiment: Experiment) -> None:
+    """Raise InputError for an arm that does not fit, as `waves_of`."""
+    for name in experiment.specs:
+        waves_of(experiment, name)
 
+
+def waves_of(experiment: Experiment, name: str, available: int | None = None, host: int | None = None) -> int:
+    """In how many `Waves` the runs of an arm are trained: 1 where the states of all fit on the devices.
+
+    ``available`` bytes of a device, and of the ``host`` beside the devices, are measured. Raises InputError where data,
+    state and gradient of one run exceed a device, or where the states of all runs fit neither there nor on the host.
     What else a step needs is known when it is compiled: see `run --dry-run`, and `with_fewer_side_by_side`.
     """
     available = available_bytes() if available is None else available
     if available is None:
-        return
-    data = data_bytes(experiment)
-    for name, spec in experiment.specs.items():
-        runs = experiment.runs(name)
-        number = len(runs.seed)
-        abstract = abstract_state(spec, runs)
-        one = (tree_bytes(abstract) + tree_bytes(abstract.params)) // number  # with a gradient
-        if data + one > available:
-            raise InputError(
-                f"memory: a run of arm {name} needs {readable(one)} for its state and gradient beside {readable(data)} "
-                f"of data, and a device has {readable(available)}; accepted: {SMALLER}"
-            )
-        states = state_bytes_per_device(abstract, arm_mesh(spec, runs, batch_devices=experiment.config.batch_devices))
-        room = available - data - one
-        if states > room:
-            parts = -(-states // max(1, room))
-            raise InputError(
-                f"memory: the states of the {number} runs of arm {name} need {readable(states)} on a device that has "
-                f"{readable(room)} left for them; accepted: fewer seeds or hyperparameters at once (--part I/{parts} "
-                f"for each I, then merge), more devices, or {SMALLER}"
-            )
+        return 1
+    data, spec, runs = data_bytes(experiment), experiment.specs[name], experiment.runs(name)
+    number, abstract = len(runs.seed), abstract_state(spec, runs)
+    one = (tree_bytes(abstract) + tree_bytes(abstract.params)) // number  # with a gradient
+    if data + one > available:
+        raise InputError(
+            f"memory: a run of arm {name} needs {readable(one)} for its state and gradient beside {readable(data)} "
+            f"of data, and a device has {readable(available)}; accepted: {SMALLER}"
+        )
+    states = state_bytes_per_device(abstract, arm_mesh(spec, runs, batch_devices=experiment.config.batch_devices))
+    room = available - data - one
+    if states <= room:
+        return 1
+    host = host_bytes() if host is None else host
+    if tree_bytes(abstract) <= host and count() == 1:
+        return min(number, -(-2 * states // max(1, room)))  # half of the room is left to a step's temporaries
+    parts = -(-states // max(1, room))
+    raise InputError(
+        f"memory: the states of the {number} runs of arm {name} need {readable(states)} on a device that has "
+        f"{readable(room)} left for them; accepted: fewer seeds or hyperparameters at once (--part I/{parts} "
+        f"for each I, then merge), more devices, or {SMALLER}"
+    )
 
 
 def is_lack_of_memory(error: BaseException) -> bool:

@@ -18,7 +18,7 @@ from rnnlab.core import processes
 from rnnlab.core.errors import InputError
 from rnnlab.core.program import program
 from rnnlab.runs.arm_trainer import train_arm
-from rnnlab.runs.memory import check_memory, with_fewer_side_by_side
+from rnnlab.runs.memory import check_memory, waves_of, with_fewer_side_by_side
 from rnnlab.runs.own_files import check_cells
 from rnnlab.runs.progress import ProgressMeter
 from rnnlab.runs.stop import Stop, stop_on_signal
@@ -147,13 +147,17 @@ def _train_arm(writer: RunWriter, arm: ArmWriter, spec: ArmSpec, meter: Progress
     """Whether the arm trained to its end; with fewer runs side by side where all that should do not fit."""
     config, data, count = writer.experiment.config, writer.experiment.dataset, len(arm.runs.seed)
     mesh = arm_mesh(spec, arm.runs, batch_devices=config.batch_devices)
-    most = min(config.runs_per_device or default_runs_per_device(mesh, count), -(-count // mesh.shape[RUN]))
+    waves = waves_of(writer.experiment, arm.name)
+    if waves > 1:
+        meter.line(f"memory: the states of the {count} runs of arm {arm.name} do not fit: trained in {waves} waves")
+    in_a_wave = -(-count // (waves * mesh.shape[RUN]))
+    most = min(config.runs_per_device or default_runs_per_device(mesh, count), in_a_wave)
 
     def train(side_by_side: int | None) -> bool:
         if side_by_side is None:
-            return train_arm(spec, arm.runs, data, config, arm, meter, stop).complete
+            return train_arm(spec, arm.runs, data, config, arm, meter, stop, waves).complete
         smaller = replace(config, runs_per_device=side_by_side)
-        return train_arm(spec, arm.runs, data, smaller, writer.again(arm.name), meter, stop).complete
+        return train_arm(spec, arm.runs, data, smaller, writer.again(arm.name), meter, stop, waves).complete
 
     return with_fewer_side_by_side(train, arm.name, most, meter.line)
 

@@ -37,6 +37,11 @@ def available_bytes() -> int | None:
     return None if free is None else free // len(devices)
 
 
+def host_bytes() -> int:
+    """Bytes that are free on the host beside those of the devices: none where the devices are its CPU."""
+    return 0 if jax.local_devices()[0].platform == "cpu" else _free_of_machine() or 0
+
+
 def _free_of_machine(root: Path = Path("/")) -> int | None:
     found = []
     try:

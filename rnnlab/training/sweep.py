@@ -1,6 +1,7 @@
 """All runs of an arm at once: the run axis R, its devices, its compiled programs."""
 
 from collections.abc import Mapping, Sequence
+from copy import copy
 from functools import cached_property, partial
 from itertools import product
 from typing import Any
@@ -102,6 +103,13 @@ class Sweep:
         self._map = partial(map_runs, mesh=mesh, runs_per_device=at_once)
         self._map_in_place = partial(map_runs_in_place, mesh=mesh, runs_per_device=at_once)
 
+    def for_others(self, runs: Run) -> "Sweep":
+        """The same programs, compiled before, for other runs, of which there are not more."""
+        others = copy(self)
+        others.num_runs, others._host_runs = len(runs.seed), pad_runs(runs, len(self._host_runs.seed))
+        others._runs = place(others._host_runs, self._by_run)
+        return others
+
     def init(self) -> TrainState:
         """The state before the first step."""
         # On one device, one run at a time: equal on any machine, and LAPACK's QR on two CPU devices at once can wait
@@ -117,11 +125,11 @@ class Sweep:
         """Compile every program now, so that no later call is slower than another."""
         self._programs  # noqa: B018
 
-    def batch_indices(self, epoch: int) -> Array:
-        """The examples of every training step of ``epoch``, ``[R, S, B]``, on the devices and padded."""
+    def batch_indices(self, epoch: int) -> Any:
+        """What `train` reads of ``epoch``: the examples of every step, ``[R, S, B]``, on the devices and padded."""
         return self._programs["batch_indices"](self._runs, np.int32(epoch))
 
-    def train(self, state: TrainState, indices: Array, start: int, stop: int) -> TrainState:
+    def train(self, state: TrainState, indices: Any, start: int, stop: int) -> TrainState:
         """Training steps ``start`` to ``stop`` of an epoch; waits for them. ``state`` is donated."""
         after = self._programs["train"](
             state, self._runs, indices, self._splits["train"], np.int32(start), np.int32(stop)
