@@ -234,9 +234,15 @@ def test_cells_are_paired_with_the_lstm_and_sizes_get_distinct_keys():
     assert [(case.workload.T, case.workload.H) for case in sizes[2:10]] == [
         (7, 100), (14, 100), (56, 100), (112, 100), (28, 25), (28, 50), (28, 200), (28, 400),
     ]  # fmt: skip
-    assert [case.options["devices"] for case in sizes[10:] if case.runs == 8] == [1, 2, 4, 6]
-    assert [case.options["batch_devices"] for case in sizes[10:] if case.runs == 1] == [1, 2, 4]  # 6 do not divide 32
-    keys = [plan.keys[0] for plan in cases.scale([WORKLOADS["mnist"]], (1, 8), 6)]
+    of_devices = [case for case in sizes[10:] if "devices" in case.options]
+    assert [case.options["devices"] for case in of_devices if case.runs == 8] == [1, 2, 4, 6]
+    assert [case.options["batch_devices"] for case in of_devices if case.runs == 1] == [1, 2, 4]  # 6 do not divide 32
+    plans = list(cases.scale([WORKLOADS["mnist"]], (1, 8), 6, cores=4))
+    of_processes = [plan.cases[0] for plan in plans if "processes" in plan.cases[0].options]
+    assert [(case.options["processes"], case.runs) for case in of_processes] == [
+        (1, 8), (2, 8), (2, 16), (2, 1), (4, 8), (4, 32), (4, 1),
+    ]  # fmt: skip
+    keys = [plan.keys[0] for plan in plans]
     assert len(set(keys)) == len(keys)
 
 
@@ -245,6 +251,21 @@ def test_other_sizes_are_another_workload():
 
 
 # Systems
+
+
+@pytest.mark.shipped
+def test_processes_that_share_a_run_train_it_as_one_does():
+    one, two = (
+        processes.System(Case("rnnlab", TINY, 1, options)) for options in ({}, {"processes": 2, "batch_devices": 2})
+    )
+    try:
+        assert two.prepare()["device"] == "2 x cpu of 2 processes"
+        one.prepare()
+        assert two.train_steps(4)["loss"] == pytest.approx(one.train_steps(4)["loss"], rel=1e-4)
+        assert two.end() > 0
+    finally:
+        one.close()
+        two.close()
 
 
 @pytest.mark.slow

@@ -52,9 +52,10 @@ def compare_cells(workloads: Sequence[Workload], runs: Sequence[int], cells: Seq
                 yield Plan(f"{cell}: {workload.name}, {count} runs", cases, [None, key] if number else [key])
 
 
-def scale(workloads: Sequence[Workload], runs: Sequence[int], devices: int) -> Iterator[Plan]:
+def scale(workloads: Sequence[Workload], runs: Sequence[int], devices: int, cores: int = 1) -> Iterator[Plan]:
     """rnnlab alone at other R; then at 8 runs with T and H from a quarter to four times; then with 1 to all devices,
-    which also share the batches of one run."""
+    which also share the batches of one run; then with 1 to ``cores`` processes of one CPU core: 8 runs, 8 runs each,
+    and one run whose batches all share."""
     for workload in workloads:
         for count in runs:
             yield _single(workload, count, workload.name, f"{workload.name}, R={count}")
@@ -63,12 +64,23 @@ def scale(workloads: Sequence[Workload], runs: Sequence[int], devices: int) -> I
                 size = max(1, round(getattr(workload, axis) * factor))
                 name = f"{workload.name} {axis}={size}"
                 yield _single(workload._replace(**{axis: size}), BASE_RUNS, name, name)
-        for count in sorted({1, *(2**power for power in range(devices.bit_length()) if 2**power < devices), devices}):
+        for count in _powers(devices):
             name = f"{workload.name} devices={count}"
             yield _single(workload, BASE_RUNS, name, name, devices=count)
             name = f"{workload.name} batch_devices={count}"
             if workload.B % count == 0:
                 yield _single(workload, 1, name, name, devices=count, batch_devices=count)
+        for count in _powers(cores):
+            name = f"{workload.name} processes={count}"
+            for number in dict.fromkeys((BASE_RUNS, BASE_RUNS * count)):
+                yield _single(workload, number, name, f"{name}, R={number}", processes=count)
+            name = f"{workload.name} processes={count} batch_devices={count}"
+            if count > 1 and workload.B % count == 0:
+                yield _single(workload, 1, name, name, processes=count, batch_devices=count)
+
+
+def _powers(most: int) -> list[int]:
+    return sorted({1, *(2**power for power in range(most.bit_length()) if 2**power < most), most})
 
 
 def _single(workload: Workload, runs: int, name: str, title: str, **options: int) -> Plan:

@@ -4,6 +4,7 @@ import json
 import os
 import select
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -95,8 +96,14 @@ class Worker:
         self._errors.close()
 
 
+def free_address() -> str:
+    """Where a process may listen for others of this machine."""
+    with socket.create_server(("localhost", 0)) as server:
+        return f"localhost:{server.getsockname()[1]}"
+
+
 class System:
-    """The process of a case, or one per core for such a peer. They run at once and the slowest counts."""
+    """The process of a case, its ``processes``, or one per core for such a peer. At once, and the slowest counts."""
 
     def __init__(self, case: Case) -> None:
         self.case = case
@@ -105,24 +112,19 @@ class System:
     def prepare(self) -> dict[str, Any]:
         """Start it and wait until it is compiled and warm. Raises FailedError."""
         case, answers = self.case, []
-        peer = PEERS.get(case.system)
-        count = min(cores(), case.runs) if peer is not None and peer.processes else 1
-        for index in range(count):
-            first, end = (case.runs * position // count for position in (index, index + 1))
-            options = dict(case.options)
-            if count > 1 or (peer is not None and peer.processes):
-                options |= {"threads": 1, "first": first}
-            message = {
-                "system": case.system,
-                "workload": case.workload._asdict(),
-                "runs": end - first,
-                "options": options,
-            }
-            self._workers.append(Worker(message, {"OMP_NUM_THREADS": "1"} if "threads" in options else {}))
-            answers.append(self._workers[-1].answer())
+        for message in _messages(case):
+            self._workers.append(Worker(message, {"OMP_NUM_THREADS": "1"} if "threads" in message["options"] else {}))
+            if "process" not in message["options"]:  # such wait for each other; others are not to be prepared at once
+                answers.append(self._workers[-1].answer())
+        answers = answers or [worker.answer() for worker in self._workers]
+        count = len(answers)
         slowest = {name: max(answer[name] for answer in answers) for name in ("compile_s", "seconds")}
-        several = f"{count} processes, each " if count > 1 else ""
-        return {**answers[0], **slowest, "device": several + answers[0]["device"]}
+        device = answers[0]["device"]
+        if "processes" in case.options:
+            device += f" of {count} processes"
+        elif count > 1:
+            device = f"{count} processes, each {device}"
+        return {**answers[0], **slowest, "device": device}
 
     def train_steps(self, steps: int) -> dict[str, Any]:
         """``steps`` training steps of every run: seconds and loss. Raises FailedError."""
@@ -141,6 +143,22 @@ class System:
         for worker in self._workers:
             worker.close()
         self._workers = []
+
+
+def _messages(case: Case) -> list[dict[str, Any]]:
+    """What each process of a case is told."""
+    peer = PEERS.get(case.system)
+    message = {"system": case.system, "workload": case.workload._asdict(), "runs": case.runs, "options": case.options}
+    if count := case.options.get("processes", 0):
+        together = {**case.options, "coordinator": free_address()}
+        return [{**message, "options": {**together, "process": index}} for index in range(count)]
+    if peer is None or not peer.processes:
+        return [message]
+    count, messages = min(cores(), case.runs), []
+    for index in range(count):
+        first, end = (case.runs * position // count for position in (index, index + 1))
+        messages.append({**message, "runs": end - first, "options": {**case.options, "threads": 1, "first": first}})
+    return messages
 
 
 class MatrixProduct:

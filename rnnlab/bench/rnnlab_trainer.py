@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -11,11 +12,13 @@ from rnnlab.bench.flops import program_flops
 from rnnlab.bench.trainer import Trainer, jax_device, jax_peak
 from rnnlab.bench.workloads import LEARNING_RATE, Workload, random_batches
 from rnnlab.cells.registry import count_parameters
+from rnnlab.core.processes import connect
 from rnnlab.core.types import Split
 from rnnlab.training.arm_spec import ArmSpec, DataShape, build_model
 from rnnlab.training.run_axis import device_mesh, use_all_cores
 from rnnlab.training.sweep import Sweep, run_grid
 
+LIMIT_SECONDS = 60  # for the processes of a run to find each other
 STEPS = 64  # of an epoch, each with distinct examples
 MAX_PRODUCT = 16_384  # rows: three such matrices are 3 GB
 PRODUCT_SECONDS = 0.2
@@ -47,11 +50,18 @@ def forward_flops(spec: ArmSpec, split: Split) -> int:
     return program_flops(jax.make_jaxpr(lambda params, xs: model.apply(params, xs, None, None))(params, batch).jaxpr)
 
 
-def rnnlab(workload: Workload, runs: int, devices: int = 0, batch_devices: int = 0) -> Trainer:
+def rnnlab(
+    workload: Workload, runs: int, devices: int = 0, batch_devices: int = 0, processes: int = 0, process: int = 0,
+    coordinator: str = "",
+) -> Trainer:  # fmt: skip
     """rnnlab: all runs on all devices (or the first ``devices``), as an arm of an experiment is trained.
 
-    ``batch_devices``: how many share the batches of a run; 0: as by default.
+    ``batch_devices``: how many share the batches of a run; 0: as by default. With ``processes`` each has one CPU core.
     """
+    if processes:
+        config: Any = jax.config
+        config.update("jax_num_cpu_devices", 1)
+        connect(LIMIT_SECONDS, coordinator_address=coordinator, num_processes=processes, process_id=process)
     use_all_cores()
     spec = arm_spec(workload)
     inputs, targets = random_batches(workload, 1, STEPS)

@@ -44,7 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     for name, metavar, text in OPTIONS:
         parser.add_argument(name, metavar=metavar, help=text)
     parser.add_argument("--scale", action="store_true",
-                        help="instead of peers, time and memory by runs, steps T, units H and devices")  # fmt: skip
+                        help="instead of peers, time and memory by runs, T, H, devices and processes")  # fmt: skip
     parser.add_argument(
         "--inference", action="store_true", help="with --cells: forward passes instead of training steps"
     )
@@ -87,7 +87,7 @@ def show(options: argparse.Namespace) -> int:
 
 def _plans(options: argparse.Namespace) -> Iterable[Plan]:
     """The plans to measure. Raises InputError for invalid options."""
-    from rnnlab.bench import cases, processes
+    from rnnlab.bench import cases
     from rnnlab.bench.workloads import WORKLOADS, choose_workloads, resized
 
     special = options.cells is not None or options.scale
@@ -112,7 +112,7 @@ def _plans(options: argparse.Namespace) -> Iterable[Plan]:
     if cells is not None:
         yield from cases.compare_cells(workloads, runs or [cases.BASE_RUNS], cells)
     if options.scale:
-        yield from cases.scale(workloads, runs or cases.SCALE_RUNS, _devices(processes.cores()))
+        yield from cases.scale(workloads, runs or cases.SCALE_RUNS, *_devices_and_cores())
 
 
 def _split(option: str, text: str, accepted: str) -> list[str]:
@@ -157,16 +157,20 @@ def _cells(text: str) -> list[str]:
     return [absolute_name(name) for name in names]
 
 
-def _devices(cores: int) -> int:
-    """The number of devices that rnnlab uses. Counted in another process, since JAX would reserve an accelerator."""
-    from rnnlab.bench.processes import FailedError, MatrixProduct
+def _devices_and_cores() -> tuple[int, int]:
+    """The number of devices that rnnlab uses, and of processes to divide them into: one where they are accelerators.
+
+    Counted in another process, since JAX would reserve an accelerator.
+    """
+    from rnnlab.bench.processes import FailedError, MatrixProduct, cores
 
     try:
         product = MatrixProduct(n=128)
     except FailedError:
-        return cores
+        return cores(), 1
     product.close()
-    return int(product.about["device"].split(" ")[0])
+    count, _, kind = product.about["device"].partition(" x ")
+    return int(count), int(count) if kind == "cpu" else 1
 
 
 def _environment() -> dict[str, Any]:

@@ -14,8 +14,6 @@ from typing import Any, NoReturn
 from rnnlab.core.errors import InputError
 from rnnlab.core.terminal import escaped
 
-# A process that ends closes its connections, which the others notice within a second; this is for machines that vanish.
-HEARTBEAT_SECONDS = 60
 HAND = ("coordinator", "processes", "process")
 BY_HAND = "--coordinator HOST:PORT --processes N --process I"
 GONE = ("Gloo", "NCCL", "coordination", "Connection", "UNAVAILABLE", "heartbeat")  # in what JAX says of a lost process
@@ -111,12 +109,10 @@ def _number(name: str, text: str, least: int, most: int) -> int:
 def _connect(arguments: dict[str, Any], wait: int) -> None:
     if arguments.get("process_id"):
         _await_coordinator(arguments["coordinator_address"], wait)
-    import jax
+    from rnnlab.core.processes import connect
 
     try:
-        jax.distributed.initialize(
-            **arguments, initialization_timeout=wait + 60, heartbeat_timeout_seconds=HEARTBEAT_SECONDS
-        )
+        connect(wait + 60, **arguments)
     except Exception as error:  # of JAX and of the environments that it looks at: no one error
         reason = " ".join(str(error).split()) or type(error).__name__
         where = "no other processes found here" if not arguments else str(arguments["coordinator_address"])

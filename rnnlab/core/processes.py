@@ -11,11 +11,21 @@ import numpy as np
 
 from rnnlab.core.errors import InputError
 
+# A process that ends closes its connections, which the others notice within a second; this is for machines that vanish.
+HEARTBEAT_SECONDS = 60
+
 T = TypeVar("T")
 
 
 class SharedError(InputError):
     """An InputError that every process raises at the same place."""
+
+
+def connect(seconds: int, **arguments: Any) -> None:
+    """Begin `jax.distributed` with its own ``arguments``, within ``seconds``; before JAX starts."""
+    import jax
+
+    jax.distributed.initialize(**arguments, initialization_timeout=seconds, heartbeat_timeout_seconds=HEARTBEAT_SECONDS)
 
 
 def count() -> int:
