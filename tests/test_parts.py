@@ -23,6 +23,7 @@ SWEEP = replace(
     ONE, arms={"noisy": Arm("biological_lstm", options={"noise": 0.1}), "two": Arm("cerebral_lstm")},
     seeds=(3, 0, 5, 1, 7), learning_rate=(1e-2, 3e-2, 3e38), probes=("lags",),
 )  # fmt: skip
+EIGHT = replace(ONE, seeds=(*SWEEP.seeds, 9, 2, 8), keep_params_every=None)  # a small program: it is compiled 15 times
 
 
 def part_of(config, index: int, count: int):
@@ -63,7 +64,7 @@ def without_times(directory: Path) -> dict:
     return summary
 
 
-@pytest.mark.parametrize("count", [2, 3, 5])
+@pytest.mark.parametrize("count", [2, 3, 7])
 def test_parts_are_contiguous_even_and_complete(count):
     lengths = [merge.split_seeds(range(7), index + 1, count) for index in range(count)]
     assert list(itertools.chain(*lengths)) == list(range(7))
@@ -78,18 +79,19 @@ def test_two_parts_in_any_order_are_one_run(one_process, parts, tmp_path):
 
 
 @pytest.mark.shipped  # a device with a single run: compiled in haste, the loop over it rounds otherwise
-@pytest.mark.parametrize("count", [3, 5])
-def test_any_number_of_parts_killed_and_resumed_is_one_run(one_process, tmp_path, monkeypatch, count):
+@pytest.mark.parametrize(("count", "sweep"), [(3, SWEEP), (7, EIGHT)])
+def test_any_number_of_parts_killed_and_resumed_is_one_run(tmp_path, monkeypatch, count, sweep):
+    reference = whole(sweep, tmp_path / "one")
     monkeypatch.setattr(arm_trainer, "STRETCH_SECONDS", 1e-9)  # the meter moves at every step
     found = []
     for index in range(1, count + 1):
-        config, about = part_of(SWEEP, index, count)
+        config, about = part_of(sweep, index, count)
         with pytest.raises(Killed):
             train(config, tmp_path / f"{index}", about, At(2 * index, kill))
         assert run.resume(validate(config), tmp_path / f"{index}", NoProgressMeter())
         found.append((tmp_path / f"{index}", config))
     merge.merge(opened(*found), tmp_path / "merged")
-    expect(one_process[0], SWEEP, tmp_path / "merged")
+    expect(reference, sweep, tmp_path / "merged")
 
 
 def test_a_merged_run_trains_on_for_more_epochs(parts, tmp_path):

@@ -186,6 +186,7 @@ def _alone(directory: Path) -> Iterator[None]:
 def _environment(experiment: Experiment) -> dict[str, Any]:
     """The document of env.json, with the processes of a run and the devices that share its batches, if several."""
     several: dict[str, Any] = {}
+    processes.check_equal({"config.json": to_json(experiment.config)})  # before meshes, on which all must agree
     if processes.count() > 1:
         several["processes"] = processes.count()
     config = experiment.config
@@ -204,7 +205,6 @@ def _check_processes(experiment: Experiment, environment: Mapping[str, Any]) -> 
     versions = {"python": environment["python"], **environment["packages"]}
     processes.check_equal(
         {
-            "config.json": to_json(experiment.config),
             "data": json.dumps(environment["dataset"], default=str),
             **{name: str(version) for name, version in versions.items()},
         }
