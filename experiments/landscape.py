@@ -84,7 +84,7 @@ PROTOCOLS: dict[str, dict[str, Any]] = {
     "mnist": {"data": "mnist", "arms": _arms(0), "epochs": 3, "steps_per_epoch": 500},
     "chars": {"data": "pydoc", "arms": _arms(1), "epochs": 8, "steps_per_epoch": 100, "embedding_size": 16},
     "adding": {
-        "data": "adding", "data_options": {"lag": 100}, "arms": _arms(2), "epochs": 6, "steps_per_epoch": 200,
+        "data": "adding", "data_options": {"lag": 100}, "arms": _arms(2), "epochs": 5, "steps_per_epoch": 200,
         "success_threshold": 0.99,
     },
     "parity": _tracking("parity"),
