@@ -420,3 +420,23 @@ def test_combined_cells_from_the_command_line_to_a_saved_run(file, tmp_path, cap
     refused(lambda: load_run(directory).model("bidirectional-mine", gain=1), "changed since the run started")
     assert main(["resume", str(directory), "--trust"]) == 2
     assert "changed since the run started" in capsys.readouterr().err
+
+
+NOT_WRAPPED = {  # by cerebral: two paths already, no step, or a state whose h is not the output
+    "cerebral": {"cerebral_lstm", "hodgkin_huxley", "qrnn", "sru", "lru", "s5", "mlstm"},
+    "bidirectional": set(),
+}
+
+
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("name", CELLS)
+@pytest.mark.parametrize("combinator", NOT_WRAPPED)
+def test_every_cell_is_wrapped_with_finite_gradients_or_refused_in_a_line(combinator, name):
+    if name in NOT_WRAPPED[combinator]:
+        return refused(lambda: make_cell(f"{combinator}({name})", 4))
+    cell = make_cell(f"{combinator}({name})", 4)
+    params = random_params(cell, generator(name))
+    xs = random_inputs(generator(name), T, B, D)
+    slopes = jax.grad(lambda params: jnp.sum(unroll(cell, params, xs)[1] ** 2))(params)
+    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(slopes))
+    assert any(np.any(leaf != 0) for leaf in jax.tree.leaves(slopes))

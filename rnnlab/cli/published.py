@@ -113,9 +113,11 @@ def declared() -> dict[str, Sequence[Any]]:
 
 
 def _sentence(config: Config, hours: float) -> str:
+    from rnnlab.runs.progress import duration
+
     protocol = f" ({config.protocol})" if config.protocol else ""
     size = f"{len(config.arms)} arms, {len(config.seeds)} seeds, {config.epochs} epochs of {config.data}"
-    return f"{config.experiment}{protocol}: {size}, {hours:.1f} hours"
+    return f"{config.experiment}{protocol}: {size}, {duration(3600 * hours)}"
 
 
 def reproduce(options: argparse.Namespace) -> int:

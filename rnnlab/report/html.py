@@ -55,7 +55,8 @@ svg .paper { font-size: 20px; }
 @media print { :root { color-scheme: light; font-size: 11px; """ + LIGHT + """ } body { margin: 0; max-width: none; }
   details::details-content { content-visibility: visible; display: block; height: auto; }
   .scroll { overflow: visible; } th, td { padding: .15rem .4rem; } td { white-space: normal; }
-  h2, h3 { break-after: avoid; } tr, .panels svg { break-inside: avoid; } label, .single { display: none; } }
+  h2, h3, .panels { break-after: avoid; } tr, .panels svg, .legend { break-inside: avoid; }
+  label, .single { display: none; } }
 """  # fmt: skip
 
 # Numbers by what they begin with, after all others; a second click turns the order around.

@@ -69,7 +69,7 @@ def table(found: Sequence[Entry], link: str = "") -> Table:
         verdict = entry.verdict
         shown = html.claim_table([verdict]).rows[0] if verdict else ["not run", "", "", "", "", "", NOT_RUN]
         name = f"{entry.claim.name}: {entry.claim.sentence}"
-        hours = f"{entry.hours:.1f}" if verdict else ""
+        hours = f"{entry.hours:.2g}" if verdict else ""
         rows.append([shown[0], name, entry.study, str(entry.claim.published), *shown[4:], hours, entry.record])
     return Table(header, rows)
 
