@@ -20,7 +20,7 @@ from rnnlab.storage import files
 
 # noise in every step, swept rates of which the last diverges in some runs or all, probes, every epoch kept
 SWEEP = replace(
-    ONE, arms={"noisy": Arm("biological_lstm", options={"noise": 0.1}), "two": Arm("cerebral_lstm")},
+    ONE, arms={"noisy": Arm("biological_lstm", options={"noise": 0.1}), "plain": Arm("rnn")},
     seeds=(3, 0, 5, 1, 7), learning_rate=(1e-2, 3e-2, 3e38), probes=("lags",),
 )  # fmt: skip
 EIGHT = replace(ONE, seeds=(*SWEEP.seeds, 9, 2, 8), keep_params_every=None)  # a small program, often compiled

@@ -32,6 +32,9 @@ CELLS = {
 } | {"stack": lambda: stacked(H), "trained": lambda: trained_initial_state(make_cell("lstm", H))}
 
 
+FAST = ("lstm", "qrnn", "min_lstm", "bidirectional(gru)", "stack", "trained")
+
+
 def drawn(name):
     draw, cell = generator("resets", name), CELLS[name]()
     shapes = jax.eval_shape(lambda: cell.init(jax.random.key(0), D))
@@ -56,7 +59,9 @@ def apart(cell, params, xs, *, reverse=False, ends=(T, T, T)):
 
 
 @pytest.mark.parametrize("reverse", [False, True])
-@pytest.mark.parametrize("name", CELLS)
+@pytest.mark.parametrize(
+    "name", [*FAST, *(pytest.param(name, marks=pytest.mark.slow) for name in CELLS if name not in FAST)]
+)
 def test_packed_is_apart_with_gradients(name, reverse):
     if reverse and name not in ("lstm", "bidirectional(gru)", "trained"):
         pytest.skip("the direction is no matter of the cell")
@@ -72,7 +77,7 @@ def test_packed_is_apart_with_gradients(name, reverse):
         return jnp.vdot(hs, weights), hs
 
     (_, hs), packed = jax.jit(jax.value_and_grad(packed_loss, (0, 1), has_aux=True))(params, xs)
-    (_, expected), alone = jax.value_and_grad(apart_loss, (0, 1), has_aux=True)(params, xs)
+    (_, expected), alone = jax.jit(jax.value_and_grad(apart_loss, (0, 1), has_aux=True))(params, xs)
     np.testing.assert_allclose(hs, expected, **CLOSE)
     scale = max(1.0, *(float(np.abs(leaf).max()) for leaf in jax.tree.leaves(alone)))
     assert_trees_close(packed, alone, rtol=1e-4, atol=2e-5 * scale)
