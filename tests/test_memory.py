@@ -54,9 +54,10 @@ def test_states_that_do_not_fit_together_wait_on_the_host_or_are_sent_to_parts()
     params = tree_bytes(abstract_state(experiment.specs["plain"], experiment.runs("plain")).params) // 8
     fits = data_bytes(experiment) + 3 * one + params
     assert waves_of(experiment, "plain", fits) == 1
-    with pytest.raises(InputError, match=r"the states of the 8 runs .*; accepted: .*--part I/2 for each I, then merge"):
-        waves_of(experiment, "plain", fits - 1)
-    assert waves_of(experiment, "plain", fits - 1, host=8 * one) == 3
+    for host in (None, 16 * one - 1):  # of a copy that is saved too
+        with pytest.raises(InputError, match=r"states of the 8 runs .*; accepted: .*--part I/2 for each I, then merge"):
+            waves_of(experiment, "plain", fits - 1, host)
+    assert waves_of(experiment, "plain", fits - 1, host=16 * one) == 2  # one run on each of four devices
 
 
 @pytest.mark.shipped

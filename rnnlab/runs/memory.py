@@ -11,6 +11,7 @@ from rnnlab.core.processes import count
 from rnnlab.runs.validate import Experiment, abstract_state
 from rnnlab.training.batch_axis import arm_mesh
 from rnnlab.training.memory import available_bytes, host_bytes, readable, state_bytes_per_device, tree_bytes
+from rnnlab.training.run_axis import RUN
 
 T = TypeVar("T")
 SMALLER = "a smaller hidden_size, batch_size or sequence_length, or remat=true"
@@ -45,13 +46,15 @@ def waves_of(experiment: Experiment, name: str, available: int | None = None, ho
             f"memory: a run of arm {name} needs {readable(one)} for its state and gradient beside {readable(data)} "
             f"of data, and a device has {readable(available)}; accepted: {SMALLER}"
         )
-    states = state_bytes_per_device(abstract, arm_mesh(spec, runs, batch_devices=experiment.config.batch_devices))
+    mesh = arm_mesh(spec, runs, batch_devices=experiment.config.batch_devices)
+    states = state_bytes_per_device(abstract, mesh)
     room = available - data - one
     if states <= room:
         return 1
     host = host_bytes() if host is None else host
-    if tree_bytes(abstract) <= host and count() == 1:
-        return min(number, -(-2 * states // max(1, room)))  # half of the room is left to a step's temporaries
+    if 2 * tree_bytes(abstract) <= host and count() == 1:  # they and the copy that is saved
+        each = max(1, room * number // (2 * tree_bytes(abstract)))  # half of the room is left to a step's temporaries
+        return -(-number // (each * mesh.shape[RUN]))
     parts = -(-states // max(1, room))
     raise InputError(
         f"memory: the states of the {number} runs of arm {name} need {readable(states)} on a device that has "

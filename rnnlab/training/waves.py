@@ -20,9 +20,7 @@ class Waves:
     wave after wave of it to the devices and back.
     """
 
-    def __init__(
-        self, spec: ArmSpec, runs: Run, splits: Mapping[str, Split], waves: int, **options: Any
-    ) -> None:  # fmt: skip
+    def __init__(self, spec: ArmSpec, runs: Run, splits: Mapping[str, Split], waves: int, **options: Any) -> None:
         count = len(runs.seed)
         size = -(-count // waves)
         self._rows = [slice(first, first + size) for first in range(0, count, size)]
@@ -81,9 +79,7 @@ class Waves:
         return _joined([function(sweep, sweep.to_devices(_rows(params, rows))) for sweep, rows in pairs])
 
 
-def make_sweep(
-    spec: ArmSpec, runs: Run, splits: Mapping[str, Split], waves: int = 1, **options: Any
-) -> Sweep | Waves:  # fmt: skip
+def make_sweep(spec: ArmSpec, runs: Run, splits: Mapping[str, Split], waves: int = 1, **options: Any) -> Sweep | Waves:
     """The programs of an arm whose runs are trained in ``waves``."""
     return Sweep(spec, runs, splits, **options) if waves == 1 else Waves(spec, runs, splits, waves, **options)
 
