@@ -16,6 +16,7 @@ from rnnlab.core.terminal import escaped
 
 HAND = ("coordinator", "processes", "process")
 BY_HAND = "--coordinator HOST:PORT --processes N --process I"
+STOPPED = 130  # the exit code of every process, whichever of them was told to stop, by whichever signal
 GONE = ("Gloo", "NCCL", "coordination", "Connection", "UNAVAILABLE", "heartbeat")  # in what JAX says of a lost process
 
 
@@ -65,8 +66,8 @@ def connected(options: argparse.Namespace) -> Iterator[None]:
         raise
     except (InputError, OSError) as error:
         _end(2, f"process {jax.process_index()}: {error}")
-    except KeyboardInterrupt as stopped:
-        _end(128 + (stopped.args[0] if stopped.args else 2), "stopped; what was saved before stays valid")
+    except KeyboardInterrupt:
+        _end(STOPPED, "stopped; what was saved before stays valid")
     except Exception as error:
         if isinstance(error, jax.errors.JaxRuntimeError) and any(word in str(error) for word in GONE):
             _end(3, f"another process of this run ended, or cannot be reached: {str(error).splitlines()[0]}; "

@@ -42,7 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command. Returns its exit code.
 
     0; 2 for invalid input and disk errors; 128 + the number of the signal that ended it: 130 after Ctrl-C, 143 after
-    SIGTERM, 141 if nobody reads the output any more.
+    SIGTERM (130 of several processes), 141 if nobody reads the output any more.
     """
     _prepare_output()
     try:

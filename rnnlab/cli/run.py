@@ -226,15 +226,14 @@ def train(config: Config, directory: Path | None, *, new: bool, options: argpars
     with distributed.connected(options):
         from rnnlab.core import processes
 
-        first = processes.is_first()
+        first, alone = processes.is_first(), processes.count() == 1
         directory, complete, number = _train(config, directory, new=new, options=options, part=part)
-    if not first:
-        return 0 if complete else 128 + number
-    if not complete:
+    if not complete and first:
         command = f"{program()} resume {shlex.quote(str(directory))}"
         print(escaped(f"stopped and saved; continue with: {command}"), file=sys.stderr)
-        return 128 + number
-    return report.write(directory, recorded(directory))
+    if not complete:
+        return 128 + number if alone else distributed.STOPPED
+    return report.write(directory, recorded(directory)) if first else 0
 
 
 def _train(
