@@ -170,17 +170,20 @@ def plan() -> str:
     from rnnlab.runs import record
     from rnnlab.storage.files import read_json, read_text
 
-    rows = []
-    kept = record.records(published.folder())
-    for name, path in kept.items():
+    rows, seeds = [], {}
+    for name, path in record.records(published.folder()).items():
         config, _ = base_from_json(read_text(path / "config.json"))
         seconds = sum(arm["seconds"] or 0.0 for arm in read_json(path / "summary.json")["arms"].values())
         command = " ".join(read_json(path / "env.json")["command"][3:]).replace(" --out DIR", "")
         rows.append([name, f"`{command}`", str(len(config.seeds)), f"{seconds / 3600:.2g} spent", "published"])
+        seeds[name] = len(config.seeds)
     wanted = tomllib.loads((published.folder() / "wanted.toml").read_text())
     for name, run in wanted.items():
-        if name not in kept:
-            rows.append([name, f"`{run['command']}`", str(run["seeds"]), f"{run['hours']:g} estimated", "not run"])
+        missing = run["seeds"] - seeds.get(name, 0)
+        if missing > 0:
+            hours = run["hours"] * missing / run["seeds"]
+            state = "not run" if name not in seeds else f"{missing} of {run['seeds']} seeds not run"
+            rows.append([name, f"`{run['command']}`", str(run["seeds"]), f"{hours:.2g} estimated", state])
     header = ["run", "python -m experiments ...", "seeds", "hours", "state"]
     words = (
         "Made by `python .ci/readme.py` from the records beside it and `wanted.toml`. Hours are of the machine in each "

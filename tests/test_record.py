@@ -3,6 +3,7 @@
 import csv
 import json
 import math
+import re
 
 import numpy as np
 import pyarrow as pa
@@ -94,6 +95,25 @@ def test_a_record_is_the_run_without_what_follows_from_it(finished, shelf, tmp_p
     assert main(["publish", str(finished)]) == 0  # the same command replaces it
     assert main(["publish", str(finished), "--name", "a/b"]) == 2
     assert [path.name for path in shelf.iterdir()] == ["quickstart"]
+
+
+def test_parts_join_into_the_record_of_one_run(finished, shelf, tmp_path, capsys):
+    options = ["--quick", "--arms", "lstm", "--epochs", "3", "--seeds", "3"]
+    for index in (2, 1):
+        part = tmp_path / f"part{index}"
+        assert main(["run", "quickstart", *options, "--part", f"{index}/2", "--out", str(part)]) == 0
+        capsys.readouterr()
+        assert main(["publish", str(part), "--join"]) == 0
+        assert ("part 2 of 2 of a sweep of 3 seeds" in capsys.readouterr().out) == (index == 2)
+    kept, whole = shelf / "quickstart", files.read_json(finished / "summary.json")
+    assert read_metrics(kept / "metrics.parquet") == read_metrics(finished / "metrics.parquet")
+    assert (kept / "config.json").read_bytes() == (finished / "config.json").read_bytes()
+    assert record.summary_of(kept)["results"] == whole["results"]
+    assert [part["directory"] for part in files.read_json(kept / "env.json")["parts"]] == ["quickstart", "part1"]
+    assert str(tmp_path) not in (kept / "env.json").read_text()
+    assert main(["publish", str(tmp_path / "part1"), "--join"]) == 2
+    assert re.fullmatch(r"error: seed 0 is in \S+quickstart and in \S+part1; accepted: once\n", capsys.readouterr().err)
+    assert read_metrics(kept / "metrics.parquet") == read_metrics(finished / "metrics.parquet")
 
 
 def test_what_cannot_be_a_record_is_refused_in_one_line(finished, shelf, tmp_path, capsys, monkeypatch):

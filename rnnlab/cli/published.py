@@ -3,6 +3,7 @@
 import argparse
 import csv
 import sys
+import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -27,6 +28,7 @@ def add_publish(parser: argparse.ArgumentParser) -> None:
     """The arguments of ``publish``."""
     parser.add_argument("directory", type=Path, metavar="DIR", help="a finished run's directory")
     parser.add_argument("--name", metavar="NAME", help="of the record (default: the study's, with its protocol)")
+    parser.add_argument("--join", action="store_true", help="add its seeds to those of the record, if there is one")
 
 
 def add_reproduce(parser: argparse.ArgumentParser) -> None:
@@ -42,6 +44,8 @@ def add_reproduce(parser: argparse.ArgumentParser) -> None:
 def publish(options: argparse.Namespace) -> int:
     """Keep a finished run as a record: what its pages and verdicts are made of, without checkpoints."""
     from rnnlab.runs import record
+    from rnnlab.runs.merge import missing_note
+    from rnnlab.storage import files
 
     config = run.recorded(options.directory)
     if not isinstance(config, Config) or config.experiment not in studies.names():
@@ -52,9 +56,31 @@ def publish(options: argparse.Namespace) -> int:
     name = options.name or "-".join(filter(None, (config.experiment, own)))
     if not name.replace("-", "").replace("_", "").isalnum():
         raise InputError(f"--name: {name!r}; accepted: letters, digits, - and _")
-    size = record.publish(options.directory, folder() / name)
-    print(listing([f"record: {folder() / name}, {size:,} bytes"]))
+    kept = folder() / name
+    if not options.join or not (kept / "config.json").exists():
+        size = record.publish(options.directory, kept)
+    else:
+        with tempfile.TemporaryDirectory() as place:
+            joined = Path(place) / name
+            _join([kept, options.directory], joined)
+            size = record.publish(joined, kept)
+    missing = missing_note(files.read_json(kept / "env.json"))
+    print(listing([f"record: {kept}, {size:,} bytes", *([missing] if missing else [])]))
     return 0
+
+
+def _join(parts: Sequence[Path], directory: Path) -> None:
+    """The run of a record and another run together, without checkpoints."""
+    from rnnlab.runs import merge
+    from rnnlab.runs.saved_run import load_run
+    from rnnlab.storage import files
+
+    found = [merge.Part(load_run(part), run.recorded(part)) for part in parts]
+    for line in merge.merge(found, directory, partial=True, checkpoints=False):
+        print(escaped(f"warning: {line}"), file=sys.stderr)
+    for bench in (path for part in parts for path in part.glob("bench*/bench.json")):
+        files.write_json(directory / bench.parent.name / bench.name, files.read_json(bench))
+    report.write_verdicts(directory, run.recorded(directory))
 
 
 def show_all(options: argparse.Namespace) -> int:

@@ -42,11 +42,12 @@ def split_seeds(seeds: Sequence[int], index: int, count: int) -> tuple[int, ...]
     return tuple(seeds[first:last])
 
 
-def merge(parts: Sequence[Part], directory: Path, *, partial: bool = False) -> list[str]:
+def merge(parts: Sequence[Part], directory: Path, *, partial: bool = False, checkpoints: bool = True) -> list[str]:
     """Write the run that ``parts`` make together into a new ``directory``; what is to be said of it.
 
-    Raises InputError where parts differ in their configuration, data or cells' files, are unfinished, share seeds, or,
-    unless ``partial``, lack seeds of the sweep that they are parts of.
+    Without ``checkpoints`` a part may be a record, which has none. Raises InputError where parts differ in their
+    configuration, data or cells' files, are unfinished, share seeds, or, unless ``partial``, lack seeds of the sweep
+    that they are parts of.
     """
     check_new(directory)
     _check_same(parts)
@@ -58,15 +59,19 @@ def merge(parts: Sequence[Part], directory: Path, *, partial: bool = False) -> l
     ]
     environment = {name: value for name, value in environments[0].items() if name != "part"}
     environment["parts"] = [
-        {"directory": part.run.directory.name, "seeds": list(part.config.seeds)}
-        | {name: part.run.environment.get(name) for name in ("command", *differing)}
+        {name: part.run.environment.get(name) for name in differing} | entry
         for part in parts
+        for entry in _joined(part)
     ]
     environment |= {"missing_seeds": list(missing)} if missing else {}
     directory = directory.resolve()
     draft = directory.with_name(f".{directory.name}.{os.getpid()}.tmp")  # after a kill there is no half a run
     try:
         _write(parts, config, environment, draft)
+        if checkpoints:
+            for arm in config.arms:
+                order = _order(parts, config, arm)
+                _write_checkpoints(parts, config, arm, order, draft / "checkpoints" / arm)
         draft.rename(directory)
     finally:
         shutil.rmtree(draft, ignore_errors=True)
@@ -75,9 +80,18 @@ def merge(parts: Sequence[Part], directory: Path, *, partial: bool = False) -> l
 
 
 def missing_note(environment: Mapping[str, Any]) -> str:
-    """The sentence on seeds that a merged run lacks, from its env.json; empty if it lacks none."""
+    """The sentence on seeds of the sweep that a part or a merged run lacks, from its env.json; empty if none."""
+    if part := environment.get("part"):
+        return f"part {part['index']} of {part['of']} of a sweep of {len(part['seeds'])} seeds"
     missing = environment.get("missing_seeds", ())
     return f"merged from some parts only: without the seeds {_listed(missing)}" if missing else ""
+
+
+def _joined(part: Part) -> list[dict[str, Any]]:
+    """What env.json says of a part, or of each of those that it was merged from."""
+    environment = part.run.environment
+    whole = {"directory": part.run.directory.name, "seeds": list(part.config.seeds), "command": environment["command"]}
+    return environment.get("parts") or [whole]
 
 
 def _check_same(parts: Sequence[Part]) -> None:
@@ -129,8 +143,6 @@ def _write(parts: Sequence[Part], config: Config, environment: Mapping[str, Any]
     tables = []
     read = [read_metrics(part.run.directory / "metrics.parquet") for part in parts]
     for arm in config.arms:
-        order = _order(parts, config, arm)
-        _write_checkpoints(parts, config, arm, order, directory / "checkpoints" / arm)
         tables.append(_rows(parts, read, config, arm))
     table = pa.concat_tables(tables).combine_chunks().unify_dictionaries()
     write_metrics(table, directory / "metrics.parquet")

@@ -40,7 +40,7 @@ def publish(directory: Path, record: Path) -> int:
     shutil.rmtree(draft, ignore_errors=True)
     draft.mkdir(parents=True)
     shutil.copy(directory / "config.json", draft / "config.json")
-    files.write_json(draft / "env.json", {**environment, "command": without_places(environment.get("command", []))})
+    files.write_json(draft / "env.json", _without_places(environment))
     files.write_json(draft / "summary.json", {name: value for name, value in summary.items() if name not in DERIVED})
     sink = pa.BufferOutputStream()
     pq.write_table(metrics, sink, compression="zstd", compression_level=19, write_page_checksum=True)
@@ -89,6 +89,14 @@ def remade(kept: Mapping[str, Any], metrics: pa.Table, dataset: Mapping[str, Any
 def records(folder: Path) -> dict[str, Path]:
     """The records in ``folder`` by name."""
     return {path.parent.name: path.parent for path in sorted(folder.glob("*/config.json"))}
+
+
+def _without_places(environment: Mapping[str, Any]) -> dict[str, Any]:
+    """An env.json whose commands, those of merged parts too, name no folder of the machine."""
+    named = {**environment, "command": without_places(environment.get("command", []))}
+    if parts := environment.get("parts"):
+        named["parts"] = [_without_places(part) for part in parts]
+    return named
 
 
 def without_places(command: Sequence[str]) -> list[str]:
