@@ -384,8 +384,8 @@ def trained(tmp_path_factory):
         shapes = abstract_state(experiment.specs[arm], experiment.runs(arm))
         state = jax.tree.map(lambda leaf: draw.normal(size=leaf.shape).astype(leaf.dtype), shapes)
         state = state._replace(best=state.best._replace(epoch=np.ones(2, np.int32)))
-        checkpoint.save(directory / "checkpoints" / arm, state, position)
-        checkpoint.save_epoch(directory / "checkpoints" / arm, jax.tree.map(lambda leaf: leaf + 1, state.params), 2)
+        checkpoint.save(directory / "checkpoints" / arm, [state], position)
+        checkpoint.save_epoch(directory / "checkpoints" / arm, [jax.tree.map(lambda leaf: leaf + 1, state.params)], 2)
     return directory
 
 
@@ -460,8 +460,8 @@ def test_a_diverged_arm_gets_a_note_and_the_others_are_analyzed(trained, tmp_pat
     shutil.rmtree(folder)
     nan = jax.tree.map(lambda leaf: np.full_like(leaf, np.nan), state.params)
     best = state.best._replace(params=nan, epoch=np.full(2, best_epoch, np.int32))
-    checkpoint.save(folder, state._replace(params=nan, best=best), position)
-    checkpoint.save_epoch(folder, nan, 2)
+    checkpoint.save(folder, [state._replace(params=nan, best=best)], position)
+    checkpoint.save_epoch(folder, [nan], 2)
     arguments = ["analyze", str(directory), "--arm", "plain,lstm", "--what", "jacobian,components", "--examples", "5"]
     assert main(arguments) == 0
     out, err = capsys.readouterr()

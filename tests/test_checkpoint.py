@@ -57,7 +57,7 @@ def load(directory: Path):
 @pytest.fixture(scope="module")
 def saved(tmp_path_factory):
     directory = tmp_path_factory.mktemp("saved") / "arm"
-    checkpoint.save(directory, state(), position())
+    checkpoint.save(directory, [state()], position())
     return directory
 
 
@@ -81,17 +81,17 @@ def test_before_the_first_save_there_is_no_position(tmp_path):
 
 def test_a_directory_may_be_relative(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    checkpoint.save(Path("runs/arm"), state(), position())
-    checkpoint.save_epoch(Path("runs/arm"), state(), 1)
+    checkpoint.save(Path("runs/arm"), [state()], position())
+    checkpoint.save_epoch(Path("runs/arm"), [state()], 1)
     assert same(load(Path("runs/arm")), state())
     assert same(checkpoint.load_epoch(Path("runs/arm"), abstract(state()), 1), state())
 
 
 def test_only_the_last_is_kept_beside_the_kept_epochs(tmp_path):
     for step in range(1, 8):
-        checkpoint.save(tmp_path, state(step), position(step))
+        checkpoint.save(tmp_path, [state(step)], position(step))
         if step % 3 == 0:
-            checkpoint.save_epoch(tmp_path, state(step)["params"], step)
+            checkpoint.save_epoch(tmp_path, [state(step)["params"]], step)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["epoch_000003", "epoch_000006", "step_00000007"]
     assert same(load(tmp_path), state(7))
     assert same(checkpoint.load_epoch(tmp_path, abstract(state()["params"]), 3), state(3)["params"])
@@ -100,19 +100,19 @@ def test_only_the_last_is_kept_beside_the_kept_epochs(tmp_path):
 def test_leftovers_of_killed_saves_are_removed(tmp_path, monkeypatch):
     from orbax.checkpoint import v1 as ocp
 
-    checkpoint.save(tmp_path, state(1), position(1))
+    checkpoint.save(tmp_path, [state(1)], position(1))
     for name in ("step_00000002.orbax-checkpoint-tmp", "epoch_000001.orbax-checkpoint-tmp-17"):
         shutil.copytree(tmp_path / "step_00000001", tmp_path / name)
     assert checkpoint.position(tmp_path).step == 1  # they are no checkpoints
     shutil.copytree(tmp_path / "step_00000001", tmp_path / "step_00000000")  # killed before the old one was deleted
-    checkpoint.save(tmp_path, state(2), position(2))
+    checkpoint.save(tmp_path, [state(2)], position(2))
     assert [path.name for path in tmp_path.iterdir()] == ["step_00000002"]
     assert ocp.__name__  # the suffix above is orbax's own: what it leaves in fact is tested in test_resume.py
 
 
 def test_the_last_of_more_than_eight_digits_is_the_last(arm):
     (arm / "step_00000006").rename(arm / "step_99999999")
-    checkpoint.save(arm, state(3), position(100_000_000))
+    checkpoint.save(arm, [state(3)], position(100_000_000))
     assert same(load(arm), state(3))
     assert [path.name for path in arm.iterdir()] == ["step_100000000"]
 
@@ -129,11 +129,11 @@ def test_a_refusing_disk_leaves_the_checkpoint_before(arm, monkeypatch, error, s
 
     monkeypatch.setattr(handler.PyTreeHandler, "save", refuse)
     with contextlib.suppress(OSError):
-        checkpoint.save(arm, state(1), position(step))  # the same step: a stop right after a save
+        checkpoint.save(arm, [state(1)], position(step))  # the same step: a stop right after a save
     monkeypatch.undo()
     assert tree(arm / "step_00000006") == before
     assert same(load(arm), state())
-    checkpoint.save(arm, state(2), position(8))
+    checkpoint.save(arm, [state(2)], position(8))
     assert [path.name for path in arm.iterdir()] == ["step_00000008"]
 
 

@@ -10,11 +10,11 @@ from helpers.interrupted_runs import ONE, At, computed, expect, interrupt, whole
 
 from rnnlab.cli.main import main
 from rnnlab.core.errors import InputError
-from rnnlab.runs import run
-from rnnlab.runs.memory import data_bytes, waves_of
+from rnnlab.runs import memory, run
+from rnnlab.runs.memory import data_bytes, waiting_place, waves_of
 from rnnlab.runs.progress import NoProgressMeter
 from rnnlab.runs.validate import abstract_state, validate
-from rnnlab.training.memory import _free_of_machine, available_bytes, readable, tree_bytes
+from rnnlab.training.memory import _free_of_machine, available_bytes, readable, tree_bytes, waiting_bytes
 from rnnlab.training.sweep import Sweep
 
 CONFIG = replace(ONE, runs_per_device=2, seeds=(0, 1, 2, 3))  # 8 runs, two on each of four devices
@@ -48,28 +48,42 @@ def test_what_cannot_fit_is_told_before_anything_is_written(tmp_path, capsys):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_states_that_do_not_fit_together_wait_on_the_host_or_are_sent_to_parts():
+@pytest.mark.parametrize("shared", [False, True])
+def test_states_that_do_not_fit_together_wait_elsewhere_or_are_sent_to_parts(monkeypatch, tmp_path, shared):
+    monkeypatch.setattr(memory, "shares_memory", lambda: shared)  # with the host: then saving takes of it too
     experiment = validate(CONFIG)
     one = tree_bytes(abstract_state(experiment.specs["plain"], experiment.runs("plain"))) // 8
     params = tree_bytes(abstract_state(experiment.specs["plain"], experiment.runs("plain")).params) // 8
-    fits = data_bytes(experiment) + 3 * one + params
-    assert waves_of(experiment, "plain", fits) == 1
-    for host in (None, 16 * one - 1):  # of a copy that is saved too
+    fits = data_bytes(experiment) + (9 if shared else 3) * one + params
+    assert waves_of(experiment, "plain", None, fits) == 1
+    for room in (0, 24 * one - 1):  # of what is saved too
         with pytest.raises(InputError, match=r"states of the 8 runs .*; accepted: .*--part I/2 for each I, then merge"):
-            waves_of(experiment, "plain", fits - 1, host)
-    assert waves_of(experiment, "plain", fits - 1, host=16 * one) == 2  # one run on each of four devices
+            waves_of(experiment, "plain", tmp_path, fits - 1, room)
+    assert waves_of(experiment, "plain", tmp_path, fits - 1, 24 * one) == 2
+    least = data_bytes(experiment) + one + params
+    assert waves_of(experiment, "plain", tmp_path, least, 24 * one) == 2  # one run on each of four devices
+    assert (waiting_bytes(tmp_path / "new") > 0, waiting_bytes(None)) == (True, 0)
+    assert waiting_place(tmp_path) == (tmp_path if shared else None)
 
 
 @pytest.mark.shipped
-def test_waves_give_the_bits_of_all_runs_at_once_also_when_resumed(tmp_path, monkeypatch):
+@pytest.mark.parametrize("on_disk", [True, False])
+def test_waves_give_the_bits_of_all_runs_at_once_also_when_resumed(tmp_path, monkeypatch, on_disk):
     config = replace(CONFIG, runs_per_device=1)
     reference = whole(config, tmp_path / "at_once")
-    monkeypatch.setattr(run, "waves_of", lambda experiment, name: 3)  # 8 runs: 3, 3, 2
-    assert not run.start(validate(config), tmp_path / "run", At(3, interrupt))
+    waves = iter([1, 3, 3, 2])  # of 8 runs
+    monkeypatch.setattr(run, "waves_of", lambda *_: next(waves))
+    if not on_disk:
+        monkeypatch.setattr(run, "waiting_place", lambda _: None)
     meter = Lines()
+    assert not run.start(validate(config), tmp_path / "run", At(2, interrupt))
+    assert not run.resume(validate(config), tmp_path / "run", At(2, interrupt))
+    assert len(list(tmp_path.glob("run/checkpoints/plain/step_*/runs_*"))) == 3
+    assert not run.resume(validate(config), tmp_path / "run", At(2, interrupt))
     assert run.resume(validate(config), tmp_path / "run", meter)
-    assert meter.lines == ["memory: the states of the 8 runs of arm plain do not fit: trained in 3 waves"]
+    assert meter.lines == ["memory: the states of the 8 runs of arm plain do not fit: trained in 2 waves"]
     expect(reference, config, tmp_path / "run")
+    assert {path.name for path in (tmp_path / "run").iterdir()} == {path.name for path in tmp_path.glob("at_once/*")}
 
 
 def failing(monkeypatch, at_call: int, least: int):

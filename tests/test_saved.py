@@ -44,9 +44,9 @@ def trained(tmp_path_factory):
         shapes = abstract_state(experiment.specs[arm], experiment.runs(arm))
         state = jax.tree.map(lambda leaf: draw.normal(size=leaf.shape).astype(leaf.dtype), shapes)
         states[arm] = state._replace(best=state.best._replace(epoch=np.ones(4, np.int32)))
-        checkpoint.save(directory / "checkpoints" / arm, states[arm], position)
+        checkpoint.save(directory / "checkpoints" / arm, [states[arm]], position)
         kept = jax.tree.map(lambda leaf: leaf + 1, state.params)
-        checkpoint.save_epoch(directory / "checkpoints" / arm, kept, 2)
+        checkpoint.save_epoch(directory / "checkpoints" / arm, [kept], 2)
     return directory, states
 
 
@@ -164,7 +164,7 @@ def test_no_epoch_yet(trained, tmp_path):
     directory, folder = damaged(trained, tmp_path), tmp_path / "run" / "checkpoints" / "stacked"
     position, state = checkpoint.position(folder), trained[1]["stacked"]
     state = state._replace(best=state.best._replace(epoch=np.zeros(4, np.int32)))
-    checkpoint.save(folder, jax.tree.map(np.asarray, state), position._replace(step=7))
+    checkpoint.save(folder, [jax.tree.map(np.asarray, state)], position._replace(step=7))
     with pytest.raises(InputError, match="no epoch had a finite validation loss"):
         load_run(directory).params("stacked", 3, learning_rate=0.3)
     assert same(

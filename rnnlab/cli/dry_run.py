@@ -1,6 +1,7 @@
 """``run --dry-run``: what a run would take."""
 
 import argparse
+from pathlib import Path
 
 from rnnlab.cli import distributed
 from rnnlab.config.experiment import Config
@@ -26,7 +27,7 @@ def show(config: Config, options: argparse.Namespace) -> int:
         from rnnlab.training.memory import available_bytes, readable
 
         experiment = processes.everywhere(lambda: validate(config))
-        check_memory(experiment)
+        check_memory(experiment, Path.cwd())
         available = available_bytes()
         plans = []
         for name in config.arms:

@@ -1,9 +1,10 @@
 """Training of one arm on the host: stretches of steps, evaluations, records, checkpoints."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from signal import Signals
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 import jax
 import numpy as np
@@ -30,16 +31,16 @@ class ArmStore(Protocol):
     name: str
     position: Position  # where training starts; step 0: from initial values
 
-    def load(self) -> TrainState:
-        """The host state at ``position``."""
+    def load(self, pieces: Sequence[slice]) -> Iterator[TrainState]:
+        """The host state at ``position``, in ``pieces`` of the runs."""
 
     def add(self, which: np.ndarray, position: Position, split: str, values: Mapping[str, np.ndarray]) -> None:
         """Record the values ``[n]`` of each metric for the n runs ``which [R] bool``."""
 
-    def save(self, position: Position, state: TrainState) -> None:
-        """Save everything recorded so far and the host state."""
+    def save(self, position: Position, pieces: Sequence[TrainState]) -> None:
+        """Save everything recorded so far and the host state, which is given in pieces along the run axis."""
 
-    def save_params(self, epoch: int, params: Any) -> None:
+    def save_params(self, epoch: int, pieces: Sequence[Any]) -> None:
         """Keep the host parameters at the end of ``epoch``."""
 
 
@@ -50,33 +51,25 @@ class StopRequest(Protocol):
     signal: Signals
 
 
-class ArmResult(NamedTuple):
-    """A trained arm: ``state`` on the host, leaves ``[R, ...]``; its position; whether it trained to the end."""
-
-    state: TrainState
-    position: Position
-    complete: bool
-
-
 def train_arm(
     spec: ArmSpec, runs: Run, dataset: Dataset, config: Config, store: ArmStore, meter: ProgressMeter,
-    stop: StopRequest, waves: int = 1,
-) -> ArmResult:  # fmt: skip
+    stop: StopRequest, waves: int = 1, place: Path | None = None,
+) -> bool:  # fmt: skip
     """Train all ``runs`` (host, leaves ``[R]``) from the store's position to the last epoch of ``config``.
 
-    When asked to stop it saves and returns. Of ``config`` only the fields that change no result are read: epochs,
-    runs_per_device, keep_params_every and checkpoint_interval_s; ``waves``: see `Waves`.
+    When asked to stop it saves and returns False. Of ``config`` only the fields that change no result are read: epochs,
+    runs_per_device, keep_params_every and checkpoint_interval_s; ``waves`` and ``place``: see `Waves`.
     """
-    return _ArmTrainer(spec, runs, dataset, config, store, meter, stop, waves).run()
+    return _ArmTrainer(spec, runs, dataset, config, store, meter, stop, waves, place).run()
 
 
 class _ArmTrainer:
     def __init__(
         self, spec: ArmSpec, runs: Run, dataset: Dataset, config: Config, store: ArmStore, meter: ProgressMeter,
-        stop: StopRequest, waves: int,
+        stop: StopRequest, waves: int, place: Path | None,
     ) -> None:  # fmt: skip
         self.spec, self.runs, self.config, self.store, self.meter, self.stop = spec, runs, config, store, meter, stop
-        self.position, self.waves = store.position, waves
+        self.position, self.waves, self.place = store.position, waves, place
         self.stretch_seconds = STRETCH_SECONDS if waves == 1 else waves * WAVE_SECONDS
         self.total_steps = config.epochs * spec.steps_per_epoch
         self.held_out = ("test",) if dataset.validation_is_test else ("validation", "test")
@@ -86,28 +79,30 @@ class _ArmTrainer:
         self.stretch = 1  # steps between checks of time and signals
         self.note = ""  # shown beside the progress
 
-    def run(self) -> ArmResult:
+    def run(self) -> bool:
         self.meter.begin(self.store.name, len(self.runs.seed), self.total_steps, self.position.step)
         sweep = make_sweep(
             self.spec,
             self.runs,
             self.splits,
             self.waves,
+            self.place,
             runs_per_device=self.config.runs_per_device,
             batch_devices=self.config.batch_devices,
         )
-        state = sweep.to_devices(self.store.load()) if self.position.step else sweep.init()
+        state = sweep.restored(self.store.load(sweep.pieces)) if self.position.step else sweep.init()
         sweep.compile()
         if not self.position.step:
             self._probe(sweep, state, epoch=0)
         while self.position.epoch <= self.config.epochs:
             state, finished = self._epoch(sweep, state)
             if not finished:
-                return ArmResult(self._save(sweep, state), self.position, complete=False)
+                self._save(sweep, state)
+                return False
         self.position = self.position._replace(done=True)
-        host = self._save(sweep, state)
+        self._save(sweep, state)
         self.meter.end(self.position.seconds)
-        return ArmResult(host, self.position, complete=True)
+        return True
 
     def _epoch(self, sweep: Sweep | Waves, state: TrainState) -> tuple[TrainState, bool]:
         """The rest of the current epoch: steps, evaluations, records. False when asked to stop."""
@@ -134,7 +129,7 @@ class _ArmTrainer:
         seconds = self.position.seconds + time.monotonic() - began
         self.position = self.position._replace(epoch=epoch + 1, step_in_epoch=0, seconds=seconds)
         if self.config.keep_params_every is not None and epoch % self.config.keep_params_every == 0:
-            self.store.save_params(epoch, sweep.to_host(state.params))
+            self.store.save_params(epoch, sweep.saved(state.params))
         if self._is_due() and epoch < self.config.epochs:
             self._save(sweep, state)
         return state, True
@@ -191,11 +186,9 @@ class _ArmTrainer:
     def _is_due(self) -> bool:
         return processes.first_says(time.monotonic() - self.saved_at > self.config.checkpoint_interval_s)
 
-    def _save(self, sweep: Sweep | Waves, state: TrainState) -> TrainState:
-        host = sweep.to_host(state)
-        self.store.save(self.position, host)
+    def _save(self, sweep: Sweep | Waves, state: TrainState) -> None:
+        self.store.save(self.position, sweep.saved(state))
         self.saved_at = time.monotonic()
-        return host
 
 
 def _rows(tree: Any, which: np.ndarray) -> Any:

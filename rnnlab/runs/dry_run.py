@@ -1,12 +1,13 @@
 """What a run would take: memory, devices, time; measured with one step of each arm, of which nothing is kept."""
 
 import time
+from pathlib import Path
 from typing import NamedTuple
 
 import jax
 
 from rnnlab.cells.registry import count_parameters
-from rnnlab.runs.memory import data_bytes, waves_of
+from rnnlab.runs.memory import data_bytes, waiting_place, waves_of
 from rnnlab.runs.validate import Experiment, abstract_state
 from rnnlab.training.batch_axis import arm_mesh
 from rnnlab.training.memory import state_bytes_per_device
@@ -36,10 +37,17 @@ def plan_arm(experiment: Experiment, name: str) -> ArmPlan:
     config, spec, runs = experiment.config, experiment.specs[name], experiment.runs(name)
     splits = {split: getattr(experiment.dataset, split) for split in ("train", "validation", "test")}
     count = len(runs.seed)
-    waves = waves_of(experiment, name)
+    here = Path.cwd()
+    waves = waves_of(experiment, name, here)
     began = time.perf_counter()
     sweep = make_sweep(
-        spec, runs, splits, waves, runs_per_device=config.runs_per_device, batch_devices=config.batch_devices
+        spec,
+        runs,
+        splits,
+        waves,
+        waiting_place(here),
+        runs_per_device=config.runs_per_device,
+        batch_devices=config.batch_devices,
     )
     sweep.compile()
     compiled = time.perf_counter() - began

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TypeVar
 
 import jax
@@ -10,10 +11,18 @@ from rnnlab.core.errors import InputError
 from rnnlab.core.processes import count
 from rnnlab.runs.validate import Experiment, abstract_state
 from rnnlab.training.batch_axis import arm_mesh
-from rnnlab.training.memory import available_bytes, host_bytes, readable, state_bytes_per_device, tree_bytes
+from rnnlab.training.memory import (
+    available_bytes,
+    readable,
+    shares_memory,
+    state_bytes_per_device,
+    tree_bytes,
+    waiting_bytes,
+)
 from rnnlab.training.run_axis import RUN
 
 T = TypeVar("T")
+COPIES = 3  # of a state that is saved: from the devices, and Orbax's two; where it waits: itself, and files old and new
 SMALLER = "a smaller hidden_size, batch_size or sequence_length, or remat=true"
 
 
@@ -22,18 +31,26 @@ def data_bytes(experiment: Experiment) -> int:
     return tree_bytes([experiment.dataset.train, experiment.dataset.validation, experiment.dataset.test])
 
 
-def check_memory(experiment: Experiment) -> None:
+def check_memory(experiment: Experiment, directory: Path | None) -> None:
     """Raise InputError for an arm that does not fit, as `waves_of`."""
     for name in experiment.specs:
-        waves_of(experiment, name)
+        waves_of(experiment, name, directory)
 
 
-def waves_of(experiment: Experiment, name: str, available: int | None = None, host: int | None = None) -> int:
+def waiting_place(directory: Path | None) -> Path | None:
+    """Where `Waves` wait: in the run's ``directory`` if devices and host share one memory, else (None) on the host."""
+    return directory if shares_memory() else None
+
+
+def waves_of(
+    experiment: Experiment, name: str, directory: Path | None, available: int | None = None, room: int | None = None
+) -> int:
     """In how many `Waves` the runs of an arm are trained: 1 where the states of all fit on the devices.
 
-    ``available`` bytes of a device, and of the ``host`` beside the devices, are measured. Raises InputError where data,
-    state and gradient of one run exceed a device, or where the states of all runs fit neither there nor on the host.
-    What else a step needs is known when it is compiled: see `run --dry-run`, and `with_fewer_side_by_side`.
+    ``available`` bytes of a device, and the ``room`` where states wait, on the host or on the disk of the run's
+    ``directory``, are measured. Raises InputError where data, state and gradient of one run exceed a device, or where
+    the states of all runs fit neither there nor where they would wait. What else a step needs is known when it is
+    compiled: see `run --dry-run`, and `with_fewer_side_by_side`.
     """
     available = available_bytes() if available is None else available
     if available is None:
@@ -47,18 +64,18 @@ def waves_of(experiment: Experiment, name: str, available: int | None = None, ho
             f"of data, and a device has {readable(available)}; accepted: {SMALLER}"
         )
     mesh = arm_mesh(spec, runs, batch_devices=experiment.config.batch_devices)
-    states = state_bytes_per_device(abstract, mesh)
-    room = available - data - one
-    if states <= room:
+    states = state_bytes_per_device(abstract, mesh) * (1 + (COPIES if shares_memory() else 0))
+    left = available - data - one
+    if states <= left:
         return 1
-    host = host_bytes() if host is None else host
-    if 2 * tree_bytes(abstract) <= host and count() == 1:  # they and the copy that is saved
-        each = max(1, room * number // (2 * tree_bytes(abstract)))  # half of the room is left to a step's temporaries
-        return -(-number // (each * mesh.shape[RUN]))
-    parts = -(-states // max(1, room))
+    room = waiting_bytes(directory) if room is None else room
+    if COPIES * tree_bytes(abstract) <= room and count() == 1:
+        each = max(1, left * number // (2 * tree_bytes(abstract)))  # half is left to a step's temporaries, or a save
+        return max(2, -(-number // (each * mesh.shape[RUN])))
+    parts = -(-states // max(1, left))
     raise InputError(
         f"memory: the states of the {number} runs of arm {name} need {readable(states)} on a device that has "
-        f"{readable(room)} left for them; accepted: fewer seeds or hyperparameters at once (--part I/{parts} "
+        f"{readable(left)} left for them; accepted: fewer seeds or hyperparameters at once (--part I/{parts} "
         f"for each I, then merge), more devices, or {SMALLER}"
     )
 

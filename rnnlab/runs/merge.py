@@ -181,10 +181,10 @@ def _write_checkpoints(parts: Sequence[Part], config: Config, arm: str, order: n
         raise InputError(f"arm {arm}: the parts are trained to different steps; accepted: finished runs")
     for epoch in checkpoint.kept_epochs(folders[0]):
         pieces = [checkpoint.load_epoch(f, a.params, epoch) for f, a in zip(folders, abstract, strict=True)]
-        checkpoint.save_epoch(directory, joined(pieces), epoch)
+        checkpoint.save_epoch(directory, [joined(pieces)], epoch)
     state = joined([checkpoint.load(folder, a) for folder, a in zip(folders, abstract, strict=True)])
     seconds = sum(position.seconds for position in positions)
-    checkpoint.save(directory, state, positions[0]._replace(seconds=seconds, config=training_hash(config)))
+    checkpoint.save(directory, [state], positions[0]._replace(seconds=seconds, config=training_hash(config)))
 
 
 def _rows(parts: Sequence[Part], read: Sequence[pa.Table], config: Config, arm: str) -> pa.Table:

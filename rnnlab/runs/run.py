@@ -18,7 +18,7 @@ from rnnlab.core import processes
 from rnnlab.core.errors import InputError
 from rnnlab.core.program import program
 from rnnlab.runs.arm_trainer import train_arm
-from rnnlab.runs.memory import check_memory, waves_of, with_fewer_side_by_side
+from rnnlab.runs.memory import check_memory, waiting_place, waves_of, with_fewer_side_by_side
 from rnnlab.runs.own_files import check_cells
 from rnnlab.runs.progress import ProgressMeter
 from rnnlab.runs.stop import Stop, stop_on_signal
@@ -69,7 +69,7 @@ def start(
     """
     environment = _environment(experiment) | ({"part": dict(part)} if part else {})
     _check_processes(experiment, environment)
-    check_memory(experiment)
+    check_memory(experiment, directory)
     directory = Path(processes.on_first(lambda: str(create(directory, environment, to_json(experiment.config)))))
     return _train(experiment, directory, meter, stop)
 
@@ -89,7 +89,7 @@ def resume(experiment: Experiment, directory: Path, meter: ProgressMeter, stop: 
     check_cells(experiment.config, experiment.moved, then, experiment.config.arms)
     now = _environment(experiment)
     _check_processes(experiment, now)
-    check_memory(experiment)
+    check_memory(experiment, directory)
     if then != {**now["dataset"], "imports": then["imports"]}:
         raise InputError(f"{directory}: the data or a cell's file changed since the run started (see env.json)")
     different = [key for key in ("python", "packages", "devices", "batch_devices") if recorded.get(key) != now.get(key)]
@@ -103,7 +103,7 @@ def resume(experiment: Experiment, directory: Path, meter: ProgressMeter, stop: 
 
 def start_in_memory(experiment: Experiment, meter: ProgressMeter, stop: Stop | None = None) -> RunWriter:
     """Train every arm and write nothing. The run so far where it was interrupted, as ``stop`` then says."""
-    check_memory(experiment)
+    check_memory(experiment, None)
     writer, stop = RunWriter(experiment, None), stop or Stop()
     with stop_on_signal(stop):
         _train_arms(writer, meter, stop)
@@ -117,9 +117,9 @@ def save(run: RunWriter, directory: Path) -> None:
     writer.metrics, writer.arms = run.metrics, run.arms
     writer.metrics.write(directory / "metrics.parquet")
     for name, (position, state) in run.states.items():
-        checkpoint.save(directory / "checkpoints" / name, state, position)
+        checkpoint.save(directory / "checkpoints" / name, [state], position)
         for epoch, params in run.kept.get(name, {}).items():
-            checkpoint.save_epoch(directory / "checkpoints" / name, params, epoch)
+            checkpoint.save_epoch(directory / "checkpoints" / name, [params], epoch)
     writer.write_summary(complete=run.complete)
 
 
@@ -147,7 +147,7 @@ def _train_arm(writer: RunWriter, arm: ArmWriter, spec: ArmSpec, meter: Progress
     """Whether the arm trained to its end; with fewer runs side by side where all that should do not fit."""
     config, data, count = writer.experiment.config, writer.experiment.dataset, len(arm.runs.seed)
     mesh = arm_mesh(spec, arm.runs, batch_devices=config.batch_devices)
-    waves = waves_of(writer.experiment, arm.name)
+    waves, place = waves_of(writer.experiment, arm.name, writer.directory), waiting_place(writer.directory)
     if waves > 1:
         meter.line(f"memory: the states of the {count} runs of arm {arm.name} do not fit: trained in {waves} waves")
     in_a_wave = -(-count // (waves * mesh.shape[RUN]))
@@ -155,9 +155,9 @@ def _train_arm(writer: RunWriter, arm: ArmWriter, spec: ArmSpec, meter: Progress
 
     def train(side_by_side: int | None) -> bool:
         if side_by_side is None:
-            return train_arm(spec, arm.runs, data, config, arm, meter, stop, waves).complete
+            return train_arm(spec, arm.runs, data, config, arm, meter, stop, waves, place)
         smaller = replace(config, runs_per_device=side_by_side)
-        return train_arm(spec, arm.runs, data, smaller, writer.again(arm.name), meter, stop, waves).complete
+        return train_arm(spec, arm.runs, data, smaller, writer.again(arm.name), meter, stop, waves, place)
 
     return with_fewer_side_by_side(train, arm.name, most, meter.line)
 

@@ -1,10 +1,11 @@
 """The files of a run while it trains: metrics, checkpoints, summary; or the same in memory."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import jax
 import numpy as np
 
 from rnnlab.cells.registry import count_parameters
@@ -107,10 +108,10 @@ class ArmWriter:
         position = run.positions[name] or start
         self.position = position._replace(done=position.epoch > run.experiment.config.epochs)
 
-    def load(self) -> TrainState:
-        """The state of the last checkpoint, on the host."""
+    def load(self, pieces: Sequence[slice]) -> Iterator[TrainState]:
+        """The state of the last checkpoint, on the host, in ``pieces`` of the runs."""
         assert self.checkpoints is not None  # in memory no arm is continued
-        return checkpoint.load(self.checkpoints, self.run.abstract[self.name])
+        return checkpoint.load_pieces(self.checkpoints, self.run.abstract[self.name], pieces)
 
     def add(self, which: np.ndarray, position: Position, split: str, values: Mapping[str, np.ndarray]) -> None:
         """Rows of metrics for the runs ``which [R] bool``."""
@@ -119,20 +120,24 @@ class ArmWriter:
             self.name, self.runs.seed[which], hyperparams, position.epoch, position.step, split, values
         )
 
-    def save(self, position: Position, state: TrainState) -> None:
+    def save(self, position: Position, pieces: Sequence[TrainState]) -> None:
         """Write metrics.parquet, the checkpoint and summary.json."""
         self.run.arms[self.name].seconds = position.seconds
         if self.run.directory is None or self.checkpoints is None:
-            self.run.states[self.name] = position, state
+            self.run.states[self.name] = position, _joined(pieces)
             return
         if processes.is_first():
             self.run.metrics.write(self.run.directory / "metrics.parquet")
-        checkpoint.save(self.checkpoints, state, position)
+        checkpoint.save(self.checkpoints, pieces, position)
         self.run.write_summary(complete=position.done and self.name == list(self.run.experiment.specs)[-1])
 
-    def save_params(self, epoch: int, params: Any) -> None:
+    def save_params(self, epoch: int, pieces: Sequence[Any]) -> None:
         """Keep the parameters of an epoch."""
         if self.checkpoints is None:
-            self.run.kept.setdefault(self.name, {})[epoch] = params
+            self.run.kept.setdefault(self.name, {})[epoch] = _joined(pieces)
         else:
-            checkpoint.save_epoch(self.checkpoints, params, epoch)
+            checkpoint.save_epoch(self.checkpoints, pieces, epoch)
+
+
+def _joined(pieces: Sequence[Any]) -> Any:
+    return jax.tree.map(lambda *leaves: np.concatenate(leaves), *pieces)

@@ -1,12 +1,18 @@
-"""States of an arm on disk, written whole or not at all. The only module that imports Orbax."""
+"""States of an arm on disk, written whole or not at all. The only module that imports Orbax.
+
+A state that does not fit into memory is written and read in pieces along the run axis, each an Orbax checkpoint in a
+folder ``runs_000012``, named by its first run; one piece is the checkpoint itself.
+"""
 
 import hashlib
 import logging
 import shutil
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
+import numpy as np
 
 from rnnlab.core import processes
 from rnnlab.core.errors import InputError
@@ -26,13 +32,13 @@ class Position(NamedTuple):
     config: str  # `training_hash` of the config
 
 
-def save(directory: Path, state: Any, position: Position) -> None:
-    """Write ``state`` and ``position`` as the last checkpoint in the arm's ``directory``, then delete the previous one.
+def save(directory: Path, pieces: Sequence[Any], position: Position) -> None:
+    """Write a state, the ``pieces`` in order, as the last checkpoint in ``directory``; then delete the previous one.
 
     Raises OSError if the disk refuses; the previous checkpoint is then still there.
     """
     target = directory / f"step_{position.step:08d}"
-    _save(target, state, position._asdict())
+    _save(target, pieces, position._asdict())
     tidy(directory)
 
 
@@ -46,10 +52,10 @@ def tidy(directory: Path) -> None:
             shutil.rmtree(old)
 
 
-def save_epoch(directory: Path, params: Any, epoch: int) -> None:
-    """Keep the parameters at the end of ``epoch`` for later analysis, as ``epoch_000010``. Raises OSError."""
+def save_epoch(directory: Path, pieces: Sequence[Any], epoch: int) -> None:
+    """Keep the parameters at the end of ``epoch`` for later analysis, as ``epoch_000010``; else as `save`."""
     target = directory / f"epoch_{epoch:06d}"
-    _save(target, params, {"epoch": epoch})
+    _save(target, pieces, {"epoch": epoch})
 
 
 def position(directory: Path) -> Position | None:
@@ -58,7 +64,7 @@ def position(directory: Path) -> Position | None:
         return None
     _verify(found[-1])
     try:
-        return Position(**_orbax().metadata(found[-1].absolute()).custom_metadata)
+        return Position(**_orbax().metadata(_pieces(found[-1])[0].absolute()).custom_metadata)
     except Exception as error:  # orbax has no one error for what it cannot read
         raise _unreadable(found[-1], _first_line(error)) from error
 
@@ -68,10 +74,14 @@ def load(directory: Path, abstract: Any) -> Any:
 
     Raises InputError if it is missing, truncated, altered, or has other shapes.
     """
-    found = _checkpoints(directory)
-    if not found:
-        raise InputError(f"checkpoint: none in {directory}")
-    return _load(found[-1], abstract)
+    return _load(_last(directory), abstract)
+
+
+def load_pieces(directory: Path, abstract: Any, pieces: Sequence[slice]) -> Iterator[Any]:
+    """The arm's last state, one after another of ``pieces`` of its runs; errors as in ``load``."""
+    path = _last(directory)
+    _verify(path)
+    return (_joined(path, abstract, piece) for piece in pieces)
 
 
 def load_epoch(directory: Path, abstract: Any, epoch: int) -> Any:
@@ -84,8 +94,42 @@ def kept_epochs(directory: Path) -> list[int]:
     return sorted(int(p.name[6:]) for p in directory.glob("epoch_*") if p.name[6:].isdigit())
 
 
+def _last(directory: Path) -> Path:
+    found = _checkpoints(directory)
+    if not found:
+        raise InputError(f"checkpoint: none in {directory}")
+    return found[-1]
+
+
+def _pieces(path: Path) -> dict[int, Path]:
+    """The Orbax checkpoints of a state by their first run."""
+    return {int(piece.name[5:]): piece for piece in sorted(path.glob("runs_*"))} or {0: path}
+
+
 def _load(path: Path, abstract: Any) -> Any:
     _verify(path)
+    return _joined(path, abstract, slice(None))
+
+
+def _joined(path: Path, abstract: Any, runs: slice) -> Any:
+    """The state of some ``runs``, from the pieces that have them."""
+    pieces = _pieces(path)
+    if len(pieces) == 1 and runs == slice(None):
+        return _load_piece(path, abstract)
+    count = len(jax.tree.leaves(abstract)[0])
+    first, last, _ = runs.indices(count)
+    found = []
+    for begin, end in zip(pieces, [*pieces, count][1:], strict=True):
+        if begin < last and first < end:
+            shapes = jax.tree.map(
+                lambda leaf, n=end - begin: jax.ShapeDtypeStruct((n, *leaf.shape[1:]), leaf.dtype), abstract
+            )
+            part = slice(max(first - begin, 0), min(last, end) - begin)
+            found.append(jax.tree.map(lambda leaf, part=part: leaf[part], _load_piece(pieces[begin], shapes)))
+    return found[0] if len(found) == 1 else jax.tree.map(lambda *leaves: np.concatenate(leaves), *found)
+
+
+def _load_piece(path: Path, abstract: Any) -> Any:
     place = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
     targets = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=place), abstract)
     try:
@@ -98,8 +142,8 @@ def _load(path: Path, abstract: Any) -> Any:
     return state
 
 
-def _save(target: Path, tree: Any, metadata: dict[str, Any]) -> None:
-    """Write ``tree``, equal in every process, which all call this together: the first writes."""
+def _save(target: Path, pieces: Sequence[Any], metadata: dict[str, Any]) -> None:
+    """Write ``pieces``, equal in every process, which all call this together: the first writes."""
 
     def is_new() -> bool:
         if target.exists():  # stopped right after a save; overwriting would first delete the only checkpoint
@@ -112,7 +156,11 @@ def _save(target: Path, tree: Any, metadata: dict[str, Any]) -> None:
         return
     draft = target.with_name(f"{target.name}.tmp")
     try:
-        _orbax().save(draft.absolute(), tree, custom_metadata=metadata)
+        first = 0
+        for piece in pieces:
+            folder = draft if len(pieces) == 1 else draft / f"runs_{first:06d}"
+            _orbax().save(folder.absolute(), piece, custom_metadata=metadata)
+            first += len(jax.tree.leaves(piece)[0]) if len(pieces) > 1 else 0
         if processes.is_first():
             files.write_whole(draft / DIGEST, _digest(draft).encode())
             draft.rename(target)
@@ -148,7 +196,9 @@ def _digest(path: Path) -> str:
     """SHA-256 over the names and contents of a checkpoint's files; Orbax does not notice flipped bits."""
     digest = hashlib.sha256()
     for file in sorted(p for p in path.rglob("*") if p.is_file() and p.name != DIGEST):
-        digest.update(file.relative_to(path).as_posix().encode() + b"\0" + hashlib.sha256(file.read_bytes()).digest())
+        with file.open("rb") as content:
+            digest.update(file.relative_to(path).as_posix().encode() + b"\0")
+            digest.update(hashlib.file_digest(content, "sha256").digest())
     return digest.hexdigest()
 
 

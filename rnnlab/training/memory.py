@@ -1,6 +1,7 @@
 """How much memory runs take on a device, known before they are trained, and how much there is."""
 
 import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -30,16 +31,26 @@ def state_bytes_per_device(abstract: Any, mesh: Mesh) -> int:
 def available_bytes() -> int | None:
     """Bytes that are free on a device of this process, a CPU's shared among its devices. None if nobody says."""
     devices = jax.local_devices()
-    if devices[0].platform != "cpu":
+    if not shares_memory():
         stats = [found for device in devices if (found := device.memory_stats())]
         return min((found["bytes_limit"] - found["bytes_in_use"] for found in stats), default=None)
     free = _free_of_machine()
     return None if free is None else free // len(devices)
 
 
-def host_bytes() -> int:
-    """Bytes that are free on the host beside those of the devices: none where the devices are its CPU."""
-    return 0 if jax.local_devices()[0].platform == "cpu" else _free_of_machine() or 0
+def shares_memory() -> bool:
+    """Whether the devices are the host's CPU, with its memory."""
+    return jax.local_devices()[0].platform == "cpu"
+
+
+def waiting_bytes(directory: Path | None) -> int:
+    """Bytes that are free beside those of the devices: on the host, or on the disk of a run's ``directory``."""
+    if not shares_memory():
+        return _free_of_machine() or 0
+    if directory is None:
+        return 0
+    there = next(folder for folder in (directory, *directory.absolute().parents) if folder.is_dir())
+    return shutil.disk_usage(there).free
 
 
 def _free_of_machine(root: Path = Path("/")) -> int | None:

@@ -1,6 +1,6 @@
 """All runs of an arm at once: the run axis R, its devices, its compiled programs."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from copy import copy
 from functools import cached_property, partial
 from itertools import product
@@ -152,6 +152,20 @@ class Sweep:
     def to_host(self, tree: Any) -> Any:
         """A state, or part of one, as NumPy arrays without padding."""
         return self._host(tree)
+
+    @property
+    def pieces(self) -> list[slice]:
+        """The runs that a state is saved and loaded by: all together."""
+        return [slice(0, self.num_runs)]
+
+    def saved(self, tree: Any) -> list[Any]:
+        """A state, or part of one, in ``pieces`` on the host."""
+        return [self.to_host(tree)]
+
+    def restored(self, pieces: Iterable[TrainState]) -> TrainState:
+        """The state of which `saved` returned the ``pieces``."""
+        (state,) = pieces
+        return self.to_devices(state)
 
     def to_devices(self, tree: Any) -> Any:
         """What `to_host` returned, back on the devices."""
