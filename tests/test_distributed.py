@@ -26,6 +26,13 @@ LONG = replace(
     arms={"plain": Arm("rnn")}, probes=(),
 )  # fmt: skip
 
+IN_WAVES = """
+import sys
+from rnnlab.cli.main import main
+from rnnlab.runs import run
+run.waves_of = lambda *_: 3  # of the 8 runs
+sys.exit(main(sys.argv[1:]))
+"""
 KILLS = int(os.environ.get("RNNLAB_KILLS", "2"))  # at random moments
 
 
@@ -40,7 +47,7 @@ def start(tmp_path, compiled):
     """``start(processes, devices, *command)``: processes, standard error in files ``0``, ``1``, ..."""
     started = []
 
-    def begin(processes, devices, *command, wait=60, those=None, last=()):
+    def begin(processes, devices, *command, wait=60, those=None, last=(), program=("-m", "rnnlab")):
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             port = free.getsockname()[1]
@@ -48,7 +55,7 @@ def start(tmp_path, compiled):
             arguments = [f"--coordinator=127.0.0.1:{port}", f"--processes={processes}", f"--process={index}"]
             arguments += last if index == processes - 1 else []
             started.append(subprocess.Popen(
-                [sys.executable, "-m", "rnnlab", *command, "--distributed", *arguments, f"--wait={wait}"],
+                [sys.executable, *program, *command, "--distributed", *arguments, f"--wait={wait}"],
                 cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=(tmp_path / f"{index}").open("w"),
                 env={**os.environ, **compiled, "JAX_NUM_CPU_DEVICES": str(devices)},
             ))  # fmt: skip
@@ -97,10 +104,10 @@ def long(tmp_path_factory):
 
 
 @pytest.mark.shipped
-@pytest.mark.parametrize(("processes", "devices"), [(2, 1), (4, 1)])
-def test_processes_compute_what_one_does(start, tmp_path, short, processes, devices):
+@pytest.mark.parametrize(("processes", "program"), [(2, ("-c", IN_WAVES)), (4, ("-m", "rnnlab"))])
+def test_processes_compute_what_one_does(start, tmp_path, short, processes, program):
     config, reference = short
-    assert codes(start(processes, devices, "run", config.experiment, "--out", "run")) == [0] * processes
+    assert codes(start(processes, 1, "run", config.experiment, "--out", "run", program=program)) == [0] * processes
     assert told(tmp_path, 1) == ""
     expect(reference, config, tmp_path / "run")
     assert main(["report", str(tmp_path / "run")]) == 0

@@ -52,6 +52,14 @@ def gather(values: tuple[float, ...]) -> np.ndarray:
     return np.asarray(multihost_utils.process_allgather(row))
 
 
+def least(value: int | None) -> int | None:
+    """The smallest ``value`` of all processes, to seven digits; None if none has one."""
+    if count() == 1:
+        return value
+    smallest = float(gather((float("inf") if value is None else value,)).min())
+    return None if smallest == float("inf") else int(smallest)
+
+
 def first_says(yes: bool) -> bool:
     """``yes`` of the first process."""
     return bool(gather((yes,))[0, 0])

@@ -8,7 +8,7 @@ from typing import TypeVar
 import jax
 
 from rnnlab.core.errors import InputError
-from rnnlab.core.processes import count
+from rnnlab.core.processes import count, least
 from rnnlab.runs.validate import Experiment, abstract_state
 from rnnlab.training.batch_axis import arm_mesh
 from rnnlab.training.memory import (
@@ -52,7 +52,7 @@ def waves_of(
     the states of all runs fit neither there nor where they would wait. What else a step needs is known when it is
     compiled: see `run --dry-run`, and `with_fewer_side_by_side`.
     """
-    available = available_bytes() if available is None else available
+    available = least(available_bytes()) if available is None else available
     if available is None:
         return 1
     data, spec, runs = data_bytes(experiment), experiment.specs[name], experiment.runs(name)
@@ -68,8 +68,8 @@ def waves_of(
     left = available - data - one
     if states <= left:
         return 1
-    room = waiting_bytes(directory) if room is None else room
-    if COPIES * tree_bytes(abstract) <= room and count() == 1:
+    room = least(waiting_bytes(directory)) or 0 if room is None else room
+    if COPIES * tree_bytes(abstract) <= room:
         each = max(1, left * number // (2 * tree_bytes(abstract)))  # half is left to a step's temporaries, or a save
         return max(2, -(-number // (each * mesh.shape[RUN])))
     parts = -(-states // max(1, left))
