@@ -7,7 +7,7 @@ import re
 import shutil
 import sys
 import tempfile
-import tomllib
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -93,6 +93,7 @@ def restored(name: str, folder: Path) -> Any:
 def claims() -> str:
     """What the published runs say of every claim that they judged."""
     from rnnlab.cli import published
+    from rnnlab.cli.wanted import needed, wanted
     from rnnlab.report import overview
     from rnnlab.report.png import png
     from rnnlab.runs import record
@@ -105,7 +106,7 @@ def claims() -> str:
             judged[name] = (results.summary["experiment"], results.verdicts, hours)
             if name == published.PICTURE:
                 (ROOT / ".readme" / "initialisation.png").write_bytes(png(results.figures()["probes"]))
-    found = overview.entries(published.declared(), judged)
+    found = overview.entries(published.declared(), judged, partial(needed, runs=wanted(published.folder())))
     kept = [entry for entry in found if entry.verdict is not None]
     rows = [[*row[:3], *row[4:6], row[8]] for row in overview.table(kept).rows]
     header = ["outcome", "claim", "study", "effect (90 % CI)", "n", "run"]
@@ -166,6 +167,7 @@ def spread() -> str:
 def plan() -> str:
     """The published runs, and those that `wanted.toml` still wants."""
     from rnnlab.cli import published
+    from rnnlab.cli.wanted import wanted
     from rnnlab.config.document import base_from_json
     from rnnlab.runs import record
     from rnnlab.storage.files import read_json, read_text
@@ -177,13 +179,13 @@ def plan() -> str:
         command = " ".join(read_json(path / "env.json")["command"][3:]).replace(" --out DIR", "")
         rows.append([name, f"`{command}`", str(len(config.seeds)), f"{seconds / 3600:.2g} spent", "published"])
         seeds[name] = len(config.seeds)
-    wanted = tomllib.loads((published.folder() / "wanted.toml").read_text())
-    for name, run in wanted.items():
-        missing = run["seeds"] - seeds.get(name, 0)
+    for run in wanted(published.folder()):
+        whole = len(run.config.seeds)
+        missing = whole - seeds.get(run.name, 0)
         if missing > 0:
-            hours = run["hours"] * missing / run["seeds"]
-            state = "not run" if name not in seeds else f"{missing} of {run['seeds']} seeds not run"
-            rows.append([name, f"`{run['command']}`", str(run["seeds"]), f"{hours:.2g} estimated", state])
+            state = "not run" if run.name not in seeds else f"{missing} of {whole} seeds not run"
+            hours = f"{run.hours * missing / whole:,.2g} estimated"
+            rows.append([run.name, f"`{run.command}`", str(whole), hours, state])
     header = ["run", "python -m experiments ...", "seeds", "hours", "state"]
     words = (
         "Made by `python .ci/readme.py` from the records beside it and `wanted.toml`. Hours are of the machine in each "

@@ -141,7 +141,8 @@ def test_the_limit_of_a_container_counts(tmp_path):
     for name, text in {
         "proc/meminfo": "MemTotal: 9000 kB\nMemAvailable: 5000 kB\n",
         "sys/fs/cgroup/memory.max": "3000000\n",
-        "sys/fs/cgroup/memory.current": "1000000\n",
+        "sys/fs/cgroup/memory.current": "1500000\n",
+        "sys/fs/cgroup/memory.stat": "anon 900000\ninactive_file 500000\nactive_file 100000\n",
     }.items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(text)

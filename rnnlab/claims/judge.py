@@ -106,12 +106,27 @@ def judge(
     Seeds, arms and epochs may differ from ``planned``; any other difference that affects results leaves all claims
     undecided. Epochs after the last one that a claim speaks of are ignored. ``timings``: seconds of arms, in turn.
     """
-    altered = [
+    altered = _altered(config, planned)
+    return [_judge(claim, groups, config, planned, summary, altered, timings or {}) for claim in claims]
+
+
+def would_judge(claim: Claim, config: Config, planned: Config) -> bool:
+    """Whether a finished run of ``config`` would judge ``claim``; ``planned`` as in `judge`."""
+    return (
+        not _altered(config, planned)
+        and (not claim.protocols or config.protocol in claim.protocols)
+        and all(name in config.arms and config.arms[name] == planned.arms.get(name) for name in claim.arms)
+        and len(config.seeds) >= claim.seeds
+        and config.epochs >= (claim.epochs or planned.epochs)
+    )
+
+
+def _altered(config: Config, planned: Config) -> list[str]:
+    return [
         field.name
         for field in fields(Config)
         if field.name not in FREE_FIELDS and getattr(config, field.name) != getattr(planned, field.name)
     ]
-    return [_judge(claim, groups, config, planned, summary, altered, timings or {}) for claim in claims]
 
 
 def _judge(

@@ -7,10 +7,12 @@ import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from rnnlab.cli import report, run, studies
+from rnnlab.cli.wanted import needed, wanted
 from rnnlab.config.experiment import Config
 from rnnlab.core.errors import InputError, unknown
 from rnnlab.core.terminal import escaped, listing
@@ -110,7 +112,7 @@ def show_all(options: argparse.Namespace) -> int:
         print(f"{name}: {words[name]}")
         if name == PICTURE:
             pictures[TITLE] = svg(report.results(out / name, config).figures()["probes"], name)
-    claims = overview.entries(declared(), judged)
+    claims = overview.entries(declared(), judged, partial(needed, runs=wanted(folder())))
     rows = overview.rows(claims)
     with (out / "verdicts.csv").open("w", newline="") as file:
         writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")

@@ -1,6 +1,6 @@
 """One page over all published runs: every claim of every study with its verdict, its evidence and its cost."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from rnnlab.claims import Claim, Verdict, family
@@ -11,21 +11,24 @@ NOT_RUN = "no published run in this setting"
 
 
 class Entry(NamedTuple):
-    """A claim, and its verdict by one published run; without a verdict, no published run judged it."""
+    """A claim, and its verdict by one published run; without one, no published run judged it, and another is needed."""
 
     study: str
     claim: Claim
     record: str = ""
     verdict: Verdict | None = None
     hours: float = 0.0  # of the whole run, on the devices that its env.json names
+    needed: str = NOT_RUN
 
 
 def entries(
-    claims: Mapping[str, Sequence[Claim]], judged: Mapping[str, tuple[str, Sequence[Verdict], float]]
-) -> list[Entry]:
+    claims: Mapping[str, Sequence[Claim]], judged: Mapping[str, tuple[str, Sequence[Verdict], float]],
+    needed: Callable[[str, Claim], str] = lambda study, claim: "",
+) -> list[Entry]:  # fmt: skip
     """All ``claims`` by study; ``judged`` has, by record, the study, its verdicts and hours.
 
-    Of several records that judged a claim, the one with a decision counts, then the one with more seeds.
+    ``needed`` says which run a claim still needs, "" if nobody knows. Of several records that judged a claim, the one
+    with a decision counts, then the one with more seeds.
     """
     found = []
     for study, declared in claims.items():
@@ -36,7 +39,7 @@ def entries(
                 for verdict in verdicts if verdict.name == claim.name and verdict.n
             ]  # fmt: skip
             mine.sort(key=_weight)
-            found.append(mine[-1] if mine else Entry(study, claim))
+            found.append(mine[-1] if mine else Entry(study, claim, needed=needed(study, claim) or NOT_RUN))
     return found
 
 
@@ -67,7 +70,7 @@ def table(found: Sequence[Entry], link: str = "") -> Table:
     rows = []
     for entry in found:
         verdict = entry.verdict
-        shown = html.claim_table([verdict]).rows[0] if verdict else ["not run", "", "", "", "", "", NOT_RUN]
+        shown = html.claim_table([verdict]).rows[0] if verdict else ["not run", "", "", "", "", "", entry.needed]
         name = f"{entry.claim.name}: {entry.claim.sentence}"
         hours = f"{entry.hours:.2g}" if verdict else ""
         rows.append([shown[0], name, entry.study, str(entry.claim.published), *shown[4:], hours, entry.record])
@@ -76,12 +79,13 @@ def table(found: Sequence[Entry], link: str = "") -> Table:
 
 def rows(found: Sequence[Entry]) -> list[dict[str, Any]]:
     """The verdicts as data, a row for each claim, unrounded."""
-    none = Verdict("", "", "", "not run", "", float("nan"), float("nan"), float("nan"), 0, NOT_RUN)
+    none = Verdict("", "", "", "not run", "", float("nan"), float("nan"), float("nan"), 0, "")
     kept = ("outcome", "measured", "effect", "low", "high", "n", "to_decide")
     return [
         {"study": entry.study, "claim": entry.claim.name, "sentence": entry.claim.sentence,
          "published": entry.claim.published, "source": entry.claim.source, "record": entry.record,
-         "hours": entry.hours} | {name: getattr(entry.verdict or none, name) for name in kept}
+         "hours": entry.hours}
+        | {name: getattr(entry.verdict or none._replace(to_decide=entry.needed), name) for name in kept}
         for entry in found
     ]  # fmt: skip
 

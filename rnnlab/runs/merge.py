@@ -57,7 +57,7 @@ def merge(parts: Sequence[Part], directory: Path, *, partial: bool = False, chec
     differing = [
         name for name in COMPARED if any(other.get(name) != environments[0].get(name) for other in environments)
     ]
-    environment = {name: value for name, value in environments[0].items() if name != "part"}
+    environment = {name: value for name, value in environments[0].items() if name not in ("part", "missing_seeds")}
     environment["parts"] = [
         {name: part.run.environment.get(name) for name in differing} | entry
         for part in parts

@@ -11,9 +11,9 @@ from jax.sharding import Mesh
 
 from rnnlab.training.run_axis import RUN
 
-CGROUPS = (  # limit and use of a container, of version 2 and 1
-    ("memory.max", "memory.current"),
-    ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes"),
+CGROUPS = (  # of a container, version 2 and 1: limit, use, and what of it the kernel gives back, pages of files
+    ("memory.max", "memory.current", "memory.stat", "inactive_file"),
+    ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes", "memory/memory.stat", "total_inactive_file"),
 )
 
 
@@ -62,11 +62,12 @@ def _free_of_machine(root: Path = Path("/")) -> int | None:
         names = getattr(os, "sysconf_names", {})
         if "SC_PHYS_PAGES" in names:
             found.append(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
-    for limit, use in CGROUPS:
+    for limit, use, stat, given_back in CGROUPS:
         try:
-            most = (root / "sys/fs/cgroup" / limit).read_text().strip()
-            if most != "max":
-                found.append(max(0, int(most) - int((root / "sys/fs/cgroup" / use).read_text())))
+            most, used, lines = ((root / "sys/fs/cgroup" / name).read_text().split() for name in (limit, use, stat))
+            if most != ["max"]:
+                pages = int(lines[lines.index(given_back) + 1])
+                found.append(max(0, int(most[0]) - int(used[0]) + pages))
         except (OSError, ValueError):
             continue
     return min(found, default=None)
