@@ -184,7 +184,7 @@ def plan() -> str:
         missing = whole - seeds.get(run.name, 0)
         if missing > 0:
             state = "not run" if run.name not in seeds else f"{missing} of {whole} seeds not run"
-            hours = f"{run.hours * missing / whole:,.2g} estimated"
+            hours = f"{round(run.hours * missing / whole, 1):,g} estimated"
             rows.append([run.name, f"`{run.command}`", str(whole), hours, state])
     header = ["run", "python -m experiments ...", "seeds", "hours", "state"]
     words = (

@@ -14,6 +14,7 @@ from rnnlab.claims import Claim, Verdict
 from rnnlab.cli import published, report
 from rnnlab.cli.main import main
 from rnnlab.cli.run import recorded
+from rnnlab.cli.wanted import needed, wanted
 from rnnlab.core.errors import InputError
 from rnnlab.report import overview
 from rnnlab.report.spread import spread_table
@@ -52,6 +53,27 @@ def test_the_code_still_makes_the_verdicts_of_a_record(name, tmp_path):
         assert not any(f'"/{place}/' in text for place in ("home", "root", "tmp", "work", "Users"))
 
 
+def test_every_claim_is_judged_by_a_record_or_the_run_that_it_needs_is_named():
+    runs = wanted(published.folder())
+    judged = {
+        (recorded(path).experiment, verdict["name"])
+        for path in RECORDS.values()
+        for verdict in files.read_json(path / "summary.json").get("claims", [])
+        if verdict["n"]
+    }
+    missing = [
+        (study, claim) for study, claims in published.declared().items() for claim in claims
+        if (study, claim.name) not in judged
+    ]  # fmt: skip
+    assert missing
+    for study, claim in missing:
+        assert re.fullmatch(
+            rf"needs `run {study} .*`: about [\d.,]+ hours on two CPU cores", needed(study, claim, runs)
+        )
+    assert needed("mnist_slim", missing[0][1], runs) == ""  # arms of another study
+    assert wanted(published.folder().parent) == []
+
+
 @pytest.mark.slow
 def test_all_pages_are_made_from_the_records(tmp_path, capsys):
     assert main(["report", "--published", "--out", str(tmp_path / "out")]) == 0
@@ -73,7 +95,7 @@ def test_all_pages_are_made_from_the_records(tmp_path, capsys):
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
     directory = tmp_path_factory.mktemp("finished") / "run"
-    options = ["--quick", "--arms", "lstm", "--epochs", "3", "--seeds", "3", "--out", str(directory)]
+    options = ["--quick", "--arms", "lstm", "--epochs", "3", "--seeds", "6", "--out", str(directory)]
     assert main(["run", "quickstart", *options]) == 0
     return directory
 
@@ -98,8 +120,8 @@ def test_a_record_is_the_run_without_what_follows_from_it(finished, shelf, tmp_p
 
 
 def test_parts_join_into_the_record_of_one_run(finished, shelf, tmp_path, capsys):
-    options = ["--quick", "--arms", "lstm", "--epochs", "3", "--seeds", "3"]
-    says = {2: "part 2 of 3 of a sweep of 3 seeds\n", 3: "without the seeds 0\n", 1: " bytes\n"}
+    options = ["--quick", "--arms", "lstm", "--epochs", "3", "--seeds", "6"]
+    says = {2: "part 2 of 3 of a sweep of 6 seeds\n", 3: "without the seeds 0, 1\n", 1: " bytes\n"}
     for index, end in says.items():
         part = tmp_path / f"part{index}"
         assert main(["run", "quickstart", *options, "--part", f"{index}/3", "--out", str(part)]) == 0
@@ -200,7 +222,7 @@ def test_the_deciding_run_counts_then_the_one_with_more_seeds():
         "two": ("study", [verdict("A", "fails", 4), verdict("B", "holds", 8), verdict("C", "undecided", 0)], 2.0),
         "three": ("other", [verdict("A", "holds", 99)], 3.0),
     }
-    found = overview.entries(claims, judged)
+    found = overview.entries(claims, judged, lambda study, claim: f"needs {study} {claim.name}")
     assert [(entry.record, overview.outcome(entry)) for entry in found] == [
         ("two", "fails"),
         ("two", "holds"),
@@ -213,6 +235,7 @@ def test_the_deciding_run_counts_then_the_one_with_more_seeds():
     assert "A fails. The paper: sentence A Measured (90 % CI): measured. Setting: words &lt;two&gt;." in page
     assert page.index("sentence B") > page.index("A fails.")
     assert [row["effect"] for row in overview.rows(found)][:2] == [0.5, 0.5]
+    assert [row["to_decide"] for row in overview.rows(found)] == ["", "", "needs study C"]
 
 
 def test_the_spread_is_the_standard_deviation_by_what_varied():
