@@ -68,7 +68,7 @@ def test_every_claim_is_judged_by_a_record_or_the_run_that_it_needs_is_named():
     assert missing
     for study, claim in missing:
         assert re.fullmatch(
-            rf"needs `run {study} .*`: about [\d.,]+ hours on two CPU cores", needed(study, claim, runs)
+            rf"needs run {study} .* \(about [\d.,]+ hours on two CPU cores\)", needed(study, claim, runs)
         )
     assert needed("mnist_slim", missing[0][1], runs) == ""  # arms of another study
     assert wanted(published.folder().parent) == []

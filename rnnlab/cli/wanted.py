@@ -43,5 +43,5 @@ def needed(study: str, claim: Any, runs: Sequence[Wanted]) -> str:
         protocol = wanted.config.protocol
         planned = studies.planned(module, protocol) if protocol else module.CONFIG
         if would_judge(claim, wanted.config, planned):
-            return f"needs `{wanted.command}`: about {wanted.hours:,g} hours on two CPU cores"
+            return f"needs {wanted.command} (about {wanted.hours:,g} hours on two CPU cores)"
     return ""
