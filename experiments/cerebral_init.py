@@ -17,12 +17,14 @@ Measured:  before training and after every epoch, on a fixed batch of the valida
            norm of the difference between the paths' parameters), state_distance (root mean square difference between
            their cell states), gradient_cosine (of the loss with respect to the two paths).
            The author's package perturbs paths that are drawn alike, so C3 would hold there by construction.
-Protocols (--set protocol=NAME): small (default), 64 units on Python's reference text; paper, the paper's size: Moe's
-           Tavern, 512 units, batch size 128, windows of 20, 500 epochs of 100 batches. Both have the paper's optimizer
+Protocols (--set protocol=NAME): small (default), 64 units on Python's reference text; medium, 128 units on the paper's
+           text, Moe's Tavern, and its windows of 20; paper, the paper's size: Moe's Tavern, 512 units, batch size 128,
+           windows of 20, 500 epochs of 100 batches. All have the paper's optimizer
            and learning rate (Adagrad, 0.05) and initial values (the author's package). Not given: the size and the
            length of a training in this section.
 
 Command:   python -m experiments run cerebral_init
+           python -m experiments run cerebral_init --set protocol=medium     two hours on two cores
            python -m experiments run cerebral_init --set protocol=paper      days on two cores
 """
 
@@ -55,7 +57,8 @@ PAPER: dict[str, Any] = {
     "arms": _arms(512), "data": "moes_tavern", "hidden_size": 512, "batch_size": 128, "sequence_length": 20,
     "epochs": 500,
 }  # fmt: skip
-PROTOCOLS = {"small": SMALL, "paper": PAPER}
+MEDIUM = {**PAPER, "arms": _arms(128), "hidden_size": 128, "batch_size": 32, "epochs": 20}
+PROTOCOLS = {"small": SMALL, "medium": MEDIUM, "paper": PAPER}
 
 CONFIG = Config(
     experiment="cerebral_init",
