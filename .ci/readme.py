@@ -176,7 +176,8 @@ def plan() -> str:
     for name, path in record.records(published.folder()).items():
         config, _ = base_from_json(read_text(path / "config.json"))
         seconds = sum(arm["seconds"] or 0.0 for arm in read_json(path / "summary.json")["arms"].values())
-        command = " ".join(read_json(path / "env.json")["command"][3:]).replace(" --out DIR", "")
+        command = " ".join(read_json(path / "env.json")["command"][3:])
+        command = re.sub(r" --(out DIR|part \d+/\d+)", "", command)
         rows.append([name, f"`{command}`", str(len(config.seeds)), f"{seconds / 3600:.2g} spent", "published"])
         seeds[name] = len(config.seeds)
     for run in wanted(published.folder()):
