@@ -147,6 +147,8 @@ def test_the_limit_of_a_container_counts(tmp_path):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(text)
     assert _free_of_machine(tmp_path) == 2_000_000
+    (tmp_path / "sys/fs/cgroup/memory.stat").unlink()  # then all that is used counts
+    assert _free_of_machine(tmp_path) == 1_500_000
     (tmp_path / "sys/fs/cgroup/memory.max").write_text("max\n")
     assert _free_of_machine(tmp_path) == 5_120_000
     assert available_bytes() > 0

@@ -103,7 +103,7 @@ def _last(directory: Path) -> Path:
 
 def _pieces(path: Path) -> dict[int, Path]:
     """The Orbax checkpoints of a state by their first run."""
-    return {int(piece.name[5:]): piece for piece in sorted(path.glob("runs_*"))} or {0: path}
+    return dict(sorted((int(piece.name[5:]), piece) for piece in path.glob("runs_*"))) or {0: path}
 
 
 def _load(path: Path, abstract: Any) -> Any:

@@ -65,13 +65,21 @@ def _free_of_machine(root: Path = Path("/")) -> int | None:
             found.append(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
     for limit, use, stat, given_back in CGROUPS:
         try:
-            most, used, lines = ((root / "sys/fs/cgroup" / name).read_text().split() for name in (limit, use, stat))
-            if most != ["max"]:
-                pages = int(lines[lines.index(given_back) + 1])
-                found.append(max(0, int(most[0]) - int(used[0]) + pages))
+            most, used = ((root / "sys/fs/cgroup" / name).read_text().strip() for name in (limit, use))
+            if most != "max":
+                found.append(max(0, int(most) - int(used) + _field(root / "sys/fs/cgroup" / stat, given_back)))
         except (OSError, ValueError):
             continue
     return min(found, default=None)
+
+
+def _field(path: Path, name: str) -> int:
+    """A number of a file of names and numbers; 0 if it is not there."""
+    try:
+        words = path.read_text().split()
+        return int(words[words.index(name) + 1])
+    except (OSError, ValueError, IndexError):
+        return 0
 
 
 def readable(count: int) -> str:
