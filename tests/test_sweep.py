@@ -75,6 +75,18 @@ def test_twelve_runs_over_four_devices_equal_the_same_runs_on_one(split, twelve,
     assert_equal(trained(split, twelve, devices=4, runs_per_device=1), on_one_device)
 
 
+@pytest.mark.shipped
+def test_a_language_model_on_two_devices_equals_the_same_runs_on_one():
+    text = np.random.default_rng(0).integers(0, 103, (192, 33)).astype(np.int32)
+    lines, runs = Split(text[:, :-1], text[:, 1:]), run_grid(range(2), {"learning_rate": [1e-2]})
+    shape = DataShape("probe", "language_modeling", 103, 103, has_token_inputs=True)
+    made = ArmSpec(shape, "lstm", 16, STEPS, 32, 32)
+    two = trained(lines, runs, 2, 1, made)
+    assert_equal(trained(lines, runs, 1, 1, made), two)
+    alone = trained(lines, rows(runs, slice(1, 2)), 1, 1, made)
+    assert_equal(alone, rows(two, slice(1, 2)))
+
+
 @pytest.mark.parametrize(
     ("devices", "runs_per_device"),
     [pytest.param(*case, marks=pytest.mark.slow) for case in ((4, 2),)],

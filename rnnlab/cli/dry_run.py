@@ -26,7 +26,7 @@ def show(config: Config, options: argparse.Namespace) -> int:
         from rnnlab.runs.validate import validate
         from rnnlab.training.memory import available_bytes, readable
 
-        experiment = processes.everywhere(lambda: validate(config))
+        experiment = processes.everywhere(lambda: validate(config))._replace(is_part=options.part is not None)
         check_memory(experiment, Path.cwd())
         available = available_bytes()
         plans = []

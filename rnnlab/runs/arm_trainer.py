@@ -58,7 +58,7 @@ def train_arm(
     """Train all ``runs`` (host, leaves ``[R]``) from the store's position to the last epoch of ``config``.
 
     When asked to stop it saves and returns False. Of ``config`` only the fields that change no result are read: epochs,
-    runs_per_device, keep_params_every and checkpoint_interval_s; ``waves`` and ``place``: see `Waves`.
+    runs_per_device, batch_devices, keep_params_every and checkpoint_interval_s; ``waves``, ``place``: see `Waves`.
     """
     return _ArmTrainer(spec, runs, dataset, config, store, meter, stop, waves, place).run()
 

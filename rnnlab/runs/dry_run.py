@@ -47,7 +47,7 @@ def plan_arm(experiment: Experiment, name: str) -> ArmPlan:
         waves,
         waiting_place(here),
         runs_per_device=config.runs_per_device,
-        batch_devices=config.batch_devices,
+        batch_devices=experiment.batch_devices,
     )
     sweep.compile()
     compiled = time.perf_counter() - began
@@ -57,7 +57,7 @@ def plan_arm(experiment: Experiment, name: str) -> ArmPlan:
         began = time.perf_counter()
         state = sweep.train(state, indices, first, first + 1)
         seconds = time.perf_counter() - began
-    abstract, mesh = abstract_state(spec, runs), arm_mesh(spec, runs, batch_devices=config.batch_devices)
+    abstract, mesh = abstract_state(spec, runs), arm_mesh(spec, runs, batch_devices=experiment.batch_devices)
     parameters = count_parameters(getattr(abstract.params, "trained", abstract.params)) // count
     return ArmPlan(
         name, count, sweep.devices, sweep.batch_devices, sweep.side_by_side, waves, parameters, data_bytes(experiment),

@@ -63,7 +63,7 @@ def waves_of(
             f"memory: a run of arm {name} needs {readable(one)} for its state and gradient beside {readable(data)} "
             f"of data, and a device has {readable(available)}; accepted: {SMALLER}"
         )
-    mesh = arm_mesh(spec, runs, batch_devices=experiment.config.batch_devices)
+    mesh = arm_mesh(spec, runs, batch_devices=experiment.batch_devices)
     states = state_bytes_per_device(abstract, mesh) * (1 + (COPIES if shares_memory() else 0))
     left = available - data - one
     if states <= left:

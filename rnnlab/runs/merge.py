@@ -25,7 +25,14 @@ from rnnlab.runs.validate import abstract_state
 from rnnlab.storage import checkpoint, files
 from rnnlab.storage.metrics import DIVERGED_AT, read_metrics, write_metrics
 
-COMPARED = ("python", "packages", "git", "machine", "devices")  # of env.json: what may change the last bits
+COMPARED = (
+    "python",
+    "packages",
+    "git",
+    "machine",
+    "devices",
+    "batch_devices",
+)  # of env.json: what may change the last bits
 SHOWN = 12
 
 

@@ -67,6 +67,7 @@ def start(
 
     ``part``: of which sweep this run is a part, for env.json, where `rnnlab.runs.merge` reads it.
     """
+    experiment = experiment._replace(is_part=part is not None)
     environment = _environment(experiment) | ({"part": dict(part)} if part else {})
     _check_processes(experiment, environment)
     check_memory(experiment, directory)
@@ -85,6 +86,7 @@ def read_environment(directory: Path) -> dict[str, Any]:
 def resume(experiment: Experiment, directory: Path, meter: ProgressMeter, stop: Stop | None = None) -> bool:
     """Continue exactly from the last checkpoints in ``directory``; otherwise as ``start``."""
     recorded = read_environment(directory)
+    experiment = experiment._replace(is_part="part" in recorded)
     then = {"imports": {}, **recorded["dataset"]}  # earlier versions recorded no imports
     check_cells(experiment.config, experiment.moved, then, experiment.config.arms)
     now = _environment(experiment)
@@ -145,9 +147,10 @@ def _train_arms(writer: RunWriter, meter: ProgressMeter, stop: Stop) -> bool:
 
 def _train_arm(writer: RunWriter, arm: ArmWriter, spec: ArmSpec, meter: ProgressMeter, stop: Stop) -> bool:
     """Whether the arm trained to its end; with fewer runs side by side where all that should do not fit."""
-    config, data, count = writer.experiment.config, writer.experiment.dataset, len(arm.runs.seed)
+    experiment, count = writer.experiment, len(arm.runs.seed)
+    config, data = replace(experiment.config, batch_devices=experiment.batch_devices), experiment.dataset
     mesh = arm_mesh(spec, arm.runs, batch_devices=config.batch_devices)
-    waves, place = waves_of(writer.experiment, arm.name, writer.directory), waiting_place(writer.directory)
+    waves, place = waves_of(experiment, arm.name, writer.directory), waiting_place(writer.directory)
     if waves > 1:
         meter.line(f"memory: the states of the {count} runs of arm {arm.name} do not fit: trained in {waves} waves")
     in_a_wave = -(-count // (waves * mesh.shape[RUN]))
@@ -189,11 +192,10 @@ def _environment(experiment: Experiment) -> dict[str, Any]:
     processes.check_equal({"config.json": to_json(experiment.config)})  # before meshes, on which all must agree
     if processes.count() > 1:
         several["processes"] = processes.count()
-    config = experiment.config
     shared = {}
     for name, spec in experiment.specs.items():
         runs = experiment.runs(name)
-        if (count := arm_mesh(spec, runs, batch_devices=config.batch_devices).shape[BATCH]) > 1:
+        if (count := arm_mesh(spec, runs, batch_devices=experiment.batch_devices).shape[BATCH]) > 1:
             shared[name] = count
     if shared:
         several["batch_devices"] = shared

@@ -35,10 +35,19 @@ class Experiment(NamedTuple):
     specs: Mapping[str, ArmSpec]
     grids: Mapping[str, Grid]
     moved: Moved = NONE  # files that are no longer where ``config`` says
+    is_part: bool = False  # of a sweep, whose other seeds are trained elsewhere
 
     def runs(self, arm: str) -> Run:
         """All runs of the arm on the host, leaves ``[R]``."""
         return run_grid(self.config.seeds, self.grids[arm], self.config.sweep)
+
+    @property
+    def batch_devices(self) -> int | None:
+        """How many devices share the batches of a run; None: `default_batch_devices`. One in a part unless told.
+
+        A part has fewer runs than its sweep, and devices that share a batch round otherwise.
+        """
+        return self.config.batch_devices or (1 if self.is_part else None)
 
 
 def validate(config: Config, moved: Moved = NONE, dataset: Dataset | None = None) -> Experiment:

@@ -64,7 +64,10 @@ def cross_entropy_sums(logits: Array, targets: Array, weights: Array) -> MetricS
 
     Loss in nats, accumulated in float32 (float64 under x64).
     """
-    logits = logits.astype(jnp.promote_types(logits.dtype, jnp.float32))
+    # flat: XLA sums over the classes of a transposed array in another order, and how many devices there are decides
+    # whether it transposes
+    logits = logits.astype(jnp.promote_types(logits.dtype, jnp.float32)).reshape(-1, logits.shape[-1])
+    targets, weights = targets.reshape(-1), weights.reshape(-1)
     log_likelihood = jnp.take_along_axis(jax.nn.log_softmax(logits), targets[..., None], axis=-1)[..., 0]
     correct = is_likeliest(logits, targets)
     # where, not a product: a padding row may hold NaN
