@@ -112,13 +112,16 @@ def judge(
 
 def would_judge(claim: Claim, config: Config, planned: Config) -> bool:
     """Whether a finished run of ``config`` would judge ``claim``; ``planned`` as in `judge`."""
-    return (
-        not _altered(config, planned)
-        and (not claim.protocols or config.protocol in claim.protocols)
-        and all(name in config.arms and config.arms[name] == planned.arms.get(name) for name in claim.arms)
-        and len(config.seeds) >= claim.seeds
-        and config.epochs >= (claim.epochs or planned.epochs)
-    )
+    trained = [_Trained(name, len(config.seeds), config.epochs) for name in claim.arms if name in config.arms]
+    return not _missing(claim, trained, config, planned, _altered(config, planned))
+
+
+class _Trained(NamedTuple):
+    """What there is of an arm, at one value of its hyperparameters."""
+
+    arm: str
+    seeds: int
+    epochs: int
 
 
 def _altered(config: Config, planned: Config) -> list[str]:
@@ -135,7 +138,8 @@ def _judge(
 ) -> Verdict:  # fmt: skip
     epochs, reading = claim.epochs or planned.epochs, ". ".join(filter(None, (claim.source, claim.reading)))
     groups = [_until(group, epochs) for group in all_groups if group.arm in claim.arms]
-    if missing := _missing(claim, groups, config, planned, altered, epochs):
+    trained = [_Trained(group.arm, len(group.seeds), int(max(group.epochs, default=0))) for group in groups]
+    if missing := _missing(claim, trained, config, planned, altered):
         return Verdict(
             *claim[:3], "undecided", "", math.nan, math.nan, math.nan, 0, f"needs {missing}", reading
         )  # fmt: skip
@@ -168,11 +172,9 @@ def _until(group: Group, epoch: int) -> Group:
     return group._replace(epochs=group.epochs[kept], values=values, steps=group.steps[kept])
 
 
-def _missing(
-    claim: Claim, groups: Sequence[Group], config: Config, planned: Config, altered: Sequence[str], epochs: int
-) -> str:
+def _missing(claim: Claim, trained: Sequence[_Trained], config: Config, planned: Config, altered: Sequence[str]) -> str:
     """What the run lacks for a judgement, in words; "" if nothing."""
-    missing = []
+    missing, epochs = [], claim.epochs or planned.epochs
     if altered:
         missing.append(f"the study's own {', '.join(altered)}")
     if claim.protocols and config.protocol not in claim.protocols:
@@ -180,16 +182,16 @@ def _missing(
     other = [name for name in claim.arms if name in config.arms and config.arms[name] != planned.arms.get(name)]
     if other and not altered:
         missing.append(f"the study's own {', '.join(other)}")
-    present = {group.arm for group in groups}
+    present = {each.arm for each in trained}
     if absent := [name for name in claim.arms if name not in present]:
         missing.append(f"{'arm' if len(absent) == 1 else 'arms'} {', '.join(absent)}")
-    if groups:
-        fewest = min(groups, key=lambda group: len(group.seeds))
-        if len(fewest.seeds) < claim.seeds:
-            missing.append(f"{claim.seeds} runs of every arm ({fewest.arm} has {len(fewest.seeds)})")
-        ends = [(int(group.epochs[-1]) if len(group.epochs) else 0, group.arm) for group in groups]
-        if min(ends)[0] < epochs:
-            missing.append(f"{epochs} epochs ({min(ends)[1]} has {min(ends)[0]})")
+    if trained:
+        fewest = min(trained, key=lambda each: each.seeds)
+        if fewest.seeds < claim.seeds:
+            missing.append(f"{claim.seeds} runs of every arm ({fewest.arm} has {fewest.seeds})")
+        shortest = min(trained, key=lambda each: each.epochs)
+        if shortest.epochs < epochs:
+            missing.append(f"{epochs} epochs ({shortest.arm} has {shortest.epochs})")
     return "; ".join(missing)
 
 
