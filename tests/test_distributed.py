@@ -1,5 +1,6 @@
 """Real processes on the loopback address that train one run: the bits of one process, and every way to end."""
 
+import contextlib
 import os
 import random
 import re
@@ -33,6 +34,7 @@ from rnnlab.runs import run
 run.waves_of = lambda *_: 3  # of the 8 runs
 sys.exit(main(sys.argv[1:]))
 """
+FIRST_PORT = 65536 - 2**12  # of those that JAX takes for a job
 KILLS = int(os.environ.get("RNNLAB_KILLS", "2"))  # at random moments
 
 
@@ -42,22 +44,47 @@ def compiled(tmp_path_factory):
     return {"JAX_ENABLE_COMPILATION_CACHE": "true", "JAX_COMPILATION_CACHE_DIR": str(tmp_path_factory.mktemp("xla"))}
 
 
+def by_hand(job, count, index):
+    return [f"--coordinator=127.0.0.1:{FIRST_PORT + job}", f"--processes={count}", f"--process={index}"], {}
+
+
+def slurm(job, count, index):
+    """What SLURM tells each task, of which JAX makes the rest."""
+    ours = {"STEP_NODELIST": "localhost", "JOB_ID": job, "NTASKS": count, "PROCID": index, "LOCALID": index}
+    return [], {f"SLURM_{name}": str(value) for name, value in ours.items()}
+
+
+def open_mpi(job, count, index):
+    ours = {"SIZE": count, "RANK": index, "LOCAL_RANK": index}
+    return [], {"OMPI_MCA_orte_hnp_uri": f"{job << 12}.0;tcp://127.0.0.1:1",
+                **{f"OMPI_COMM_WORLD_{name}": str(value) for name, value in ours.items()}}  # fmt: skip
+
+
+def free_job():
+    """A number of which JAX makes a port, for SLURM and Open MPI, on which nobody listens."""
+    while True:
+        job = random.randrange(1, 2**12)
+        with contextlib.suppress(OSError), socket.socket() as free:
+            free.bind(("127.0.0.1", FIRST_PORT + job))
+            return job
+
+
 @pytest.fixture
 def start(tmp_path, compiled):
     """``start(processes, devices, *command)``: processes, standard error in files ``0``, ``1``, ..."""
     started = []
 
-    def begin(processes, devices, *command, wait=60, those=None, last=(), program=("-m", "rnnlab")):
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
+    def begin(
+        processes, devices, *command, wait=60, those=None, last=(), program=("-m", "rnnlab"), surroundings=by_hand
+    ):
+        job = free_job()
         for index in range(processes) if those is None else those:
-            arguments = [f"--coordinator=127.0.0.1:{port}", f"--processes={processes}", f"--process={index}"]
+            arguments, variables = surroundings(job, processes, index)
             arguments += last if index == processes - 1 else []
             started.append(subprocess.Popen(
                 [sys.executable, *program, *command, "--distributed", *arguments, f"--wait={wait}"],
                 cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=(tmp_path / f"{index}").open("w"),
-                env={**os.environ, **compiled, "JAX_NUM_CPU_DEVICES": str(devices)},
+                env={**os.environ, **compiled, **variables, "JAX_NUM_CPU_DEVICES": str(devices)},
             ))  # fmt: skip
         return started[-processes:]
 
@@ -104,10 +131,10 @@ def long(tmp_path_factory):
 
 
 @pytest.mark.shipped
-@pytest.mark.parametrize(("processes", "program"), [(2, ("-c", IN_WAVES)), (4, ("-m", "rnnlab"))])
-def test_processes_compute_what_one_does(start, tmp_path, short, processes, program):
+@pytest.mark.parametrize(("processes", "how"), [(2, {"program": ("-c", IN_WAVES)}), (4, {"surroundings": slurm})])
+def test_processes_compute_what_one_does(start, tmp_path, short, processes, how):
     config, reference = short
-    assert codes(start(processes, 1, "run", config.experiment, "--out", "run", program=program)) == [0] * processes
+    assert codes(start(processes, 1, "run", config.experiment, "--out", "run", **how)) == [0] * processes
     assert told(tmp_path, 1) == ""
     expect(reference, config, tmp_path / "run")
     assert main(["report", str(tmp_path / "run")]) == 0
@@ -117,7 +144,7 @@ def test_processes_compute_what_one_does(start, tmp_path, short, processes, prog
 def test_processes_share_the_batches_of_one_run(start, tmp_path):
     config = replace(CONFIG, arms={"one": Arm("gru")}, dropout=(), seeds=(4,), learning_rate=(1e-2,), batch_devices=2)
     config, reference = trained(config, tmp_path)
-    assert codes(start(2, 1, "run", config.experiment, "--out", "shared")) == [0, 0]
+    assert codes(start(2, 1, "run", config.experiment, "--out", "shared", surroundings=open_mpi)) == [0, 0]
     expect(reference, config, tmp_path / "shared")
     assert '"batch_devices": {\n    "one": 2' in (tmp_path / "shared" / "env.json").read_text()
 
