@@ -10,7 +10,7 @@ from rnnlab.core.errors import InputError
 from rnnlab.core.types import Split
 from rnnlab.runs.validate import validate
 from rnnlab.training.arm_spec import ArmSpec, DataShape
-from rnnlab.training.batch_axis import default_batch_devices
+from rnnlab.training.batch_axis import arm_mesh, default_batch_devices
 from rnnlab.training.sweep import Sweep, run_grid
 
 EXAMPLES, BATCH, STEPS, T = 50, 8, 5, 6
@@ -101,3 +101,9 @@ def test_idle_devices_share_where_it_pays():
     assert chosen(1, batch_size=33) == 3
     assert chosen(1, hidden_size=16) == chosen(1, hidden_size=1024) == 1
     assert chosen(1, batch_sampling="contiguous") == 1
+
+
+@pytest.mark.parametrize(("devices", "trained_on"), [(1, 1), (2, 2), (4, 2)])
+def test_a_run_alone_without_sharing_has_the_programs_of_a_sweep(devices, trained_on):
+    one = run_grid([0], {"learning_rate": (1e-2,)})
+    assert arm_mesh(spec(ARMS["classes"][1]), one, jax.devices()[:devices], 1).shape == {"run": trained_on, "batch": 1}

@@ -86,7 +86,7 @@ class Config:
     compute_dtype: str = "float32"  # of COMPUTE_DTYPES: matrix products and parameters inside a step
     eval_batch_size: int = 128  # larger batches leave a CPU's caches
     batch_devices: int | None = None  # devices that share the batches of a run; None: as many as there are for each
-    # run, where that is faster
+    # run, where that is faster; with 1 a run alone has the bits of the same run in a sweep
     runs_per_device: int | None = None  # runs that a device trains side by side; None: 1 on a CPU, elsewhere all
     keep_params_every: int | None = None  # epochs between parameters kept for analysis; None: none are kept
     checkpoint_interval_s: float = 30.0  # seconds of training that a kill can cost

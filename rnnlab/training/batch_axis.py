@@ -40,10 +40,16 @@ def default_batch_devices(spec: ArmSpec, hyperparams: Iterable[str], runs: int, 
 
 
 def arm_mesh(spec: ArmSpec, runs: Run, devices: Sequence[Any] | None = None, batch_devices: int | None = None) -> Mesh:
-    """The `device_mesh` of an arm, with `default_batch_devices` unless ``batch_devices`` are given."""
+    """The `device_mesh` of an arm, with `default_batch_devices` unless ``batch_devices`` are given.
+
+    With ``batch_devices`` 1 a run alone is trained on two devices, padded, where there are two: XLA may round a program
+    for one device otherwise (BUILD_NOTES), and so its bits are those of a sweep.
+    """
     count, devices = len(runs.seed), devices or jax.devices()
     if batch_devices is None:
         batch_devices = default_batch_devices(spec, runs.hyperparams, count, devices)
+    elif batch_devices == 1 and jax.process_count() == 1:
+        count = max(count, 2)
     return device_mesh(count, devices, batch_devices)
 
 
