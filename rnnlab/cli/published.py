@@ -124,7 +124,7 @@ def show_all(options: argparse.Namespace) -> int:
     return 0
 
 
-PICTURE, TITLE = "cerebral_init", "What separates two paths that start alike, and by how much (cerebral_init)"
+PICTURE, TITLE = "cerebral_init-medium", "What separates two paths that start alike, and by how much (cerebral_init)"
 
 
 def declared() -> dict[str, Sequence[Any]]:
