@@ -92,11 +92,14 @@ def test_all_pages_are_made_from_the_records(tmp_path, capsys):
 # made, and made again
 
 
+# two runs or more for each of four devices: compiled in haste, a run alone on a device rounds otherwise
+SMALL = ["--quick", "--arms", "lstm", "--epochs", "3", "--set", "learning_rate=0.01,0.02,0.03,0.04"]
+
+
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
     directory = tmp_path_factory.mktemp("finished") / "run"
-    options = ["--quick", "--arms", "lstm", "--epochs", "3", "--seeds", "6", "--out", str(directory)]
-    assert main(["run", "quickstart", *options]) == 0
+    assert main(["run", "quickstart", *SMALL, "--seeds", "6", "--out", str(directory)]) == 0
     return directory
 
 
@@ -119,27 +122,32 @@ def test_a_record_is_the_run_without_what_follows_from_it(finished, shelf, tmp_p
     assert [path.name for path in shelf.iterdir()] == ["quickstart"]
 
 
-def test_parts_join_into_the_record_of_one_run(finished, shelf, tmp_path, capsys):
-    options = ["--quick", "--arms", "lstm", "--epochs", "3", "--seeds", "6"]
-    says = {2: "part 2 of 3 of a sweep of 6 seeds\n", 3: "without the seeds 0, 1\n", 1: " bytes\n"}
-    for index, end in says.items():
-        part = tmp_path / f"part{index}"
-        assert main(["run", "quickstart", *options, "--part", f"{index}/3", "--out", str(part)]) == 0
+def test_parts_join_into_the_record_of_one_run(finished, shelf, tmp_path, capsys, monkeypatch):
+    def says(name, *command):
         capsys.readouterr()
-        assert main(["publish", str(part), "--join"]) == 0
-        assert capsys.readouterr().out.endswith(end)
+        assert main(["publish", str(tmp_path / name), *command]) == 0
+        return capsys.readouterr().out
+
+    monkeypatch.setattr("sys.orig_argv", ["rnnlab", "run", "--seeds=2"])
+    assert main(["run", "quickstart", *SMALL, "--seeds", "2", "--out", str(tmp_path / "first")]) == 0
+    monkeypatch.setattr("sys.orig_argv", ["rnnlab", "run", "--seeds=6"])
+    for index in "23":
+        part = ["--seeds", "6", "--part", f"{index}/3", "--out", str(tmp_path / f"part{index}")]
+        assert main(["run", "quickstart", *SMALL, *part]) == 0
+    assert says("part3").endswith("part 3 of 3 of a sweep of 6 seeds\n")
+    assert says("first").endswith(" bytes\n")  # in its place
+    assert says("part3", "--join").endswith("without the seeds 2, 3\n")
+    assert says("part2", "--join").endswith(" bytes\n")
     kept, whole = shelf / "quickstart", files.read_json(finished / "summary.json")
     assert read_metrics(kept / "metrics.parquet") == read_metrics(finished / "metrics.parquet")
     assert (kept / "config.json").read_bytes() == (finished / "config.json").read_bytes()
     assert record.summary_of(kept)["results"] == whole["results"]
-    assert [part["directory"] for part in files.read_json(kept / "env.json")["parts"]] == [
-        "quickstart",
-        "part3",
-        "part1",
-    ]
+    environment = files.read_json(kept / "env.json")
+    assert [part["directory"] for part in environment["parts"]] == ["quickstart", "part3", "part2"]
+    assert environment["command"][-1] == "--seeds=6"
     assert str(tmp_path) not in (kept / "env.json").read_text()
-    assert main(["publish", str(tmp_path / "part1"), "--join"]) == 2
-    assert re.fullmatch(r"error: seed 0 is in \S+quickstart and in \S+part1; accepted: once\n", capsys.readouterr().err)
+    assert main(["publish", str(tmp_path / "part2"), "--join"]) == 2
+    assert re.fullmatch(r"error: seed 2 is in \S+quickstart and in \S+part2; accepted: once\n", capsys.readouterr().err)
     assert read_metrics(kept / "metrics.parquet") == read_metrics(finished / "metrics.parquet")
 
 

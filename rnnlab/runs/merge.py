@@ -65,6 +65,7 @@ def merge(parts: Sequence[Part], directory: Path, *, partial: bool = False, chec
         name for name in COMPARED if any(other.get(name) != environments[0].get(name) for other in environments)
     ]
     environment = {name: value for name, value in environments[0].items() if name not in ("part", "missing_seeds")}
+    environment["command"] = max(environments, key=_sweep_size)["command"]
     environment["parts"] = [
         {name: part.run.environment.get(name) for name in differing} | entry
         for part in parts
@@ -92,6 +93,11 @@ def missing_note(environment: Mapping[str, Any]) -> str:
         return f"part {part['index']} of {part['of']} of a sweep of {len(part['seeds'])} seeds"
     missing = environment.get("missing_seeds", ())
     return f"merged from some parts only: without the seeds {_listed(missing)}" if missing else ""
+
+
+def _sweep_size(environment: Mapping[str, Any]) -> int:
+    """How many seeds the sweep has that a run is a part of; 0 for a whole one, which may have grown."""
+    return len(environment.get("part", {}).get("seeds", ()))
 
 
 def _joined(part: Part) -> list[dict[str, Any]]:
