@@ -7,8 +7,10 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
+import jax
 import pytest
 from helpers.interrupted_runs import ONE, At, Killed, computed, expect, kill, whole
+from jax.experimental.compilation_cache import compilation_cache
 
 from rnnlab.cli.main import main
 from rnnlab.config.experiment import Arm
@@ -84,9 +86,23 @@ def test_two_parts_in_any_order_are_one_run(one_process, parts, tmp_path):
     assert without_times(tmp_path / "merged") == without_times(directory)
 
 
+@pytest.fixture
+def programs_kept(tmp_path):
+    """As a user's are: most parts have the same."""
+    names = ("jax_enable_compilation_cache", "jax_compilation_cache_dir", "jax_persistent_cache_min_compile_time_secs")
+    before = {name: getattr(jax.config, name) for name in names}
+    for name, value in zip(names, (True, str(tmp_path / "xla"), 0.0), strict=True):
+        jax.config.update(name, value)
+    compilation_cache.reset_cache()
+    yield
+    for name, value in before.items():
+        jax.config.update(name, value)
+    compilation_cache.reset_cache()
+
+
 @pytest.mark.shipped  # a device with a single run: compiled in haste, the loop over it rounds otherwise
 @pytest.mark.parametrize("count", [3, 7])
-def test_any_number_of_parts_killed_and_resumed_is_one_run(eight, tmp_path, monkeypatch, count):
+def test_any_number_of_parts_killed_and_resumed_is_one_run(eight, programs_kept, tmp_path, monkeypatch, count):
     monkeypatch.setattr(arm_trainer, "STRETCH_SECONDS", 1e-9)  # the meter moves at every step
     monkeypatch.setattr(batch_axis, "PAYS_ON_CPU", range(10**9))  # six of seven parts are one run on four devices
     found = []
