@@ -110,9 +110,12 @@ def claims() -> str:
     kept = [entry for entry in found if entry.verdict is not None]
     rows = [[*row[:3], *row[4:6], row[8]] for row in overview.table(kept).rows]
     header = ["outcome", "claim", "study", "effect (90 % CI)", "n", "run"]
-    return (
-        f"{overview.sentence(found)}\n\n{markdown(header, [[cell.replace('|', '/') for cell in row] for row in rows])}"
+    counts, every = (
+        overview.by_study(found),
+        markdown(header, [[cell.replace("|", "/") for cell in row] for row in rows]),
     )
+    folded = f"<details>\n<summary>Every claim that a run judged</summary>\n\n{every}\n\n</details>"
+    return "\n\n".join([overview.sentence(found), markdown(counts.header, counts.rows), folded])
 
 
 SHOWN, NAMED = 5, ("lstm", "gru", "cerebral_lstm", "min_gru")

@@ -54,7 +54,7 @@ SLOW = pytest.mark.slow
     ("arm", "runs", "devices", "batch_devices"),
     [
         ("classes", 1, 4, 4),
-        pytest.param("stepwise", 1, 2, 2, marks=SLOW),
+        pytest.param("stepwise", 1, 2, 2, marks=pytest.mark.exhaustive),
         pytest.param("stepwise", 3, 4, 2, marks=SLOW),
     ],
 )

@@ -41,8 +41,8 @@ def export(folder, *words):
     return main(["export", str(folder), *map(str, words)])
 
 
-@pytest.mark.parametrize("lengths", [False, True])
-@pytest.mark.parametrize("arm", [*list(CELLS)[:1], *(pytest.param(a, marks=pytest.mark.slow) for a in list(CELLS)[1:])])
+@pytest.mark.slow
+@pytest.mark.parametrize(("arm", "lengths"), [("lstm", False), *((arm, True) for arm in CELLS)])
 def test_the_program_predicts_as_the_run_without_the_lab(trained, tmp_path, arm, lengths):
     folder, result, inputs, given = trained
     out = tmp_path / "program.jax"

@@ -16,7 +16,7 @@ CELLS = {
     "both directions": lambda: bidirectional(make_cell("gru", H)),
 }
 XS = jax.random.normal(jax.random.key(0), (T, B, D))
-SLOW = pytest.mark.slow
+SLOW, EXHAUSTIVE = pytest.mark.slow, pytest.mark.exhaustive
 LENGTHS = jnp.array([T, 6, 1])
 RESETS = jnp.zeros((T, B), bool).at[5, 0].set(True).at[3, 1].set(True)
 
@@ -40,7 +40,10 @@ def close(one, other):
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=2e-5, atol=2e-6), one, other)
 
 
-@pytest.mark.parametrize("more", [{"lengths": LENGTHS}, {"lengths": LENGTHS, "resets": RESETS, "reverse": True}])
+@pytest.mark.parametrize(
+    "more",
+    [pytest.param({"lengths": LENGTHS}, marks=EXHAUSTIVE), {"lengths": LENGTHS, "resets": RESETS, "reverse": True}],
+)
 @pytest.mark.parametrize("name", ["step", *(pytest.param(name, marks=SLOW) for name in list(CELLS)[1:])])
 def test_what_is_computed_again_is_the_same(name, more):
     cell = CELLS[name]()

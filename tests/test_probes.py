@@ -28,7 +28,9 @@ def a_model(per_step=False, **options):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("task", ["classification", "language_modeling", "regression"])
+@pytest.mark.parametrize(
+    "task", [pytest.param("classification", marks=pytest.mark.exhaustive), "language_modeling", "regression"]
+)
 def test_the_paths_are_measured_as_the_docstring_says(task):
     per_step = TASKS[task].per_step
     cell, model = a_model(per_step)

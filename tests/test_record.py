@@ -173,7 +173,7 @@ def test_what_cannot_be_a_record_is_refused_in_one_line(finished, shelf, tmp_pat
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("quick", [[], ["--quick-check"]])
+@pytest.mark.parametrize("quick", [pytest.param([], marks=pytest.mark.exhaustive), ["--quick-check"]])
 def test_a_run_made_again_equals_its_record_and_another_one_does_not(finished, shelf, tmp_path, capsys, quick):
     assert main(["publish", str(finished)]) == 0
     assert main(["reproduce", "quickstart", *quick, "--out", str(tmp_path / "one")]) == 0
@@ -242,6 +242,8 @@ def test_the_deciding_run_counts_then_the_one_with_more_seeds():
     page = overview.page(found, {"two": "words <two>"}, {"Picture": "<svg/>"})
     assert "A fails. The paper: sentence A Measured (90 % CI): measured. Setting: words &lt;two&gt;." in page
     assert page.index("sentence B") > page.index("A fails.")
+    assert '<a href="two/report.html">two</a></td>' in page
+    assert overview.by_study(found).rows == [["study", "1", "1", "0", "1"]]
     assert [row["effect"] for row in overview.rows(found)][:2] == [0.5, 0.5]
     assert [row["to_decide"] for row in overview.rows(found)] == ["", "", "needs study C"]
 

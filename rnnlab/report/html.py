@@ -5,7 +5,7 @@ The only script sorts a table by the column whose head is clicked; without it ev
 
 import json
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from html import escape
 from typing import Any
 
@@ -88,12 +88,21 @@ def page(title: str, body: str) -> str:
 """
 
 
-def table(shown: Table, name: str, words: bool = False) -> str:
-    """A table that scrolls, also by keyboard, where it is too wide. ``words``: text cells, which wrap."""
+def table(shown: Table, name: str, words: bool = False, links: Mapping[str, str] | None = None) -> str:
+    """A table that scrolls, also by keyboard, where it is too wide.
+
+    ``words``: text cells, which wrap. ``links``: where the words of the last column lead.
+    """
     head = "".join(f'<th scope="col">{escape(cell)}</th>' for cell in shown.header)
     names = [f' data-name="{escape(cell)}"' if words else "" for cell in shown.header]
+
+    def cells(row: Sequence[str]) -> Iterator[str]:
+        yield from map(escape, row[:-1])
+        there = (links or {}).get(row[-1])
+        yield f'<a href="{escape(there)}">{escape(row[-1])}</a>' if there else escape(row[-1])
+
     body = "".join(
-        "<tr>" + "".join(f"<td{name}>{escape(cell)}</td>" for name, cell in zip(names, row, strict=True)) + "</tr>"
+        "<tr>" + "".join(f"<td{name}>{cell}</td>" for name, cell in zip(names, cells(row), strict=True)) + "</tr>"
         for row in shown.rows
     )
     kind = ' class="words"' if words else ' class="run"' if shown.header[:1] == ["run"] else ""

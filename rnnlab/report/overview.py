@@ -1,5 +1,6 @@
 """One page over all published runs: every claim of every study with its verdict, its evidence and its cost."""
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -8,6 +9,7 @@ from rnnlab.report import html
 from rnnlab.report.tables import Table
 
 NOT_RUN = "no published run in this setting"
+OUTCOMES = ("holds", "fails", "undecided", "not run")
 
 
 class Entry(NamedTuple):
@@ -49,23 +51,29 @@ def _weight(entry: Entry) -> tuple[bool, int]:
 
 
 def outcome(entry: Entry) -> str:
-    """holds, fails, undecided, or not run."""
+    """One of `OUTCOMES`."""
     return "not run" if entry.verdict is None else entry.verdict.outcome
 
 
 def sentence(found: Sequence[Entry]) -> str:
     """How many claims hold, fail, are undecided, and were not run."""
-    count = {
-        name: sum(outcome(entry) == name for entry in found) for name in ("holds", "fails", "undecided", "not run")
-    }
+    count = Counter(map(outcome, found))
     return (
         f"Of {len(found)} claims {count['holds']} hold, {count['fails']} fail, {count['undecided']} are undecided, and "
         f"{count['not run']} have {NOT_RUN}."
     )
 
 
-def table(found: Sequence[Entry], link: str = "") -> Table:
-    """A row for each claim. ``link``: of a record's page, with ``{}`` for its name."""
+def by_study(found: Sequence[Entry]) -> Table:
+    """A row for each study: how many of its claims have which outcome."""
+    counts: dict[str, Counter[str]] = {}
+    for entry in found:
+        counts.setdefault(entry.study, Counter())[outcome(entry)] += 1
+    return Table(["study", *OUTCOMES], [[study, *(str(of[name]) for name in OUTCOMES)] for study, of in counts.items()])
+
+
+def table(found: Sequence[Entry]) -> Table:
+    """A row for each claim."""
     header = ["outcome", "claim", "study", "paper's number", "effect (90 % CI)", "n", "to decide", "hours", "run"]
     rows = []
     for entry in found:
@@ -99,17 +107,18 @@ def _against(entry: Entry, records: Mapping[str, str]) -> str:
 
 def page(found: Sequence[Entry], records: Mapping[str, str], pictures: Mapping[str, str]) -> str:
     """The page. ``records``: a sentence for each, whose page lies in its folder; ``pictures``: SVG by title."""
-    by_verdict = sorted(found, key=lambda entry: ("holds", "fails", "undecided", "not run").index(outcome(entry)))
-    links = "".join(
-        f'<li><a href="{html.escape(name)}/report.html">{html.escape(name)}</a>: {html.escape(words)}</li>'
+    by_verdict = sorted(found, key=lambda entry: OUTCOMES.index(outcome(entry)))
+    pages = {name: f"{name}/report.html" for name in records}
+    runs = "".join(
+        f'<li><a href="{html.escape(pages[name])}">{html.escape(name)}</a>: {html.escape(words)}</li>'
         for name, words in records.items()
     )
     body = [
-        html.paragraph(sentence(found)),
+        html.paragraph(sentence(found)), html.table(by_study(found), "claims by study"),
         html.paragraph(family([entry.verdict for entry in found if entry.verdict is not None])),
         *(html.paragraph(_against(entry, records)) for entry in found if outcome(entry) == "fails"),
         *(html.heading(title) + svg for title, svg in pictures.items()),
-        html.heading("Every claim"), html.table(table(by_verdict), "every claim", words=True),
-        html.heading("The runs"), f"<ul>{links}</ul>",
+        html.heading("Every claim"), html.table(table(by_verdict), "every claim", words=True, links=pages),
+        html.heading("The runs"), f"<ul>{runs}</ul>",
     ]  # fmt: skip
     return html.page("rnnlab: what was found", "".join(body))

@@ -96,6 +96,8 @@ def _titled(canvas: Any, title: str, size: int = 8) -> Any:
 
 
 def _png(canvas: Any) -> bytes:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
     target = io.BytesIO()
-    canvas.savefig(target, format="png")
+    FigureCanvasAgg(canvas).print_png(target)  # savefig would draw everything twice, once to lay it out
     return target.getvalue()
