@@ -1,4 +1,5 @@
-"""MkDocs hook: runs the tutorials, and writes the pages on cells, studies and commands from the code itself."""
+"""MkDocs hook: runs the tutorials, writes the pages on cells, studies and commands from the code itself, and takes
+what was measured from README.md."""
 
 import contextlib
 import inspect
@@ -12,6 +13,7 @@ from typing import Any
 from mkdocs.structure.files import File, Files
 
 BLOCK = re.compile(r"```python\n(.*?)```\n", re.DOTALL)
+PART = re.compile(r'--8<-- "(\w+)"')
 
 
 def on_files(files: Files, config: Any) -> Files:
@@ -23,15 +25,25 @@ def on_files(files: Files, config: Any) -> Files:
         files.append(File.generated(config, file.src_uri, content=text))
         for name, content in pictures.items():
             files.append(File.generated(config, f"tutorials/{name}", content=content))
-    for file in [file for file in files.documentation_pages() if file.src_uri == "benchmarks.md"]:
+    checkout = Path(config.config_file_path).parent
+    readme = (checkout / "README.md").read_text()
+    for file in [file for file in files.documentation_pages() if PART.search(file.content_string)]:
         files.remove(file)
-        readme = (Path(config.config_file_path).parent / "README.md").read_text()
-        measured = readme.partition("<!-- bench -->")[2].partition("<!-- /bench -->")[0]
-        text = file.content_string.replace('--8<-- "bench"', measured.strip())
+        text = PART.sub(lambda match: measured(readme, match[1]), file.content_string)
         files.append(File.generated(config, file.src_uri, content=text))
+    for picture in (checkout / ".readme").glob("*.png"):
+        files.append(File.generated(config, picture.name, content=picture.read_bytes()))
     for name, write in {"cells.md": cells, "studies.md": studies, "commands.md": commands}.items():
         files.append(File.generated(config, name, content=write()))
     return files
+
+
+def measured(readme: str, part: str) -> str:
+    """What was generated between the marks of a part of README.md, unfolded."""
+    found = re.search(rf"<!-- {part} -->(.*?)<!-- /{part} -->", readme, re.DOTALL)
+    if found is None:
+        raise ValueError(f"README.md has no part {part!r}")
+    return re.sub(r"<summary>(.*?)</summary>", r"\1:", re.sub(r"</?details>", "", found[1])).strip()
 
 
 def run(text: str) -> tuple[str, dict[str, bytes]]:
