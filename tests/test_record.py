@@ -248,6 +248,14 @@ def test_the_deciding_run_counts_then_the_one_with_more_seeds():
     assert [row["to_decide"] for row in overview.rows(found)] == ["", "", "needs study C"]
 
 
+def test_a_claim_is_reproduced_by_the_run_whose_verdict_is_shown(tmp_path):
+    kept = {"a": ("undecided", 50), "b": ("holds", 8), "c": ("fails", 4), "d": ("holds", 0)}
+    for name, (outcome, n) in kept.items():
+        files.write_json(tmp_path / name / "summary.json", {"claims": [verdict("A", outcome, n)._asdict()]})
+    found = {name: tmp_path / name for name in kept}
+    assert [published.record_of(name, found) for name in ("A", "a")] == ["b", "a"]
+
+
 def test_the_spread_is_the_standard_deviation_by_what_varied():
     draw = np.random.default_rng(0)
     values = {source: draw.normal(0, scale, (200, 2)) for source, scale in (("init", 2.0), ("split", 1.0))}

@@ -155,7 +155,7 @@ def reproduce(options: argparse.Namespace) -> int:
     from rnnlab.storage.metrics import read_metrics
 
     found = record.records(folder())
-    name = _record_of(options.name, found)
+    name = record_of(options.name, found)
     config = run.recorded(found[name])
     if options.quick_check:
         config = replace(config, seeds=config.seeds[:QUICK_SEEDS], epochs=min(QUICK_EPOCHS, config.epochs))
@@ -177,15 +177,19 @@ def reproduce(options: argparse.Namespace) -> int:
     return 1 if result.differ else 0
 
 
-def _record_of(name: str, found: Mapping[str, Path]) -> str:
+def record_of(name: str, found: Mapping[str, Path]) -> str:
+    """The record of this name, or the one whose verdict on the claim of this name the page over all shows."""
+    from rnnlab.report import overview
     from rnnlab.storage import files
 
     if name in found:
         return name
-    judged = {
-        verdict["name"]: record for record, path in found.items()
-        for verdict in files.read_json(path / "summary.json").get("claims", ()) if verdict["n"]
-    }  # fmt: skip
+    judged: dict[str, list[tuple[bool, int, str]]] = {}
+    for record, path in found.items():
+        for verdict in files.read_json(path / "summary.json").get("claims", ()):
+            if verdict["n"]:
+                weight = overview.weight(verdict["outcome"], verdict["n"])
+                judged.setdefault(verdict["name"], []).append((*weight, record))
     if name not in judged:
         raise unknown("reproduce", name, [*found, *judged])
-    return judged[name]
+    return max(judged[name])[-1]

@@ -29,25 +29,26 @@ def entries(
 ) -> list[Entry]:  # fmt: skip
     """All ``claims`` by study; ``judged`` has, by record, the study, its verdicts and hours.
 
-    ``needed`` says which run a claim still needs, "" if nobody knows. Of several records that judged a claim, the one
-    with a decision counts, then the one with more seeds.
+    ``needed`` says which run a claim still needs, "" if nobody knows. Of several records that judged a claim, that of
+    the largest `weight` counts.
     """
     found = []
     for study, declared in claims.items():
         for claim in declared:
             mine = [
-                Entry(study, claim, record, verdict, hours)
+                (record, verdict, hours)
                 for record, (of, verdicts, hours) in judged.items() if of == study
                 for verdict in verdicts if verdict.name == claim.name and verdict.n
             ]  # fmt: skip
-            mine.sort(key=_weight)
-            found.append(mine[-1] if mine else Entry(study, claim, needed=needed(study, claim) or NOT_RUN))
+            mine.sort(key=lambda one: weight(one[1].outcome, one[1].n))
+            needs = needed(study, claim) or NOT_RUN
+            found.append(Entry(study, claim, *mine[-1]) if mine else Entry(study, claim, needed=needs))
     return found
 
 
-def _weight(entry: Entry) -> tuple[bool, int]:
-    assert entry.verdict is not None
-    return entry.verdict.outcome != "undecided", entry.verdict.n
+def weight(outcome: str, n: int) -> tuple[bool, int]:
+    """What a verdict counts beside others on the same claim: first that it is a decision, then its seeds."""
+    return outcome != "undecided", n
 
 
 def outcome(entry: Entry) -> str:
