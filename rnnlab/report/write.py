@@ -96,7 +96,7 @@ def write_report(
     )
     page = html.page(f"rnnlab: {results.summary['experiment']}", body)
     files.write_whole(directory / "report.html", page.encode())
-    return Report(results.summary, text(results) + (f"\n{note}" if note else ""), paths)
+    return Report(results.summary, text(results) + (f"{note}\n" if note else ""), paths)
 
 
 def store_verdicts(directory: Path, summary: Mapping[str, Any], verdicts: Sequence[Verdict]) -> None:
