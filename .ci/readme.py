@@ -115,7 +115,7 @@ def claims() -> str:
         markdown(header, [[cell.replace("|", "/") for cell in row] for row in rows]),
     )
     folded = f"<details>\n<summary>Every claim that a run judged</summary>\n\n{every}\n\n</details>"
-    return "\n\n".join([overview.sentence(found), markdown(counts.header, counts.rows), folded])
+    return "\n\n".join([overview.sentence(found, published.growing()), markdown(counts.header, counts.rows), folded])
 
 
 SHOWN, NAMED = 5, ("lstm", "gru", "cerebral_lstm", "min_gru")

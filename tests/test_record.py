@@ -137,7 +137,9 @@ def test_parts_join_into_the_record_of_one_run(finished, shelf, tmp_path, capsys
     assert says("part3").endswith("part 3 of 3 of a sweep of 6 seeds\n")
     assert says("first").endswith(" bytes\n")  # in its place
     assert says("part3", "--join").endswith("without the seeds 2, 3\n")
+    assert published.growing() == ["quickstart"]
     assert says("part2", "--join").endswith(" bytes\n")
+    assert published.growing() == []
     kept, whole = shelf / "quickstart", files.read_json(finished / "summary.json")
     assert read_metrics(kept / "metrics.parquet") == read_metrics(finished / "metrics.parquet")
     assert (kept / "config.json").read_bytes() == (finished / "config.json").read_bytes()
@@ -239,6 +241,7 @@ def test_the_deciding_run_counts_then_the_one_with_more_seeds():
     assert overview.sentence(found) == (
         "Of 3 claims 1 hold, 1 fail, 0 are undecided, and 1 have no published run in this setting."
     )
+    assert overview.sentence(found, ["two"]).endswith("in this setting. Interim, as seeds are missing: two.")
     page = overview.page(found, {"two": "words <two>"}, {"Picture": "<svg/>"})
     assert "A fails. The paper: sentence A Measured (90 % CI): measured. Setting: words &lt;two&gt;." in page
     assert page.index("sentence B") > page.index("A fails.")

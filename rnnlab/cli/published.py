@@ -26,6 +26,16 @@ def folder() -> Path:
     return studies.folder() / "results"
 
 
+def growing() -> list[str]:
+    """The records of which seeds are missing."""
+    from rnnlab.runs import record
+    from rnnlab.runs.merge import missing_note
+    from rnnlab.storage import files
+
+    found = record.records(folder()).items()
+    return [name for name, path in found if missing_note(files.read_json(path / "env.json"))]
+
+
 def add_publish(parser: argparse.ArgumentParser) -> None:
     """The arguments of ``publish``."""
     parser.add_argument("directory", type=Path, metavar="DIR", help="a finished run's directory")
@@ -118,8 +128,8 @@ def show_all(options: argparse.Namespace) -> int:
         writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
-    files.write_whole(out / "index.html", overview.page(claims, words, pictures).encode())
-    print(overview.sentence(claims))
+    files.write_whole(out / "index.html", overview.page(claims, words, pictures, growing()).encode())
+    print(overview.sentence(claims, growing()))
     print(listing([f"page: {out / 'index.html'}", f"verdicts: {out / 'verdicts.csv'}"]))
     return 0
 

@@ -56,13 +56,16 @@ def outcome(entry: Entry) -> str:
     return "not run" if entry.verdict is None else entry.verdict.outcome
 
 
-def sentence(found: Sequence[Entry]) -> str:
-    """How many claims hold, fail, are undecided, and were not run."""
+def sentence(found: Sequence[Entry], growing: Sequence[str] = ()) -> str:
+    """How many claims hold, fail, are undecided, and were not run. ``growing``: records of which seeds are missing.
+
+    Judged after every part, a claim has more than one chance of a wrong verdict; so theirs are called interim.
+    """
     count = Counter(map(outcome, found))
     return (
         f"Of {len(found)} claims {count['holds']} hold, {count['fails']} fail, {count['undecided']} are undecided, and "
         f"{count['not run']} have {NOT_RUN}."
-    )
+    ) + (f" Interim, as seeds are missing: {', '.join(growing)}." if growing else "")
 
 
 def by_study(found: Sequence[Entry]) -> Table:
@@ -106,8 +109,13 @@ def _against(entry: Entry, records: Mapping[str, str]) -> str:
     return f"{claim} Measured (90 % CI): {entry.verdict.measured}. Setting: {records[entry.record]}."
 
 
-def page(found: Sequence[Entry], records: Mapping[str, str], pictures: Mapping[str, str]) -> str:
-    """The page. ``records``: a sentence for each, whose page lies in its folder; ``pictures``: SVG by title."""
+def page(
+    found: Sequence[Entry], records: Mapping[str, str], pictures: Mapping[str, str], growing: Sequence[str] = ()
+) -> str:
+    """The page. ``records``: a sentence for each, whose page lies in its folder; ``pictures``: SVG by title.
+
+    ``growing``: as of `sentence`.
+    """
     by_verdict = sorted(found, key=lambda entry: OUTCOMES.index(outcome(entry)))
     pages = {name: f"{name}/report.html" for name in records}
     runs = "".join(
@@ -115,7 +123,7 @@ def page(found: Sequence[Entry], records: Mapping[str, str], pictures: Mapping[s
         for name, words in records.items()
     )
     body = [
-        html.paragraph(sentence(found)), html.table(by_study(found), "claims by study"),
+        html.paragraph(sentence(found, growing)), html.table(by_study(found), "claims by study"),
         html.paragraph(family([entry.verdict for entry in found if entry.verdict is not None])),
         *(html.paragraph(_against(entry, records)) for entry in found if outcome(entry) == "fails"),
         *(html.heading(title) + svg for title, svg in pictures.items()),
