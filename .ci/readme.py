@@ -108,14 +108,11 @@ def claims() -> str:
                 (ROOT / ".readme" / "initialisation.png").write_bytes(png(results.figures()["probes"]))
     found = overview.entries(published.declared(), judged, partial(needed, runs=wanted(published.folder())))
     kept = [entry for entry in found if entry.verdict is not None]
-    rows = [[*row[:3], *row[4:6], row[8]] for row in overview.table(kept).rows]
+    rows = [[cell.replace("|", "/") for cell in (*row[:3], *row[4:6], row[8])] for row in overview.table(kept).rows]
     header = ["outcome", "claim", "study", "effect (90 % CI)", "n", "run"]
-    counts, every = (
-        overview.by_study(found),
-        markdown(header, [[cell.replace("|", "/") for cell in row] for row in rows]),
-    )
-    folded = f"<details>\n<summary>Every claim that a run judged</summary>\n\n{every}\n\n</details>"
-    return "\n\n".join([overview.sentence(found, published.growing()), markdown(counts.header, counts.rows), folded])
+    every = f"<details>\n<summary>Every claim that a run judged</summary>\n\n{markdown(header, rows)}\n\n</details>"
+    sentence = overview.sentence(found, published.growing())
+    return "\n\n".join([sentence, markdown(*overview.by_study(found)), every])
 
 
 SHOWN, NAMED = 5, ("lstm", "gru", "cerebral_lstm", "min_gru")

@@ -90,7 +90,7 @@ def test_it_is_training_by_hand():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("model", [Conv, pytest.param(Net, marks=pytest.mark.exhaustive)])
+@pytest.mark.parametrize("model", [Conv, Net])
 def test_a_stopped_run_goes_on_to_the_same_bits(tmp_path, model):
     class Interrupts(rnnlab.ProgressMeter):
         def move(self, done, epoch, seconds_left, note):

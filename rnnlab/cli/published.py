@@ -128,8 +128,9 @@ def show_all(options: argparse.Namespace) -> int:
         writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
-    files.write_whole(out / "index.html", overview.page(claims, words, pictures, growing()).encode())
-    print(overview.sentence(claims, growing()))
+    interim = growing()
+    files.write_whole(out / "index.html", overview.page(claims, words, pictures, interim).encode())
+    print(overview.sentence(claims, interim))
     print(listing([f"page: {out / 'index.html'}", f"verdicts: {out / 'verdicts.csv'}"]))
     return 0
 
