@@ -11,7 +11,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The option of ``run``."""
     parser.add_argument(
         "--dry-run", action="store_true",
-        help="print what the run would take of memory and time, measured with one step of each arm, and write nothing",
+        help="print what the run would take of memory and time, measured with a second of each arm, and write nothing",
     )  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""What a run would take: memory, devices, time; measured with one step of each arm, of which nothing is kept."""
+"""What a run would take: memory, devices, time; measured with a second of each arm, of which nothing is kept."""
 
 import time
 from pathlib import Path
@@ -12,6 +12,8 @@ from rnnlab.runs.validate import Experiment, abstract_state
 from rnnlab.training.batch_axis import arm_mesh
 from rnnlab.training.memory import state_bytes_per_device
 from rnnlab.training.waves import make_sweep
+
+SAMPLE_SECONDS = 1.0  # a call of one step would be mostly the call, which loads and stores the states
 
 
 class ArmPlan(NamedTuple):
@@ -33,7 +35,7 @@ class ArmPlan(NamedTuple):
 
 
 def plan_arm(experiment: Experiment, name: str) -> ArmPlan:
-    """Compile the programs of an arm and time its second training step."""
+    """Compile the programs of an arm and time as many training steps as take `SAMPLE_SECONDS`, at least one."""
     config, spec, runs = experiment.config, experiment.specs[name], experiment.runs(name)
     splits = {split: getattr(experiment.dataset, split) for split in ("train", "validation", "test")}
     count = len(runs.seed)
@@ -51,12 +53,12 @@ def plan_arm(experiment: Experiment, name: str) -> ArmPlan:
     )
     sweep.compile()
     compiled = time.perf_counter() - began
-    state, indices = sweep.init(), sweep.batch_indices(1)
-    for step in (0, 1):
-        first = min(step, spec.steps_per_epoch - 1)
+    state, indices, steps = sweep.init(), sweep.batch_indices(1), 1
+    for _ in range(3):
         began = time.perf_counter()
-        state = sweep.train(state, indices, first, first + 1)
-        seconds = time.perf_counter() - began
+        state = sweep.train(state, indices, 0, steps)
+        seconds = (time.perf_counter() - began) / steps
+        steps = max(1, min(int(SAMPLE_SECONDS / seconds), spec.steps_per_epoch))
     abstract, mesh = abstract_state(spec, runs), arm_mesh(spec, runs, batch_devices=experiment.batch_devices)
     parameters = count_parameters(getattr(abstract.params, "trained", abstract.params)) // count
     return ArmPlan(
