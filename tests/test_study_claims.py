@@ -181,6 +181,11 @@ def test_claims_hold_on_curves_like_the_paper_s_and_fail_with_arms_exchanged(nam
     assert seen == {claim.name for claim in study.claims(study.CONFIG)}
 
 
+def test_no_two_claims_have_one_name():  # `reproduce CLAIM` finds the run by it
+    names = [claim.name for name in WITH_CLAIMS for claim in studies.study(name).claims(studies.study(name).CONFIG)]
+    assert len(set(names)) == len(names)
+
+
 @pytest.mark.parametrize("name", WITH_CLAIMS)
 def test_empty_and_quick_runs_leave_every_claim_undecided(name):
     study = studies.study(name)
