@@ -191,7 +191,7 @@ def plan() -> str:
     words = (
         "Made by `python .ci/readme.py` from the records beside it and `wanted.toml`. Hours are of the machine in each "
         "record's env.json; estimates are of two CPU cores, by `run ... --dry-run` (landscape and "
-        "mnist_slim by some of their arms) and a third more for evaluations."
+        "mnist_slim by some of their arms) and a fifth more for evaluations."
     )
     return f"# Runs\n\n{words}\n\n{markdown(header, rows)}\n"
 
