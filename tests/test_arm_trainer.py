@@ -1,7 +1,10 @@
 """The host loop of one arm, without files."""
 
+import os
 import signal
+import subprocess
 from dataclasses import replace
+from itertools import count
 
 import chex
 import jax
@@ -12,9 +15,12 @@ from rnnlab.config.experiment import Arm, Config
 from rnnlab.runs import arm_trainer
 from rnnlab.runs.arm_trainer import train_arm
 from rnnlab.runs.progress import NoProgressMeter
+from rnnlab.runs.stop import Stop as RealStop
+from rnnlab.runs.stop import stop_on_signal
 from rnnlab.runs.validate import validate
 from rnnlab.storage.checkpoint import Position
 from rnnlab.training import single_run
+from rnnlab.training.sweep import Sweep
 
 CONFIG = Config(
     experiment="probe", arms={"a": Arm("rnn", options={"u_init": "glorot_uniform"})}, data="digits", seeds=(0, 5, 1),
@@ -46,6 +52,8 @@ class Memory:
 
 class Stop:
     """Asks to stop at the n-th look."""
+
+    continued = 0
 
     def __init__(self, looks=10**9):
         self.looks, self.signal = looks, signal.SIGINT
@@ -81,6 +89,28 @@ def test_a_training_step_is_traced_once_however_many_stretches_there_are(monkeyp
     store = Memory()
     assert trained(store)
     assert store.position.step == 15
+
+
+def test_time_in_which_the_process_stood_is_not_the_run_s(monkeypatch):
+    script = f"kill -STOP {os.getpid()}; sleep 1; kill -CONT {os.getpid()}"
+
+    def standing_in_call(number, method):
+        calls = count(1)
+
+        def call(*arguments):
+            if next(calls) == number:
+                subprocess.run(["sh", "-c", script], check=True)
+            return method(*arguments)
+
+        return call
+
+    monkeypatch.setattr(Sweep, "train", standing_in_call(8, Sweep.train))
+    monkeypatch.setattr(Sweep, "evaluate", standing_in_call(3, Sweep.evaluate))  # both of the second epoch
+    store, stop = Memory(), RealStop()
+    with stop_on_signal(stop):
+        assert trained(store, stop)
+    assert stop.continued == 2
+    assert store.position.seconds < 1
 
 
 def test_what_the_store_gets_has_no_padding():

@@ -45,10 +45,11 @@ class ArmStore(Protocol):
 
 
 class StopRequest(Protocol):
-    """Whether someone asked to stop, and by which signal."""
+    """Whether someone asked to stop, by which signal, and how often the process stood (Ctrl-Z) and went on."""
 
     requested: bool
     signal: Signals
+    continued: int
 
 
 def train_arm(
@@ -78,6 +79,7 @@ class _ArmTrainer:
         self.saved_at = time.monotonic()
         self.stretch = 1  # steps between checks of time and signals
         self.note = ""  # shown beside the progress
+        self.usual: dict[str, float] = {}  # seconds of a step and of the end of an epoch
 
     def run(self) -> bool:
         self.meter.begin(self.store.name, len(self.runs.seed), self.total_steps, self.position.step)
@@ -111,10 +113,10 @@ class _ArmTrainer:
         while self.position.step_in_epoch < steps:
             if self._must_stop():
                 return state, False
-            began, first = time.monotonic(), self.position.step_in_epoch
+            began, first = self._now(), self.position.step_in_epoch
             until = min(steps, first + self.stretch)
             state = sweep.train(state, indices, first, until)
-            seconds = time.monotonic() - began
+            seconds = self._seconds_since(began, "step", until - first)
             self.stretch = max(1, min(2 * self.stretch, int(self.stretch_seconds * (until - first) / seconds)))
             done = self.position.step + until - first
             self.position = self.position._replace(
@@ -124,9 +126,9 @@ class _ArmTrainer:
             self.meter.move(done, epoch, left, self.note)
             if self._is_due() and until < steps:
                 self._save(sweep, state)
-        began = time.monotonic()
+        began = self._now()
         state = self._finish_epoch(sweep, state)
-        seconds = self.position.seconds + time.monotonic() - began
+        seconds = self.position.seconds + self._seconds_since(began, "end of epoch")
         self.position = self.position._replace(epoch=epoch + 1, step_in_epoch=0, seconds=seconds)
         if self.config.keep_params_every is not None and epoch % self.config.keep_params_every == 0:
             self.store.save_params(epoch, sweep.saved(state.params))
@@ -182,6 +184,17 @@ class _ArmTrainer:
         if not own:
             self.stop.requested, self.stop.signal = True, Signals(int(told[:, 0].max()))
         return True
+
+    def _now(self) -> tuple[float, int]:
+        return time.monotonic(), self.stop.continued
+
+    def _seconds_since(self, began: tuple[float, int], work: str, times: int = 1) -> float:
+        """Seconds since ``began``; those that the work took before, if the process stood in between."""
+        seconds = time.monotonic() - began[0]
+        if self.stop.continued == began[1]:
+            self.usual[work] = seconds / times
+            return seconds
+        return times * self.usual.get(work, seconds / times)
 
     def _is_due(self) -> bool:
         return processes.first_says(time.monotonic() - self.saved_at > self.config.checkpoint_interval_s)
