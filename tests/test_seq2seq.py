@@ -23,9 +23,10 @@ from rnnlab.config.document import from_json, to_json
 from rnnlab.config.experiment import Arm
 from rnnlab.core.errors import InputError
 from rnnlab.data import registry as data
+from rnnlab.models.attention import ATTENTION
 from rnnlab.models.decoding import beam, greedy
 from rnnlab.models.recurrent_model import Dropout, make_model
-from rnnlab.models.seq2seq import ATTENTION, make_seq2seq
+from rnnlab.models.seq2seq import make_seq2seq
 from rnnlab.runs import arm_trainer
 from rnnlab.runs.saved_run import load_run
 from rnnlab.runs.validate import validate

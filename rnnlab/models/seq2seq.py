@@ -10,18 +10,8 @@ from rnnlab.cells.unroll import unroll
 from rnnlab.cells.wrappers.recurrent_dropout import drop_recurrent, dropout_mask
 from rnnlab.core.errors import InputError, choose
 from rnnlab.core.types import Array, Carry, Cell, Key, Model, Params
+from rnnlab.models.attention import ATTENTION, AttentionParams, Memory, attend, init_attention, remember
 from rnnlab.models.recurrent_model import EMBEDDING_INITIALIZERS, Dropout
-
-ATTENTION = ("none", "additive", "dot")
-
-
-class AttentionParams(NamedTuple):
-    """``w [H_e + H_d, H_d]``; for additive scores ``w_q [H_d, H_d]``, ``w_k [H_e, H_d]``, ``v [H_d]``, else None."""
-
-    w: Array
-    w_q: Array | None
-    w_k: Array | None
-    v: Array | None
 
 
 class Seq2SeqParams(NamedTuple):
@@ -33,14 +23,6 @@ class Seq2SeqParams(NamedTuple):
     attention: AttentionParams | None
     w: Array
     b: Array
-
-
-class Memory(NamedTuple):
-    """What attention reads: values (the encoder's outputs), keys, and which of them are valid."""
-
-    hs: Array  # [B, Q, H_e], zero past the end of a prompt
-    keys: Array  # [B, Q, H_d]
-    valid: Array  # [B, Q] bool
 
 
 def make_seq2seq(
@@ -104,18 +86,10 @@ def make_seq2seq(
             init_table(key_embedding, (input_size, embedding_size)) if embedding_size else None,
             encoder.init(key_encoder, embedding_size or input_size),
             decoder.init(key_decoder, embedding_size or input_size),
-            None if attention == "none" else init_attention(key_attention),
+            None if attention == "none" else init_attention(key_attention, attention, before, width),
             glorot(key_readout, (width, output_size)),
             jnp.zeros(output_size),
         )
-
-    def init_attention(key: Key) -> AttentionParams:
-        key_w, key_q, key_k, key_v = jax.random.split(key, 4)
-        w = glorot(key_w, (before + width, width))
-        if attention == "dot":
-            return AttentionParams(w, None, None, None)
-        v = glorot(key_v, (width, 1))[:, 0]
-        return AttentionParams(w, glorot(key_q, (width, width)), glorot(key_k, (before, width)), v)
 
     def embed(params: Seq2SeqParams, ids: Array) -> Array:
         return ids if params.embedding is None else params.embedding[ids]
@@ -133,23 +107,6 @@ def make_seq2seq(
                 )
             carry = own
         return None if params.attention is None else remember(params.attention, hs_QBH, lengths), carry
-
-    def remember(params: AttentionParams, hs_QBH: Array, lengths: Array | None) -> Memory:
-        hs = jnp.swapaxes(hs_QBH, 0, 1)
-        steps = jnp.arange(hs.shape[1])[None]
-        valid = jnp.ones(hs.shape[:2], bool) if lengths is None else steps < lengths[:, None]
-        return Memory(hs, hs if params.w_k is None else hs @ params.w_k, valid)
-
-    def attend(params: AttentionParams, memory: Memory, hs_ABH: Array) -> Array:
-        """``tanh([c_t, h_t] W)`` at every step of the answer, ``[A, B, H_d]``."""
-        if params.w_q is None or params.v is None:
-            scores_ABQ = jnp.einsum("abh,bqh->abq", hs_ABH, memory.keys)
-        else:
-            scores_ABQ = jnp.tanh((hs_ABH @ params.w_q)[:, :, None] + memory.keys) @ params.v
-        # The least finite number, not -inf: with a prompt of length 0 the weights must not be NaN.
-        scores_ABQ = jnp.where(memory.valid, scores_ABQ, jnp.finfo(scores_ABQ.dtype).min)
-        c_ABH = jnp.einsum("abq,bqh->abh", jax.nn.softmax(scores_ABQ), memory.hs)
-        return jnp.tanh(jnp.concatenate([c_ABH, hs_ABH], axis=-1) @ params.w)
 
     def answer(params: Seq2SeqParams, memory: Memory | None, hs_ABH: Array) -> Array:
         """The input of the readout, ``[A, B, H_d]``."""

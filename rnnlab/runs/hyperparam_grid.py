@@ -8,8 +8,8 @@ from typing import Any
 from rnnlab.cells.registry import cell_factory, factory_options
 from rnnlab.config.experiment import HYPERPARAMS, Arm, Config, Option, check_hyperparams
 from rnnlab.core.errors import InputError, choose, unknown
+from rnnlab.models.attention import ATTENTION
 from rnnlab.models.recurrent_model import EMBEDDING_INITIALIZERS
-from rnnlab.models.seq2seq import ATTENTION
 from rnnlab.training.arm_spec import LAYER_DROPOUT, OPTIMIZER
 from rnnlab.training.batches import BATCH_SAMPLING
 from rnnlab.training.optimizers import optimizer_options
