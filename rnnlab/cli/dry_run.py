@@ -39,7 +39,7 @@ def show(config: Config, options: argparse.Namespace) -> int:
                 "side by side": str(plan.side_by_side), "waves": str(plan.waves), "parameters": f"{plan.parameters:,}",
                 "data": readable(plan.data), "states": readable(plan.states),
                 "temporaries": readable(plan.temporaries), "compiling": duration(plan.compile_seconds),
-                "ms/step": f"{1000 * plan.step_seconds:.3g}", "all steps": duration(plan.total_seconds),
+                "ms/step": f"{1000 * plan.step_seconds:.3g}", "whole run": duration(plan.total_seconds),
             }
             for plan in plans
         ]  # fmt: skip
@@ -47,5 +47,5 @@ def show(config: Config, options: argparse.Namespace) -> int:
             print(terminal_table(list(rows[0]), [list(row.values()) for row in rows]).rstrip())
             has = "unknown" if available is None else readable(available)
             print(f"bytes are those of a device, of which each has {has} free; devices: {device_kind()}; ms/step: of "
-                  "one step of all runs; all steps: without evaluations; nothing was written")  # fmt: skip
+                  "one step of all runs; whole run: steps and evaluations; nothing was written")  # fmt: skip
     return 0

@@ -31,11 +31,12 @@ class ArmPlan(NamedTuple):
     temporaries: int
     compile_seconds: float
     step_seconds: float  # of one training step of all runs
-    total_seconds: float  # of all steps, without evaluations and what is written
+    total_seconds: float  # of all steps and evaluations, without compiling and what is written
 
 
 def plan_arm(experiment: Experiment, name: str) -> ArmPlan:
-    """Compile the programs of an arm and time as many training steps as take `SAMPLE_SECONDS`, at least one."""
+    """Compile the programs of an arm and time as many training steps as take `SAMPLE_SECONDS`, at least one, and an
+    evaluation of the smaller of the splits that are held out."""
     config, spec, runs = experiment.config, experiment.specs[name], experiment.runs(name)
     splits = {split: getattr(experiment.dataset, split) for split in ("train", "validation", "test")}
     count = len(runs.seed)
@@ -59,12 +60,18 @@ def plan_arm(experiment: Experiment, name: str) -> ArmPlan:
         state = sweep.train(state, indices, 0, steps)
         seconds = (time.perf_counter() - began) / steps
         steps = max(1, min(int(SAMPLE_SECONDS / seconds), spec.steps_per_epoch))
+    evaluated = ("test",) if experiment.dataset.validation_is_test else ("validation", "test")
+    examples = {split: len(splits[split].targets) for split in evaluated}
+    smaller = min(examples, key=lambda split: examples[split])
+    began = time.perf_counter()
+    sweep.evaluate(state.params, smaller)
+    evaluation = (time.perf_counter() - began) / examples[smaller] * sum(examples.values())
     abstract, mesh = abstract_state(spec, runs), arm_mesh(spec, runs, batch_devices=experiment.batch_devices)
     parameters = count_parameters(getattr(abstract.params, "trained", abstract.params)) // count
     return ArmPlan(
         name, count, sweep.devices, sweep.batch_devices, sweep.side_by_side, waves, parameters, data_bytes(experiment),
         state_bytes_per_device(abstract, mesh), sweep.temporary_bytes(), compiled, seconds,
-        seconds * spec.steps_per_epoch * config.epochs,
+        config.epochs * (spec.steps_per_epoch * seconds + evaluation),
     )  # fmt: skip
 
 
