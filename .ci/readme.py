@@ -190,8 +190,7 @@ def plan() -> str:
     header = ["run", "python -m experiments ...", "seeds", "hours", "state"]
     words = (
         "Made by `python .ci/readme.py` from the records beside it and `wanted.toml`. Hours are of the machine in each "
-        "record's env.json; estimates are of two CPU cores, by `run ... --dry-run` (landscape and "
-        "mnist_slim by some of their arms) and a fifth more for evaluations."
+        "record's env.json; estimates are of two CPU cores, by `run ... --dry-run` (mnist_slim by some of its arms)."
     )
     return f"# Runs\n\n{words}\n\n{markdown(header, rows)}\n"
 
