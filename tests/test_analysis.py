@@ -116,6 +116,7 @@ def test_the_exponents_of_a_linear_cell_are_the_log_absolute_eigenvalues(linear,
     assert np.isnan(lyapunov(LINEAR, linear, np.ones((3, 1, D), np.float32), np.array([0]))).all()
 
 
+@pytest.mark.slow
 def test_a_random_tanh_network_turns_chaotic_where_its_gain_passes_one():
     """h <- tanh(g W h), W of variance 1/N (Sompolinsky, Crisanti & Sommers 1988): quiet below g = 1, chaotic above."""
     n, steps = 120, 400

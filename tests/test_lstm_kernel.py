@@ -119,7 +119,7 @@ def test_it_pays_on_a_gpu_while_triton_is_there(monkeypatch):
     assert not lstm_kernel.pays(8)
 
 
-@pytest.mark.parametrize("embedding_size", [None, 5])
+@pytest.mark.parametrize("embedding_size", [None, pytest.param(5, marks=pytest.mark.slow)])
 def test_a_sweep_trains_the_same_with_it(embedding_size, taken, monkeypatch):
     data = DataShape("letters", "classification", 9, 3, has_token_inputs=True)
     spec = ArmSpec(data=data, cell="lstm", hidden_size=6, steps_per_epoch=2, batch_size=4, eval_batch_size=4,

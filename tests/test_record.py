@@ -122,6 +122,7 @@ def test_a_record_is_the_run_without_what_follows_from_it(finished, shelf, tmp_p
     assert [path.name for path in shelf.iterdir()] == ["quickstart"]
 
 
+@pytest.mark.slow
 def test_parts_join_into_the_record_of_one_run(finished, shelf, tmp_path, capsys, monkeypatch):
     def says(name, *command):
         capsys.readouterr()

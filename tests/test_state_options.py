@@ -102,6 +102,7 @@ def sweep_of(**changes):
     return Sweep(experiment.specs["a"], experiment.runs("a"), splits), experiment
 
 
+@pytest.mark.slow
 def test_zoneout_rides_the_run_axis():
     sweep, _ = sweep_of(zoneout=(0.0, 0.5))
     state = sweep.train(sweep.init(), sweep.batch_indices(1), 0, 3)
@@ -169,6 +170,7 @@ def test_a_trained_state_starts_as_the_cells_own_and_gets_the_gradient_of_its_st
     assert max(float(np.abs(leaf).max()) for leaf in jax.tree.leaves(ours)) > 1e-3
 
 
+@pytest.mark.slow
 def test_the_lab_trains_the_start_analyses_and_reads_it_back(tmp_path):
     settings = {"hidden_size": 5, "seeds": 2, "epochs": 2, "batch_size": 64, "progress": False}
     settings |= {"initial_state": "trained", "weight_decay": 0.1}
