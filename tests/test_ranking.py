@@ -1,5 +1,7 @@
 """All arms of a run against each other, on values where ranks and pairs are known."""
 
+import re
+
 import numpy as np
 import scipy.stats
 
@@ -68,7 +70,11 @@ def test_the_tables_and_the_figure_say_so():
     np.testing.assert_allclose(frontier.x, [1, 10])  # poor costs more than fair and is worse
     np.testing.assert_allclose(frontier.mean, [np.mean(FAIR), np.mean(GOOD)])
     drawn = svg(figure)
-    assert all(f">{arm}</text>" in drawn for arm in ("fair", "poor", "good"))
+    assert all(drawn.count(f">{arm}</text>") == 1 for arm in ("fair", "poor", "good"))
+    assert re.search(r'class="right" x="[\d.]+" y="[\d.]+" dy="[-.\w]+">good<', drawn)  # the last one ends in the panel
+    assert re.findall("<li>.*?</svg> (.*?)</li>", drawn) == ["no cheaper arm is as good"]
+    alone = ranking.cost_figure(found, summary(("fair", 0.3), ("good", 0.2), ("poor", 1.0)), ACCURACY, "title")
+    assert [line.label for line in alone.panels[0].lines] == ["good", "fair", "poor"]  # no line through one point
     assert png(figure).startswith(b"\x89PNG")
 
 

@@ -57,6 +57,10 @@ class Panel(NamedTuple):
     y_limits: tuple[float, float] | None = None  # in units of the axis; None: those of the lines
     labelled: bool = False  # lines of one point have their label beside it, and no place in the legend
 
+    def labels(self, line: Line) -> bool:
+        """Whether the label of ``line`` stands beside its point."""
+        return self.labelled and len(line.x) == 1
+
 
 class Figure(NamedTuple):
     """Panels in rows of ``columns``, and the ``rows`` of its CSV."""
@@ -179,9 +183,15 @@ def round_ticks(low: float, high: float, most: int = 6) -> list[float]:
     return [round(i * step, 12) for i in range(first, math.floor(high / step + 1e-9) + 1)]
 
 
+LEFT_FROM = 0.75  # of the axis of x: labels of points beyond stand to their left, and end inside the panel
+
+
 def legend_lines(panels: Sequence[Panel]) -> list[Line]:
     """One line for each entry of the legend, in the order of the panels."""
     lines = {
-        (line.legend, line.style, line.published): line for panel in reversed(panels) for line in panel.lines[::-1]
+        (line.legend, line.style, line.published): line
+        for panel in reversed(panels)
+        for line in panel.lines[::-1]
+        if not panel.labels(line)
     }
     return list(lines.values())[::-1]

@@ -3,7 +3,7 @@
 import io
 from typing import Any
 
-from rnnlab.report.figures import COLORS, Figure, Line, Panel, StripFigure, strip_axis, x_axis, y_axis
+from rnnlab.report.figures import COLORS, LEFT_FROM, Figure, Panel, StripFigure, strip_axis, x_axis, y_axis
 
 
 def png(figure: Figure | StripFigure) -> bytes:
@@ -39,25 +39,25 @@ def _panel(axes: Any, panel: Panel) -> None:
         color, places = COLORS[line.color], [x.place(value) for value in line.x]
         drawn = axes.plot(
             places, [y.place(value) for value in line.mean], color=color, linewidth=1.6,
-            marker="o" if len(line.x) == 1 else None, label=None if _beside(panel, line) else line.legend,
+            marker="o" if len(line.x) == 1 else None, label=None if panel.labels(line) else line.legend,
         )[0]  # fmt: skip
         if line.dash:
             drawn.set_dashes([length / drawn.get_linewidth() for length in line.dash])
         if len(line.low):
             low, high = ([y.place(value) for value in end] for end in (line.low, line.high))
             axes.fill_between(places, low, high, color=color, alpha=0.18, linewidth=0)
-        if _beside(panel, line):
-            axes.annotate(line.label, (places[0], y.place(line.mean[0])), (4, 3), textcoords="offset points", size=7)
+        if panel.labels(line):
+            left = x.fraction(line.x[0]) > LEFT_FROM
+            axes.annotate(
+                line.label, (places[0], y.place(line.mean[0])), (-4 if left else 4, 3), textcoords="offset points",
+                ha="right" if left else "left", size=7,
+            )  # fmt: skip
     margin = 0.02 * (x.high - x.low)
     axes.set(xlim=(x.low - margin, x.high + margin), ylim=(y.low, y.high), xlabel=panel.x_label)
     axes.set_xticks(*zip(*x.ticks, strict=True) if x.ticks else ([],))
     axes.set_yticks(*zip(*y.ticks, strict=True) if y.ticks else ([],))
     axes.set_title(panel.title, size=10)
     axes.grid(alpha=0.25)
-
-
-def _beside(panel: Panel, line: Line) -> bool:
-    return panel.labelled and len(line.x) == 1
 
 
 def _strips(figure: StripFigure) -> Any:

@@ -8,7 +8,7 @@ import numpy as np
 from scipy.stats import rankdata
 
 from rnnlab import stats
-from rnnlab.report.figures import Figure, Line, Panel
+from rnnlab.report.figures import LEFT_FROM, Figure, Line, Panel
 from rnnlab.report.tables import Table, group_label, interval_text, milliseconds_per_step, varying_hyperparams
 from rnnlab.stats.epoch_selection import best_over_epochs
 from rnnlab.stats.summary import Group, Headline, headline_values
@@ -108,25 +108,31 @@ def cost_figure(found: Ranked, summary: Mapping[str, Any], headline: Headline, t
         if not frontier or sign * value > sign * frontier[-1][1]:
             frontier.append((cost, value))
     costs, scores = zip(*frontier, strict=True)
-    lines = [Line("no cheaper arm is as good", 7, costs, scores)]
+    lines = [Line("no cheaper arm is as good", 7, costs, scores)] if len(frontier) > 1 else []
     named = _apart([*(point for point in sorted(points) if point[:2] in frontier), *sorted(points)])
     lines += [Line(name if name in named else "", index % 7, [cost], [value])
               for index, (cost, value, name) in enumerate(sorted(points))]  # fmt: skip
     name = headline.name.replace("_", " ")
-    panel = Panel(name, "ms per step and run; unnamed points: see the table", lines, x_scale="linear", labelled=True)
+    unnamed = "; unnamed points: see the table" if len(named) < len(points) else ""
+    panel = Panel(name, f"ms per step and run{unnamed}", lines, x_scale="linear", labelled=True)
     rows = [{"arm": arm, "ms_per_step_and_run": cost, headline.name: score} for cost, score, arm in points]
     return Figure("cost", title, [panel], 1, rows)
 
 
+LABEL_WIDTH, LABEL_HEIGHT = 0.2, 0.045  # of the axes
+
+
 def _apart(points: Sequence[tuple[float, float, str]]) -> set[str]:
     """The names of those points, the first ones first, whose labels do not lie on each other."""
-    spread = [max(1e-12, max(axis) - min(axis)) for axis in list(zip(*points, strict=True))[:2]]
-    kept: list[tuple[float, float, str]] = []
-    for point in points:
-        if all(abs(point[0] - other[0]) > 0.2 * spread[0] or abs(point[1] - other[1]) > 0.045 * spread[1]
-               for other in kept):  # fmt: skip
-            kept.append(point)
-    return {name for *_, name in kept}
+    costs, scores, _ = zip(*points, strict=True)
+    width, height = (max(1e-12, max(axis) - min(axis)) for axis in (costs, scores))
+    kept: dict[str, tuple[float, float]] = {}
+    for cost, score, name in points:
+        x, y = (cost - min(costs)) / width, score / height
+        start = x - LABEL_WIDTH if x > LEFT_FROM else x
+        if all(abs(start - other) > LABEL_WIDTH or abs(y - above) > LABEL_HEIGHT for other, above in kept.values()):
+            kept[name] = start, y
+    return set(kept)
 
 
 def _short(interval: stats.Interval) -> str:

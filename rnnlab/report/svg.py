@@ -4,6 +4,7 @@ import math
 from html import escape
 
 from rnnlab.report.figures import (
+    LEFT_FROM,
     Axis,
     Figure,
     Line,
@@ -55,7 +56,7 @@ def panel_svg(panel: Panel) -> str:
     return (
         f'<svg role="img" viewBox="0 0 {WIDTH} {HEIGHT}" aria-label="{description}">'
         f'<text class="title" x="{LEFT}" y="14">{escape(panel.title)}</text>{"".join(marks)}'
-        f"{''.join(_line(line, x, y, panel.labelled) for line in panel.lines)}"
+        f"{''.join(_line(line, x, y, panel.labels(line)) for line in panel.lines)}"
         f'<text class="middle" x="{(LEFT + WIDTH - RIGHT) / 2}" y="{HEIGHT - 6}">{escape(panel.x_label)}</text></svg>'
     )
 
@@ -86,7 +87,9 @@ def _line(line: Line, x: Axis, y: Axis, labelled: bool = False) -> str:
         across, height = means.split(",")
         drawn.append(f'<circle class="{color}" cx="{across}" cy="{height}" r="3"/>')
         if labelled:
-            drawn.append(f'<text x="{float(across) + 5:.1f}" y="{height}" dy="-.2em">{escape(line.label)}</text>')
+            left = x.fraction(line.x[0]) > LEFT_FROM
+            side = f'class="right" x="{float(across) - 5:.1f}"' if left else f'x="{float(across) + 5:.1f}"'
+            drawn.append(f'<text {side} y="{height}" dy="-.2em">{escape(line.label)}</text>')
     return "".join(drawn)
 
 
