@@ -17,7 +17,7 @@ import scipy.stats
 from rnnlab.claims import Verdict
 from rnnlab.cli.main import main
 from rnnlab.core.errors import InputError
-from rnnlab.report import compare, figures, run_figures, svg, tables
+from rnnlab.report import compare, figures, run_figures, sections, svg, tables
 from rnnlab.report import html as page
 from rnnlab.report import write as report
 from rnnlab.report.paired_table import differences
@@ -169,6 +169,21 @@ def test_the_numbers_on_the_page_are_those_of_the_records(tmp_path):
     values = np.concatenate([headline_values(group, HEADLINE) for group in found])
     np.testing.assert_array_equal([float(row[summary["headline"]]) for row in by_seed], values)
     assert [row["diverged"] for row in by_seed] == ["0", "0", "0", "0", "0", "1"]
+
+
+def test_many_groups_are_folded_behind_their_ranks(tmp_path, monkeypatch):
+    directory = run_of(tmp_path / "run", arms="abc")
+
+    def titles():
+        report.write_report(directory, None)
+        return re.findall("<h2>(.*?)</h2>", (directory / "report.html").read_text())
+
+    few = titles()
+    assert few.index("Results") < few.index("Ranks and cost")
+    assert "All 3 groups" not in words(directory)
+    monkeypatch.setattr(sections, "MANY", 2)
+    assert titles()[:2] == ["Ranks and cost", "Results"]
+    assert words(directory).count("All 3 groups") == 3  # results, runs at the end, differences
 
 
 def test_points_are_drawn_at_their_values():

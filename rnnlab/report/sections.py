@@ -1,6 +1,6 @@
 """The sections of a page about runs with comparable results, as HTML and for a terminal."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,6 +15,8 @@ from rnnlab.report.published import Curve
 from rnnlab.report.svg import svg
 from rnnlab.report.tables import Published, Table
 from rnnlab.stats.summary import Group
+
+MANY = 40  # groups: a page with more begins with their ranks, and folds what has a row for each
 
 
 class Results(NamedTuple):
@@ -77,19 +79,27 @@ def section(results: Results, figures: Mapping[str, Figure | StripFigure], level
         return "".join(pieces)
     threshold = tables.threshold_text(summary)
     drawn = {name: svg(figure, key) for name, figure in figures.items()}
+    ranks = _ranks(results, drawn, level)
+    many = len(groups) > MANY and bool(ranks)
+
+    def long(inside: str) -> str:
+        return html.details(f"All {len(groups)} groups", inside) if many else inside
+
     pieces += [
-        html.heading("Results", level), html.table(tables.table(summary, results.published), "results"),
+        *(ranks if many else ()),
+        html.heading("Results", level), long(html.table(tables.table(summary, results.published), "results")),
         html.paragraph(
             "Mean ± half-width of the 95 % CI over seeds (Student t). Runs whose loss became non-finite count as "
             "diverged and enter no mean; n is the number of the others."
         ),
         html.paragraph(f"{threshold[0].upper()}{threshold[1:]}.") if threshold else "",
         html.details("All metrics", html.table(tables.all_metrics(summary, results.also_published), "all metrics")),
-        html.heading("Every run at the end", level), drawn.get("seeds") or html.paragraph("No run has a finite value."),
+        html.heading("Every run at the end", level),
+        long(drawn.get("seeds") or html.paragraph("No run has a finite value.")),
         html.paragraph("Dot: a run; tick: mean; bar: 95 % CI; ◇: the paper's value, if known. figures/seeds.csv."),
         html.details("Value of every run", html.table(_runs(results), "value of every run")),
-        *_signs(results, level), *_ranks(results, drawn, level),
-        *_differences(results, level),
+        *_signs(results, level), *(() if many else ranks),
+        *_differences(results, level, long),
         *_curves(results, drawn, level),
         html.heading("Time and cost", level), html.table(tables.costs(summary, groups), "time and cost"),
         html.paragraph("Training and evaluation of all runs of an arm together; time per run is its share."),
@@ -129,7 +139,7 @@ def _ranks(results: Results, drawn: Mapping[str, str], level: int) -> list[str]:
     ]  # fmt: skip
 
 
-def _differences(results: Results, level: int) -> list[str]:
+def _differences(results: Results, level: int, long: Callable[[str], str]) -> list[str]:
     headline = tables.headline_of(results.summary)
     shown = differences(results.groups, headline)
     if not shown.rows:
@@ -140,7 +150,7 @@ def _differences(results: Results, level: int) -> list[str]:
         "needed: for 80 % power if the true difference were the measured one."
     )
     title = f"Differences from {results.groups[0].arm}"
-    return [html.heading(title, level), html.table(shown, "differences"), html.paragraph(words)]
+    return [html.heading(title, level), long(html.table(shown, "differences")), html.paragraph(words)]
 
 
 def _curves(results: Results, drawn: Mapping[str, str], level: int) -> list[str]:
