@@ -146,6 +146,21 @@ def test_differences_are_paired_by_seed_and_corrected_for_their_number():
     assert differences([first], HEADLINE).rows == []
 
 
+def test_arms_are_compared_at_their_best_and_rates_where_there_is_one_arm(tmp_path):
+    def compared(name, *filled):
+        metrics = Metrics("quickstart", [RATE])
+        for arm, rate, diverged in filled:
+            fill(metrics, arm, rate=rate, diverged=diverged)
+        directory = directory_of(tmp_path / name, metrics)
+        report.write_report(directory, None)
+        table = (directory / "report.html").read_text().split("Differences from")[1].split("</table>")[0]
+        return re.search("minus ([^<]*)<", table)[1], re.findall("<tr><td>([^<]*)<", table)
+
+    both = ("a", 0.1, 1), ("a", 0.01, None), ("b", 0.1, None), ("b", 0.01, 1)
+    assert compared("both", *both) == ("a learning_rate=0.01", ["b learning_rate=0.1"])
+    assert compared("one", *both[:2]) == ("a learning_rate=0.1", ["a learning_rate=0.01"])
+
+
 def test_the_numbers_on_the_page_are_those_of_the_records(tmp_path):
     directory = run_of(tmp_path / "run", diverged=2)
     report.write_report(directory, {("a", 0.01): 0.61}, (), VERDICTS)
@@ -183,7 +198,7 @@ def test_many_groups_are_folded_behind_their_ranks(tmp_path, monkeypatch):
     assert "All 3 groups" not in words(directory)
     monkeypatch.setattr(sections, "MANY", 2)
     assert titles()[:2] == ["Ranks and cost", "Results"]
-    assert words(directory).count("All 3 groups") == 3  # results, runs at the end, differences
+    assert words(directory).count("All 3 groups") == 2  # results, runs at the end
 
 
 def test_points_are_drawn_at_their_values():

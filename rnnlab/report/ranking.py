@@ -28,12 +28,8 @@ class Ranked(NamedTuple):
 
 
 def ranked(groups: Sequence[Group], headline: Headline) -> Ranked | None:
-    """None for fewer than three arms, more than 60, or arms without common seeds.
-
-    The hyperparameters of an arm are those with the fewest diverged runs, then the lowest mean over runs of their best
-    validation loss; the headline, on test, does not choose.
-    """
-    chosen = [_best([g for g in groups if g.arm == arm]) for arm in dict.fromkeys(group.arm for group in groups)]
+    """None for fewer than three arms, more than 60, or arms without common seeds."""
+    chosen = at_best(groups)
     if not FEWEST_ARMS <= len(chosen) <= MOST_ARMS:
         return None
     seeds = sorted(set.intersection(*(set(group.seeds.tolist()) for group in chosen)))
@@ -57,14 +53,20 @@ def ranked(groups: Sequence[Group], headline: Headline) -> Ranked | None:
     return Ranked(chosen, values, ranks, better, p)
 
 
-def _best(groups: Sequence[Group]) -> Group:
+def at_best(groups: Sequence[Group]) -> list[Group]:
+    """A group for each arm, in order: that with the best hyperparameters.
+
+    These are the ones with the fewest diverged runs, then the lowest mean over runs of their best validation loss; the
+    headline, on test, does not choose.
+    """
+
     def order(group: Group) -> tuple[int, float]:
         losses = group.curve("validation", "loss")[~group.diverged]
         lowest = best_over_epochs(losses, higher_is_better=False)
         known = lowest[np.isfinite(lowest)]
         return int(group.diverged.sum()), float(known.mean()) if len(known) else math.inf
 
-    return min(groups, key=order)
+    return [min((g for g in groups if g.arm == arm), key=order) for arm in dict.fromkeys(g.arm for g in groups)]
 
 
 def ranks_table(found: Ranked, summary: Mapping[str, Any], headline: Headline) -> Table:

@@ -1,6 +1,6 @@
 """The sections of a page about runs with comparable results, as HTML and for a terminal."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -99,7 +99,7 @@ def section(results: Results, figures: Mapping[str, Figure | StripFigure], level
         html.paragraph("Dot: a run; tick: mean; bar: 95 % CI; ◇: the paper's value, if known. figures/seeds.csv."),
         html.details("Value of every run", html.table(_runs(results), "value of every run")),
         *_signs(results, level), *(() if many else ranks),
-        *_differences(results, level, long),
+        *_differences(results, level),
         *_curves(results, drawn, level),
         html.heading("Time and cost", level), html.table(tables.costs(summary, groups), "time and cost"),
         html.paragraph("Training and evaluation of all runs of an arm together; time per run is its share."),
@@ -139,18 +139,21 @@ def _ranks(results: Results, drawn: Mapping[str, str], level: int) -> list[str]:
     ]  # fmt: skip
 
 
-def _differences(results: Results, level: int, long: Callable[[str], str]) -> list[str]:
+def _differences(results: Results, level: int) -> list[str]:
     headline = tables.headline_of(results.summary)
-    shown = differences(results.groups, headline)
+    arms = ranking.at_best(results.groups)
+    groups = arms if len(arms) > 1 else results.groups  # of one arm: its hyperparameters
+    shown = differences(groups, headline)
     if not shown.rows:
         return []
     name = headline.name.replace("_", " ")
     words = (
         f"{name[0].upper()}{name[1:]}, paired by seed (t-test); seeds that diverged in either arm are left out. Seeds "
         "needed: for 80 % power if the true difference were the measured one."
+        + (" Each arm at the hyperparameters that are best on validation." if len(groups) < len(results.groups) else "")
     )
     title = f"Differences from {results.groups[0].arm}"
-    return [html.heading(title, level), long(html.table(shown, "differences")), html.paragraph(words)]
+    return [html.heading(title, level), html.table(shown, "differences"), html.paragraph(words)]
 
 
 def _curves(results: Results, drawn: Mapping[str, str], level: int) -> list[str]:
