@@ -146,7 +146,7 @@ def test_differences_are_paired_by_seed_and_corrected_for_their_number():
     assert differences([first], HEADLINE).rows == []
 
 
-def test_arms_are_compared_at_their_best_and_rates_where_there_is_one_arm(tmp_path):
+def test_arms_are_compared_at_their_best_unless_only_some_are_swept(tmp_path):
     def compared(name, *filled):
         metrics = Metrics("quickstart", [RATE])
         for arm, rate, diverged in filled:
@@ -159,6 +159,7 @@ def test_arms_are_compared_at_their_best_and_rates_where_there_is_one_arm(tmp_pa
     both = ("a", 0.1, 1), ("a", 0.01, None), ("b", 0.1, None), ("b", 0.01, 1)
     assert compared("both", *both) == ("a learning_rate=0.01", ["b learning_rate=0.1"])
     assert compared("one", *both[:2]) == ("a learning_rate=0.1", ["a learning_rate=0.01"])
+    assert compared("some", *both[1:]) == ("a learning_rate=0.01", ["b learning_rate=0.1", "b learning_rate=0.01"])
 
 
 def test_the_numbers_on_the_page_are_those_of_the_records(tmp_path):

@@ -1,5 +1,6 @@
 """The sections of a page about runs with comparable results, as HTML and for a terminal."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -141,8 +142,9 @@ def _ranks(results: Results, drawn: Mapping[str, str], level: int) -> list[str]:
 
 def _differences(results: Results, level: int) -> list[str]:
     headline = tables.headline_of(results.summary)
-    arms = ranking.at_best(results.groups)
-    groups = arms if len(arms) > 1 else results.groups  # of one arm: its hyperparameters
+    counts = Counter(group.arm for group in results.groups)
+    tuned = len(counts) > 1 and min(counts.values()) > 1  # what only some arms sweep is the question, not tuning
+    groups = ranking.at_best(results.groups) if tuned else results.groups
     shown = differences(groups, headline)
     if not shown.rows:
         return []
@@ -150,7 +152,7 @@ def _differences(results: Results, level: int) -> list[str]:
     words = (
         f"{name[0].upper()}{name[1:]}, paired by seed (t-test); seeds that diverged in either arm are left out. Seeds "
         "needed: for 80 % power if the true difference were the measured one."
-        + (" Each arm at the hyperparameters that are best on validation." if len(groups) < len(results.groups) else "")
+        + (" Each arm at the hyperparameters that are best on validation." if tuned else "")
     )
     title = f"Differences from {results.groups[0].arm}"
     return [html.heading(title, level), html.table(shown, "differences"), html.paragraph(words)]
