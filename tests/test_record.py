@@ -244,8 +244,8 @@ def test_the_deciding_run_counts_then_the_one_with_more_seeds():
     )
     assert overview.sentence(found, ["two"]).endswith("in this setting. Interim, as seeds are missing: two.")
     page = overview.page(found, {"two": "words <two>"}, {"Picture": "<svg/>"})
-    assert "A fails. The paper: sentence A Measured (90 % CI): measured. Setting: words &lt;two&gt;." in page
-    assert page.index("sentence B") > page.index("A fails.")
+    assert "<strong>✗ A: sentence A</strong><br>Measured (90 % CI): measured. Setting: words &lt;two&gt;." in page
+    assert page.index("sentence B") > page.index("✗ A:")
     assert '<a href="two/report.html">two</a></td>' in page
     assert overview.by_study(found).rows == [["study", "1", "1", "0", "1"]]
     assert [row["effect"] for row in overview.rows(found)][:2] == [0.5, 0.5]

@@ -117,9 +117,11 @@ def heading(words: str, level: int = 2) -> str:
     return f"<h{level}>{escape(words)}</h{level}>"
 
 
-def paragraph(words: str, note: bool = False) -> str:
-    """A paragraph; ``note``: emphasized."""
-    return f'<p class="note"><strong>{escape(words)}</strong></p>' if note else f"<p>{escape(words)}</p>"
+def paragraph(words: str, note: bool = False, begin: str = "") -> str:
+    """A paragraph; ``note``: emphasized; ``begin``: a line before it that is."""
+    if note:
+        return f'<p class="note"><strong>{escape(words)}</strong></p>'
+    return f"<p><strong>{escape(begin)}</strong><br>{escape(words)}</p>" if begin else f"<p>{escape(words)}</p>"
 
 
 def details(words: str, inside: str) -> str:

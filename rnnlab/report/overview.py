@@ -105,8 +105,8 @@ def rows(found: Sequence[Entry]) -> list[dict[str, Any]]:
 def _against(entry: Entry, records: Mapping[str, str]) -> str:
     """A verdict that contradicts a paper: in what setting, how large and how sure."""
     assert entry.verdict is not None
-    claim = f"{entry.claim.name} fails. The paper: {entry.claim.sentence}"
-    return f"{claim} Measured (90 % CI): {entry.verdict.measured}. Setting: {records[entry.record]}."
+    words = f"Measured (90 % CI): {entry.verdict.measured}. Setting: {records[entry.record]}."
+    return html.paragraph(words, begin=f"✗ {entry.claim.name}: {entry.claim.sentence}")
 
 
 def page(
@@ -122,10 +122,11 @@ def page(
         f'<li><a href="{html.escape(pages[name])}">{html.escape(name)}</a>: {html.escape(words)}</li>'
         for name, words in records.items()
     )
+    against = [_against(entry, records) for entry in found if outcome(entry) == "fails"]
     body = [
         html.paragraph(sentence(found, growing)), html.table(by_study(found), "claims by study"),
         html.paragraph(family([entry.verdict for entry in found if entry.verdict is not None])),
-        *(html.paragraph(_against(entry, records)) for entry in found if outcome(entry) == "fails"),
+        html.heading("What the papers say, and fails") if against else "", *against,
         *(html.heading(title) + svg for title, svg in pictures.items()),
         html.heading("Every claim"), html.table(table(by_verdict), "every claim", words=True, links=pages),
         html.heading("The runs"), f"<ul>{runs}</ul>",
