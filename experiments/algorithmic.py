@@ -149,5 +149,6 @@ def claims(config: Config) -> "Sequence[Claim]":
     task = config.protocol or "this task"
     return [
         claim("Grid", f"A Grid LSTM has an advantage over as many stacked LSTMs in {task}.", "grid"),
-        claim("Grid control", f"So has one with fewer parameters, whose layers share weights, in {task}.", "grid-tied"),
-    ]
+        claim("Grid control", f"A Grid LSTM with fewer parameters has an advantage over stacked LSTMs in {task}.",
+              "grid-tied"),
+    ]  # fmt: skip

@@ -151,7 +151,8 @@ def _relations(name: str, other: str) -> "list[Claim]":
         return lambda found: lower(found.group("biological"), found.group(other), value)
 
     return [
-        Claim(f"B comparable{name}", f"Its accuracy is comparable to that of {other}.", "Figs. 7, 9, 10", arms,
+        Claim(f"B comparable{name}", f"The new model's accuracy is comparable to that of {other}.", "Figs. 7, 9, 10",
+              arms,
               lambda found: _comparable(found, *arms), "section VI",
               "mean of the last five epochs equivalent within 2.5 points, as \"around\" allows"),
         Claim(f"B2{name}", f"{other} reaches almost 100 % training accuracy, the new model is less prone to it.",
@@ -159,7 +160,7 @@ def _relations(name: str, other: str) -> "list[Claim]":
         Claim(f"B training{name}", f"The new model's training loss is not as good as that of {other}.", "Figs. 6, 8",
               arms, lambda found: lower(found.group(other), found.group("biological"), last("train", "loss")),
               "section VII", "after the last epoch"),
-        Claim(f"B3{name}", f"The difference of validation and training loss is smaller than that of {other}.",
+        Claim(f"B3{name}", f"The new model's validation and training loss differ less than those of {other}.",
               "Figs. 6, 8", arms, below_other(last(HELD_OUT, "gap")), "section VI", "after the last epoch"),
         Claim(f"B4{name}", f"The validation loss of {other} increases continuously, the new model's far less.",
               "Figs. 6, 8", arms, loss_rises, "section VII",

@@ -86,7 +86,7 @@ def claims(config: Config) -> "Sequence[Claim]":
 
     return [
         removes("S additive", "Attention removes the bottleneck of one vector.", "lstm-additive", "lstm"),
-        removes("S additive control", "So it does against as many parameters.", "lstm-additive", "lstm-wide"),
-        removes("S dot", "So does the dot product of Luong et al.", "lstm-dot", "lstm"),
-        removes("S dot control", "So it does against more parameters.", "lstm-dot", "lstm-wide"),
+        removes("S additive control", "Attention beats as many parameters without it.", "lstm-additive", "lstm-wide"),
+        removes("S dot", "Dot-product attention removes the bottleneck of one vector.", "lstm-dot", "lstm"),
+        removes("S dot control", "Dot-product attention beats more parameters without it.", "lstm-dot", "lstm-wide"),
     ]
