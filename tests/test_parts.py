@@ -87,6 +87,7 @@ def test_parts_are_contiguous_even_and_complete(count):
     assert max(map(len, lengths)) - min(map(len, lengths)) <= 1
 
 
+@pytest.mark.slow
 def test_two_parts_in_any_order_are_one_run(one_process, parts, tmp_path):
     reference, directory = one_process
     assert merge.merge(opened(*reversed(parts)), tmp_path / "merged") == []
@@ -124,6 +125,7 @@ def test_any_number_of_parts_killed_and_resumed_is_one_run(eight, programs_kept,
     expect(eight, EIGHT, tmp_path / "merged")
 
 
+@pytest.mark.slow
 def test_a_merged_run_trains_on_for_more_epochs(parts, tmp_path):
     merge.merge(opened(*parts), tmp_path / "merged")
     longer = replace(SWEEP, epochs=3)
@@ -149,6 +151,7 @@ def altered(directory: Path, name: str, change) -> None:
     files.write_json(directory / name, document)
 
 
+@pytest.mark.slow
 def test_parts_that_do_not_belong_together_are_refused(parts, lone, tmp_path):
     second, other = parts[1]
     out = tmp_path / "merged"
@@ -163,6 +166,7 @@ def test_parts_that_do_not_belong_together_are_refused(parts, lone, tmp_path):
     assert "epochs, batch_size differ" in refusal([parts[0], (second, replace(other, epochs=9, batch_size=1))], out)
 
 
+@pytest.mark.slow
 def test_gaps_are_accepted_if_asked_for_and_said_everywhere(parts, lone, tmp_path, capsys):
     said = merge.merge(opened(lone, parts[1]), tmp_path / "merged", partial=True)
     assert said == ["merged from some parts only: without the seeds 0"]
@@ -171,6 +175,7 @@ def test_gaps_are_accepted_if_asked_for_and_said_everywhere(parts, lone, tmp_pat
     assert "ithout the seeds 0" in (tmp_path / "merged" / "report.html").read_text()
 
 
+@pytest.mark.slow
 def test_other_versions_are_merged_and_marked(parts, tmp_path):
     shutil.copytree(parts[1][0], tmp_path / "copy")
     altered(tmp_path / "copy", "env.json", lambda found: found.update(python="3.99.0"))
@@ -204,6 +209,7 @@ def test_a_part_that_there_is_not_is_refused(value, tmp_path, monkeypatch, capsy
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_one_directory_is_no_merge(parts, tmp_path, capsys):
     again = str(parts[0][0])
     assert main(["merge", again, again, "--out", str(tmp_path / "out")]) == 2

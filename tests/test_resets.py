@@ -112,6 +112,7 @@ def packed_data(with_resets=True, rows=24):
     return from_arrays(bits.astype(np.int32), targets, resets=resets if with_resets else None)
 
 
+@pytest.mark.slow
 def test_the_lab_trains_and_predicts_on_packed_rows():
     data = packed_data()
     result = rnnlab.train({"a": "gru"}, data, hidden_size=6, epochs=2, seeds=2, batch_size=8,

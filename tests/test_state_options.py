@@ -202,6 +202,7 @@ def test_a_seed_varies_initial_values_or_batches_or_both():
             np.testing.assert_array_equal(found[varied][run], expected[varied][run])  # its own
 
 
+@pytest.mark.slow
 def test_a_seed_divides_the_data():
     sweep, experiment, params, order = first_epoch(seed_source="split", batch_size=49)
     plain, _, alike, _ = first_epoch(batch_size=49)
