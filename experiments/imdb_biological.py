@@ -152,8 +152,7 @@ def _relations(name: str, other: str) -> "list[Claim]":
 
     return [
         Claim(f"B comparable{name}", f"The new model's accuracy is comparable to that of {other}.", "Figs. 7, 9, 10",
-              arms,
-              lambda found: _comparable(found, *arms), "section VI",
+              arms, lambda found: _comparable(found, *arms), "section VI",
               "mean of the last five epochs equivalent within 2.5 points, as \"around\" allows"),
         Claim(f"B2{name}", f"{other} reaches almost 100 % training accuracy, the new model is less prone to it.",
               "almost 100 %", arms, overfits, "section VII", "above 97.5 %, and lower by more than 2.5 points"),

@@ -9,6 +9,7 @@ from rnnlab.stats import Interval
 COLORS = ("#0069a8", "#c44e00", "#00805c", "#a83a80", "#806000", "#6a45c0", "#2b8aa8", "#444444")
 DASHES = ((), (7, 3), (2, 2), (9, 3, 2, 3))  # so that lines differ without color too
 PUBLISHED_DASH = (1, 4)
+LEFT_FROM = 0.75  # of the axis of x: labels of points beyond stand to their left, and end inside the panel
 
 
 class Line(NamedTuple):
@@ -181,9 +182,6 @@ def round_ticks(low: float, high: float, most: int = 6) -> list[float]:
     step = next(factor * power for factor in (1, 2, 5, 10, 20) if factor * power >= rough * 0.999)
     first = math.ceil(low / step - 1e-9)
     return [round(i * step, 12) for i in range(first, math.floor(high / step + 1e-9) + 1)]
-
-
-LEFT_FROM = 0.75  # of the axis of x: labels of points beyond stand to their left, and end inside the panel
 
 
 def legend_lines(panels: Sequence[Panel]) -> list[Line]:
